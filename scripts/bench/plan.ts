@@ -1,0 +1,104 @@
+// How much is measured: the command line of the bench and what --quick and the full run mean.
+
+import { parseArgs } from 'node:util';
+import type { KeyType } from './certificates.ts';
+import { PEERS } from './peers/all.ts';
+import type { Peer } from './peers/peer.ts';
+
+export interface Plan {
+  readonly rounds: number;
+  readonly logins: number;
+  readonly heavyLogins: number;
+  readonly transferMiB: number;
+  readonly noops: number;
+  /** Logins one after another, for the wall clock. */
+  readonly wallLogins: number;
+  readonly warmUpLogins: number;
+  readonly heavyWarmUpLogins: number;
+  readonly warmUpMiB: number;
+  /** Idle connections at which memory is read. */
+  readonly idle: readonly number[];
+  readonly heavyIdle: readonly number[];
+}
+
+const FULL: Plan = {
+  rounds: 3,
+  logins: 600,
+  heavyLogins: 200,
+  transferMiB: 256,
+  noops: 1000,
+  wallLogins: 60,
+  warmUpLogins: 400,
+  heavyWarmUpLogins: 20,
+  warmUpMiB: 64,
+  idle: [500, 1000, 1500, 2000],
+  heavyIdle: [100, 200, 300],
+};
+
+const QUICK: Plan = {
+  rounds: 1,
+  logins: 300,
+  heavyLogins: 60,
+  transferMiB: 64,
+  noops: 300,
+  wallLogins: 20,
+  warmUpLogins: 200,
+  heavyWarmUpLogins: 10,
+  warmUpMiB: 16,
+  idle: [250, 500, 750],
+  heavyIdle: [50, 100],
+};
+
+export interface Options {
+  readonly plan: Plan;
+  readonly peers: readonly Peer[];
+  readonly keyTypes: readonly KeyType[];
+  /** Where the figures go as JSON; null: nowhere. */
+  readonly jsonFile: string | null;
+}
+
+export const USAGE = `npm run bench -- [--quick] [--only NAME,…] [--keys rsa,p256] [--rounds N] [--json FILE]
+  --quick   about a minute instead of about seven
+  --only    some of: ${PEERS.map((peer) => peer.name).join(', ')}
+  --keys    one key type only
+  --rounds  how often everything is measured in turn
+  --json    writes every single figure to a file`;
+
+function pick<T extends string>(what: string, given: string | undefined, known: readonly T[]): readonly T[] {
+  if (given === undefined) return known;
+  const names = given.split(',');
+  const wrong = names.filter((name) => !known.some((one) => one === name));
+  if (wrong.length > 0) throw new Error(`unknown ${what}: ${wrong.join(', ')}; known: ${known.join(', ')}`);
+  return known.filter((name) => names.includes(name));
+}
+
+/** Reads the command line; throws a sentence for whoever typed it. null: help was asked for. */
+export function readOptions(args: readonly string[]): Options | null {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      keys: { type: 'string' },
+      rounds: { type: 'string' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return null;
+  const plan = values.quick ? QUICK : FULL;
+  const rounds = values.rounds === undefined ? plan.rounds : Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
+    throw new Error('--rounds takes a number from 1 to 100');
+  const names = pick(
+    'peer',
+    values.only,
+    PEERS.map((peer) => peer.name),
+  );
+  return {
+    plan: { ...plan, rounds },
+    peers: PEERS.filter((peer) => names.includes(peer.name)),
+    keyTypes: pick('key type', values.keys, ['rsa', 'p256'] as const),
+    jsonFile: values.json ?? null,
+  };
+}

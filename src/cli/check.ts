@@ -1,0 +1,112 @@
+// `sallyport check`: reads and validates the settings and everything they name, changes nothing, starts nothing.
+// Mistakes go to standard error, one a line; without any, standard output gets what would be served.
+// With --probe every server of every backend is asked what a client would meet there; one that fails makes the exit
+// code 1, since the settings are right and the world is not.
+
+import { findSettingsFile } from '../config/load.ts';
+import { SettingsError } from '../errors.ts';
+import { createConfigurationSource } from '../service/configuration.ts';
+import type { Configuration } from '../service/configuration.ts';
+import { probeBackends } from '../service/probe.ts';
+import type { ProbeResult } from '../service/probe.ts';
+import { certificateText } from '../service/status.ts';
+import { summarise } from '../service/summary.ts';
+import type { BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
+import {
+  CONFIG_HELP,
+  CONFIG_OPTION,
+  DONE,
+  FAILED,
+  JSON_HELP,
+  JSON_OPTION,
+  textOption,
+  WRONG_SETTINGS,
+} from './usage.ts';
+import type { Command, OptionValues, Program } from './usage.ts';
+
+export const check: Command = {
+  name: 'check',
+  summary: 'validates the settings, the certificates and keys, and shows what would be served',
+  options: { ...CONFIG_OPTION, ...JSON_OPTION, probe: { type: 'boolean' } },
+  help: `\n${CONFIG_HELP}${JSON_HELP}  --probe      also connects to every server of every backend, without a login\n`,
+  async run(values, program) {
+    const file = findSettingsFile(textOption(values, 'config'));
+    try {
+      const source = createConfigurationSource({ file, world: program.world, missing: 'foresee' });
+      return await report(await source.load(), values, program);
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error;
+      const { mistakes } = error;
+      if (values['json'] === true) program.out(`${JSON.stringify({ ok: false, file, mistakes }, null, 2)}\n`);
+      program.err(mistakes.map((mistake) => `${mistake}\n`).join(''));
+      return WRONG_SETTINGS;
+    }
+  },
+};
+
+async function report(configuration: Configuration, values: OptionValues, program: Program): Promise<number> {
+  const { settings, material } = configuration;
+  const { world } = program;
+  const summary = summarise(configuration, world.now());
+  const probes =
+    values['probe'] === true
+      ? await probeBackends({ settings, backendCas: material.backendCas, world })
+      : null;
+  const ok = probes === null || probes.every(({ error }) => error === null);
+  if (values['json'] === true) {
+    program.out(`${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes }) }, null, 2)}\n`);
+  } else {
+    program.out(summaryText(summary));
+    for (const probe of probes ?? []) program.out(probeText(probe, world.now()));
+  }
+  return ok ? DONE : FAILED;
+}
+
+export function summaryText(summary: Summary): string {
+  const lines = [
+    `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
+    ...summary.services.map(serviceLine),
+    ...summary.channels.map(({ name, tls, sasl, inert, relay }) => {
+      const idle = inert.length > 0 ? `; without effect here: ${inert.join(' ')}` : '';
+      return `channel ${name}: ${tls}, ${sasl}, to ${relay}${idle}`;
+    }),
+    ...summary.backends.map(backendLine),
+    ...summary.certificates.map(certificateText),
+    ...summary.warnings.map((warning) => `warning: ${warning}`),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function serviceLine({ name, protocol, listen, tls, sasl, channel, backend }: ServiceSummary): string {
+  const rules = protocol === 'smtp' ? `${tls}, ${sasl}` : tls;
+  const through = channel === null ? '' : ` by channel ${channel}`;
+  return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}; to ${backend}`;
+}
+
+function backendLine({ name, servers, tls, verify, ca, client }: BackendSummary): string {
+  const trust =
+    tls === 'notls' ? '' : verify ? `, verified by ${ca ?? "the system's CAs"}` : ', NOT verified';
+  const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
+  return `backend ${name}: ${servers.join(', ')}; ${tls}${trust}${told}`;
+}
+
+const DAY_MS = 86_400_000;
+
+export function probeText(result: ProbeResult, now: number): string {
+  const { backend, protocol, server, error, tls, certificateNotAfter, capabilities, mechanisms, warnings } =
+    result;
+  const name = `probe ${backend} ${server} (${protocol})`;
+  if (error !== null) return `${name}: FAILED, ${error}\n`;
+  const secured = tls === null ? 'without TLS' : tls;
+  const expiry =
+    certificateNotAfter === null
+      ? ''
+      : `, certificate has ${Math.floor((certificateNotAfter - now) / DAY_MS)} days left`;
+  const offers = [capabilities.join(' '), mechanisms.length > 0 ? `SASL ${mechanisms.join(' ')}` : ''];
+  const offered = offers.filter((words) => words !== '').join('; ');
+  const lines = [
+    `${name}: ${secured}${expiry}; offers ${offered || 'nothing'}`,
+    ...warnings.map((warning) => `warning: ${name}: ${warning}`),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}

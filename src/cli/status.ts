@@ -1,0 +1,50 @@
+// `sallyport status`: what the running supervisor says of itself, its workers, services and certificates.
+
+import { certificateText } from '../service/status.ts';
+import type { Status } from '../service/status.ts';
+import { askSupervisor, refusalText } from './ask.ts';
+import { CONFIG_HELP, CONFIG_OPTION, DONE, FAILED, JSON_HELP, JSON_OPTION } from './usage.ts';
+import type { Command } from './usage.ts';
+
+export const status: Command = {
+  name: 'status',
+  summary: 'shows workers, connections, services and certificates of the running supervisor',
+  options: { ...CONFIG_OPTION, ...JSON_OPTION },
+  help: `\n${CONFIG_HELP}${JSON_HELP}`,
+  async run(values, program) {
+    const answer = await askSupervisor('status', values, program);
+    if (!answer.ok) {
+      program.err(refusalText(answer));
+      return FAILED;
+    }
+    const found = answer['status'] as Status;
+    program.out(values['json'] === true ? `${JSON.stringify(found, null, 2)}\n` : statusText(found));
+    return DONE;
+  },
+};
+
+export function statusText(found: Status): string {
+  const { version, pid, state, uptimeSeconds, file } = found;
+  const lines = [
+    `sallyport ${version}: ${state}, pid ${pid}, up ${uptimeText(uptimeSeconds)}, ${file ?? 'defaults'}`,
+  ];
+  for (const worker of found.workers) {
+    const open = worker.open === null ? 'no answer' : `${worker.open} connections`;
+    lines.push(
+      `worker ${worker.index}: ${worker.state}, pid ${worker.pid ?? '-'}, ${open}, ${worker.restarts} restarts`,
+    );
+  }
+  for (const { name, protocol, listen } of found.services) {
+    lines.push(`service ${name}: ${protocol} on ${listen.join(', ') || 'no address'}`);
+  }
+  lines.push(...found.certificates.map(certificateText));
+  const totals = Object.entries(found.totals).map(([name, value]) => `${name} ${value}`);
+  if (totals.length > 0) lines.push(`totals: ${totals.join(', ')}`);
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function uptimeText(seconds: number): string {
+  const days = Math.floor(seconds / 86_400);
+  const clock = new Date((seconds % 86_400) * 1000).toISOString().slice(11, 19);
+  return days > 0 ? `${days} d ${clock}` : clock;
+}

@@ -1,0 +1,116 @@
+// The command line in words: what commands there are, how one is told apart from a typing mistake, and how the options
+// of one are read. Results go to standard output, everything else to standard error.
+// Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong settings (sysexits.h).
+
+import { parseArgs } from 'node:util';
+import type { ParseArgsOptionsConfig } from 'node:util';
+
+import type { World } from '../world.ts';
+
+export const DONE = 0;
+export const FAILED = 1;
+export const WRONG_USAGE = 64;
+export const WRONG_SETTINGS = 78;
+
+/** What a command gets from the program. */
+export interface Program {
+  readonly version: string;
+  /** The file to run for a worker: this program. */
+  readonly entry: string;
+  readonly world: World;
+  out(text: string): void;
+  err(text: string): void;
+  exit(code: number): never;
+}
+
+export interface Command {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  readonly options: ParseArgsOptionsConfig;
+  /** The page of --help behind the first line. */
+  readonly help: string;
+  run(values: OptionValues, program: Program): Promise<number>;
+}
+
+export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
+
+export const CONFIG_OPTION = { config: { type: 'string' } } as const satisfies ParseArgsOptionsConfig;
+export const JSON_OPTION = { json: { type: 'boolean' } } as const satisfies ParseArgsOptionsConfig;
+
+export const CONFIG_HELP = `  --config F   the settings; default ./sallyport.yaml, then /etc/sallyport/sallyport.yaml\n`;
+export const JSON_HELP = `  --json       the answer as JSON\n`;
+const HELP_HELP = `  --help       this page\n`;
+
+export function programUsage(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const list = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}\n`).join('');
+  return (
+    `usage: sallyport COMMAND [options]\n       sallyport --version | --help\n\ncommands:\n${list}\n` +
+    `sallyport COMMAND --help explains one. Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong settings.\n`
+  );
+}
+
+function commandUsage({ name, summary, options, help }: Command): string {
+  const flags = Object.entries(options).map(([flag, { type }]) =>
+    type === 'string' ? `[--${flag} F]` : `[--${flag}]`,
+  );
+  return `usage: sallyport ${[name, ...flags].join(' ')}\n\n${summary}\n${help}${HELP_HELP}`;
+}
+
+/** Reads the options of a command and runs it. */
+export async function runCommand(
+  command: Command,
+  args: readonly string[],
+  program: Program,
+): Promise<number> {
+  const options = { ...command.options, help: { type: 'boolean' } } as const;
+  let values: OptionValues;
+  try {
+    values = parseArgs({ args: [...args], options, strict: true, allowPositionals: false })
+      .values as OptionValues;
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    program.err(`sallyport ${command.name}: ${words}\n\n${commandUsage(command)}`);
+    return WRONG_USAGE;
+  }
+  if (values['help'] === true) {
+    program.out(commandUsage(command));
+    return DONE;
+  }
+  return command.run(values, program);
+}
+
+/** The value of a string option. */
+export function textOption(values: OptionValues, name: string): string | undefined {
+  const value = values[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The name nearest to what was typed, if it is near enough to be meant. */
+export function nearestName(typed: string, names: readonly string[]): string | null {
+  let best: string | null = null;
+  let bestDistance = Math.min(3, Math.ceil(typed.length / 2) + 1);
+  for (const name of names) {
+    const distance = editDistance(typed.slice(0, 64), name);
+    if (distance < bestDistance) {
+      best = name;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+// Insertions, deletions and replacements that make one word of the other.
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,124 @@
+// The whole file against the schemas: its own settings, then every entry of the maps with free names, each by itself.
+// Nothing here looks from one entry to another (references.ts does) and nothing throws: mistakes go to the report.
+
+import { checkMap } from './check.ts';
+import type { Checked, Report } from './check.ts';
+import { found, isHostName } from './formats.ts';
+import type { Given } from './formats.ts';
+import type { Path } from './lines.ts';
+import {
+  backendSchema,
+  certificateSchema,
+  channelSchema,
+  serviceSchema,
+  settingsSchema,
+  sniSchema,
+} from './schema.ts';
+import type { Group } from './schema.ts';
+
+/** A nickname, or files. */
+export type GivenCertificate = string | Checked<typeof certificateSchema>;
+
+/** The certificates of one `tls` map; null: as above. */
+export interface GivenCertificates {
+  readonly certificates: readonly GivenCertificate[] | null;
+  readonly sni: ReadonlyMap<string, readonly GivenCertificate[]> | null;
+}
+
+export type GivenService = Checked<typeof serviceSchema> & { readonly shown: GivenCertificates };
+export type GivenChannel = Checked<typeof channelSchema>;
+export type GivenBackend = Checked<typeof backendSchema>;
+
+export interface GivenSettings {
+  readonly top: Checked<typeof settingsSchema>;
+  readonly shown: GivenCertificates;
+  readonly services: ReadonlyMap<string, GivenService>;
+  readonly channels: ReadonlyMap<string, GivenChannel>;
+  readonly backends: ReadonlyMap<string, GivenBackend>;
+}
+
+export function checkEverything(root: unknown, report: Report): GivenSettings {
+  const top = checkMap({ schema: settingsSchema, given: root, path: [] }, report);
+  const entriesOf = <const S extends Group>(map: 'services' | 'channels' | 'backends', schema: S) =>
+    new Map(
+      namedEntries(top.values[map], { path: [map], report }).map(([name, given]) => [
+        name,
+        checkMap({ schema, given, path: [map, name] }, report),
+      ]),
+    );
+  const services = [...entriesOf('services', serviceSchema)].map(
+    ([name, service]) => [name, { ...service, shown: checkCertificates(service, report) }] as const,
+  );
+  return {
+    top,
+    shown: checkCertificates(top, report),
+    services: new Map(services),
+    channels: entriesOf('channels', channelSchema),
+    backends: entriesOf('backends', backendSchema),
+  };
+}
+
+interface Place {
+  readonly path: Path;
+  readonly report: Report;
+}
+
+const ENTRY_NAME = /^\w[\w.@-]{0,63}$/;
+
+/** Names become keys of plain objects, so those that every object has are refused. */
+function namedEntries(map: Given, { path, report }: Place): [string, unknown][] {
+  return [...map].flatMap(([key, value]): [string, unknown][] => {
+    const name = String(key);
+    if (ENTRY_NAME.test(name) && !(name in Object.prototype)) return [[name, value]];
+    report.add(
+      [...path, name],
+      'expected a name of letters, digits, ".", "_", "-" and "@", found something else',
+    );
+    return [];
+  });
+}
+
+interface WithTls {
+  readonly path: Path;
+  readonly values: {
+    readonly tls: {
+      readonly certificate: readonly (string | Given)[] | null;
+      readonly sni: Given | null;
+    };
+  };
+}
+
+function checkCertificates({ path, values }: WithTls, report: Report): GivenCertificates {
+  const { certificate, sni } = values.tls;
+  const at = (key: string): Place => ({ path: [...path, 'tls', key], report });
+  return {
+    certificates: certificate === null ? null : readCertificates(certificate, at('certificate')),
+    sni: sni === null ? null : readSni(sni, at('sni')),
+  };
+}
+
+function readCertificates(given: readonly (string | Given)[], { path, report }: Place): GivenCertificate[] {
+  return given.map((item, index) => {
+    if (typeof item === 'string') return item;
+    const place = given.length === 1 ? path : [...path, index];
+    return checkMap({ schema: certificateSchema, given: item, path: place }, report);
+  });
+}
+
+function readSni(given: Given, { path, report }: Place): Map<string, GivenCertificate[]> {
+  const names = new Map<string, GivenCertificate[]>();
+  for (const [key, value] of given) {
+    const pattern = String(key).toLowerCase();
+    const place = [...path, String(key)];
+    if (!isHostName(pattern.replace(/^\*\./, '')) || pattern in Object.prototype) {
+      report.add(place, `expected a host name or *.domain, found ${found(String(key))}`);
+      continue;
+    }
+    if (names.has(pattern)) report.add(place, 'given twice, upper and lower case are the same');
+    const places = new Map([['certificate', place]]);
+    const entry = { schema: sniSchema, given: new Map([['certificate', value]]), path: place, places };
+    const { certificate } = checkMap(entry, report).values;
+    names.set(pattern, readCertificates(certificate ?? [], { path: place, report }));
+  }
+  return names;
+}

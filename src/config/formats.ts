@@ -1,0 +1,333 @@
+// The named formats of the settings: what a value may look like, and what it becomes.
+// `read` gives the value as the code wants it (milliseconds, endpoints, secrets) or throws a Misfit; nothing else
+// leaves it. A Misfit says what was expected and what was found, without the value where the setting is sensitive.
+// Importing this file registers every format with convict, once for the process.
+
+import { isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
+import convict from 'convict';
+import { parseEndpoint } from '../wire/address.ts';
+import { parseChannelKeywords } from '../wire/channel-keywords.ts';
+import { inlineSecret } from './secret.ts';
+import type { ClientInfo, Endpoint, Secret } from './settings.ts';
+
+/** One setting of the schema. */
+export interface Leaf {
+  readonly doc: string;
+  readonly format: FormatName;
+  readonly default: unknown;
+  /** No default: whoever writes the entry gives it. */
+  readonly required?: true;
+  /** May be left empty; the doc says what that means. */
+  readonly nullable?: true;
+  /** Never printed. */
+  readonly sensitive?: true;
+  readonly choices?: readonly string[];
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** A map of the file, not looked into yet. */
+export type Given = ReadonlyMap<unknown, unknown>;
+
+/** What each format's values become. */
+export interface FormatValues {
+  text: string;
+  name: string;
+  path: string;
+  hostname: string;
+  ciphers: string;
+  groups: string;
+  count: number;
+  /** Milliseconds. */
+  seconds: number;
+  flag: boolean;
+  choice: string;
+  choices: string[];
+  words: string[];
+  /** null: probe. */
+  capabilities: string[] | null;
+  listeners: Endpoint[];
+  servers: Endpoint[];
+  clientInfo: ClientInfo[];
+  channelKeywords: string;
+  /** Nicknames, and maps of files that have a schema of their own. */
+  certificates: (string | Given)[];
+  secret: Secret;
+  sni: Given;
+  entries: Given;
+}
+
+export type FormatName = keyof FormatValues;
+
+export interface Format<T> {
+  /** The words behind "expected". */
+  expected(leaf: Leaf): string;
+  read(value: unknown, leaf: Leaf): T;
+  /** A map may be given; it arrives as a list of one, since convict would take it apart. */
+  readonly takesMap?: true;
+  /** What can be looked into further although the value is wrong; items keep their places. */
+  salvage?(value: unknown): T;
+}
+
+const BETWEEN_PARTS = '\u001f';
+const MAX_ITEMS = 1000;
+const MAX_TEXT = 1000;
+
+/** A value that does not fit: one sentence, or several about items of a list (`[3] …`). */
+export class Misfit extends Error {
+  constructor(parts: readonly string[]) {
+    super(parts.join(BETWEEN_PARTS));
+  }
+
+  // convict puts the value here and would print it.
+  get value(): undefined {
+    return undefined;
+  }
+  set value(_value: unknown) {}
+}
+
+/** Takes a Misfit's message apart again: item number, if any, and sentence. */
+export function splitMisfit(message: string): { item: number | null; text: string }[] {
+  return message.split(BETWEEN_PARTS).map((part) => {
+    const match = /^\[(\d+)\] (.*)$/s.exec(part);
+    return match ? { item: Number(match[1]), text: match[2] ?? '' } : { item: null, text: part };
+  });
+}
+
+/** A value of the file for an error message: short, one line. */
+export function found(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (value instanceof Map) return 'a map';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}…` : value);
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'something else';
+}
+
+/** The sentence for a value that is not what the setting takes. */
+export function misfit(leaf: Leaf, value: unknown): string {
+  const expected = `expected ${expectedOf(leaf)}`;
+  if (value === null && leaf.required) return `missing, ${expected}`;
+  return leaf.sensitive ? expected : `${expected}, found ${found(value)}`;
+}
+
+export function expectedOf(leaf: Leaf): string {
+  return FORMATS[leaf.format].expected(leaf);
+}
+
+function isText(value: unknown, limit = MAX_TEXT): value is string {
+  // oxlint-disable-next-line no-control-regex
+  return typeof value === 'string' && value !== '' && value.length <= limit && !/[\x00-\x1f\x7f]/.test(value);
+}
+
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+
+export function isHostName(text: string): boolean {
+  return HOST_NAME.test(text);
+}
+
+function readNumber(value: unknown, leaf: Leaf): number {
+  const fits =
+    typeof value === 'number' &&
+    Number.isFinite(value) &&
+    value >= (leaf.min ?? 0) &&
+    value <= (leaf.max ?? Number.MAX_SAFE_INTEGER);
+  if (!fits) throw new Misfit([misfit(leaf, value)]);
+  return value;
+}
+
+/** A simple value that passes a test. */
+function simple(expected: string, fits: (value: string) => boolean): Format<string> {
+  return {
+    expected: () => expected,
+    read(value, leaf) {
+      if (!isText(value, leaf.max) || !fits(value)) throw new Misfit([misfit(leaf, value)]);
+      return value;
+    },
+  };
+}
+
+/** A list whose items are read one by one; a single value is a list of one. */
+function readList<T>(value: unknown, leaf: Leaf, readItem: (item: unknown) => T | null): T[] {
+  if (value === null || (value instanceof Map && !FORMATS[leaf.format].takesMap)) {
+    throw new Misfit([misfit(leaf, value)]);
+  }
+  const items: unknown[] = Array.isArray(value) ? value : [value];
+  if (items.length < (leaf.min ?? 0) || items.length > MAX_ITEMS) throw new Misfit([misfit(leaf, value)]);
+  const wrong: string[] = [];
+  const right = items.flatMap((item, index) => {
+    const read = readItem(item);
+    if (read !== null) return [read];
+    wrong.push(`${Array.isArray(value) ? `[${index}] ` : ''}${misfit(leaf, item)}`);
+    return [];
+  });
+  if (wrong.length > 0) throw new Misfit(wrong);
+  return right;
+}
+
+function readListener(item: unknown): Endpoint | null {
+  const text = typeof item === 'number' ? String(item) : item;
+  if (!isText(text)) return null;
+  const alone = /^(?:\*?:)?(\d{1,5})$/.exec(text);
+  if (alone) {
+    const port = Number(alone[1]);
+    return port <= 65_535 ? { kind: 'tcp', host: '::', port } : null;
+  }
+  // Port 0 is a free one, which parseEndpoint does not know.
+  const free = text.endsWith(':0');
+  const endpoint = parseEndpoint(free ? text.replace(/0$/, '1') : text);
+  if (endpoint?.kind !== 'tcp') return endpoint;
+  if (isIP(endpoint.host) === 0) return null;
+  return free ? { ...endpoint, port: 0 } : endpoint;
+}
+
+function readServer(item: unknown): Endpoint | null {
+  return isText(item) ? parseEndpoint(item) : null;
+}
+
+function readClient(item: unknown): ClientInfo | null {
+  const match = typeof item === 'string' ? /^(id|xclient)(\?)?$/.exec(item) : null;
+  if (!match) return null;
+  return { method: match[1] === 'id' ? 'id' : 'xclient', required: match[2] === undefined };
+}
+
+/** A nickname is also a file name in the certificate database, so it cannot leave that folder. */
+function isNickname(text: unknown): text is string {
+  return isText(text, 200) && !/[/\\]/.test(text) && text !== '.' && text !== '..';
+}
+
+function readSecret(value: unknown, leaf: Leaf): Secret {
+  if (typeof value === 'string' && value !== '') return inlineSecret(value);
+  const map: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
+  if (map instanceof Map && map.size === 1) {
+    const file: unknown = map.get('file');
+    if (isText(file)) return { kind: 'file', path: file };
+    const name: unknown = map.get('credential');
+    if (isNickname(name)) return { kind: 'credential', name };
+  }
+  throw new Misfit([misfit(leaf, value)]);
+}
+
+function openSslTakes(options: { ciphers: string } | { ecdhCurve: string }): boolean {
+  try {
+    createSecureContext(options);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readMap(value: unknown, leaf: Leaf): Given {
+  const map: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
+  if (map instanceof Map) return map;
+  if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return new Map();
+  throw new Misfit([misfit(leaf, value)]);
+}
+
+function inRange(words: string, { min, max }: Leaf): string {
+  if (min === undefined || max === undefined) return words;
+  return `${words} from ${min} to ${max}`;
+}
+
+export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]> } = {
+  text: simple('a text', () => true),
+  name: simple('a name', () => true),
+  path: simple('a file or folder name', () => true),
+  hostname: simple('a host name', isHostName),
+  ciphers: simple(
+    'default or an OpenSSL cipher list',
+    (text) => text === 'default' || openSslTakes({ ciphers: text }),
+  ),
+  groups: simple(
+    'default or a colon list of TLS groups that this OpenSSL knows',
+    (text) => text === 'default' || openSslTakes({ ecdhCurve: text }),
+  ),
+  count: {
+    expected: (leaf) => inRange('a whole number', leaf),
+    read(value, leaf) {
+      if (!Number.isInteger(value)) throw new Misfit([misfit(leaf, value)]);
+      return readNumber(value, leaf);
+    },
+  },
+  seconds: {
+    expected: (leaf) => inRange('seconds', leaf),
+    read: (value, leaf) => Math.max(1, Math.round(readNumber(value, leaf) * 1000)),
+  },
+  flag: {
+    expected: () => 'true or false',
+    read(value, leaf) {
+      if (typeof value !== 'boolean') throw new Misfit([misfit(leaf, value)]);
+      return value;
+    },
+  },
+  choice: {
+    expected: (leaf) => `one of ${leaf.choices?.join(', ')}`,
+    read(value, leaf) {
+      if (typeof value === 'string' && leaf.choices?.includes(value)) return value;
+      throw new Misfit([misfit(leaf, value)]);
+    },
+  },
+  choices: {
+    expected: (leaf) => `a list of ${leaf.choices?.join(', ')}`,
+    read: (value, leaf) =>
+      readList(value, leaf, (item) =>
+        typeof item === 'string' && leaf.choices?.includes(item) ? item : null,
+      ),
+  },
+  words: {
+    expected: () => 'a list of words',
+    read: (value, leaf) => readList(value, leaf, (item) => (isText(item) && !/\s/.test(item) ? item : null)),
+  },
+  capabilities: {
+    expected: () => 'probe or a list of capabilities',
+    read: (value, leaf) =>
+      value === 'probe' ? null : readList(value, leaf, (item) => (isText(item) ? item : null)),
+  },
+  listeners: {
+    expected: () => 'a port, address:port, [v6 address]:port or unix:/path',
+    read: (value, leaf) => readList(value, leaf, readListener),
+  },
+  servers: {
+    expected: () => 'host:port, [v6 address]:port or unix:/path',
+    read: (value, leaf) => readList(value, leaf, readServer),
+  },
+  clientInfo: {
+    expected: () => 'none or a list of id, id?, xclient, xclient?',
+    read: (value, leaf) => (value === 'none' ? [] : readList(value, leaf, readClient)),
+  },
+  channelKeywords: {
+    expected: () => 'channel keywords in one text',
+    read(value, leaf) {
+      if (!isText(value)) throw new Misfit([misfit(leaf, value)]);
+      const { unknown } = parseChannelKeywords(value);
+      if (unknown.length > 0) throw new Misfit(unknown.map((word) => `unknown keyword ${found(word)}`));
+      return value;
+    },
+  },
+  certificates: {
+    expected: () => 'a nickname without a path separator, or { cert: …, key: … }, or a list of these',
+    takesMap: true,
+    read: (value, leaf) =>
+      readList<string | Given>(value, leaf, (item) =>
+        item instanceof Map || isNickname(item) ? item : null,
+      ),
+    salvage: (value) =>
+      Array.isArray(value) ? value.map((item: unknown) => (item instanceof Map ? (item as Given) : '')) : [],
+  },
+  secret: {
+    expected: () => 'a text, { file: … } or { credential: … }',
+    takesMap: true,
+    read: readSecret,
+  },
+  sni: { expected: () => 'a map of host names to certificates', takesMap: true, read: readMap },
+  entries: { expected: () => 'a map of names to settings', takesMap: true, read: readMap },
+};
+
+for (const [name, format] of Object.entries<Format<unknown>>(FORMATS)) {
+  convict.addFormat({
+    name,
+    validate(value: unknown, leaf) {
+      format.read(value, leaf as unknown as Leaf);
+    },
+  });
+}

@@ -1,0 +1,207 @@
+// From sallyport.yaml to Settings: finds the file, reads it, checks it whole, completes it.
+// Promises a deeply frozen Settings with absolute paths, or one SettingsError with every mistake, each with file, line
+// and key. Only the file itself is read, nothing that it names. The environment is no source of settings.
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { SettingsError } from '../errors.ts';
+import { Report } from './check.ts';
+import { checkEverything } from './entries.ts';
+import type { GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
+import { EMPTY_TREE, parseSettings } from './lines.ts';
+import { checkReferences } from './references.ts';
+import type {
+  BackendSettings,
+  CertificateRef,
+  ChannelSettings,
+  Secret,
+  ServerTlsSettings,
+  ServiceSettings,
+  Settings,
+} from './settings.ts';
+
+const MAX_FILE_BYTES = 1_048_576;
+const STANDARD_FILES = ['./sallyport.yaml', '/etc/sallyport/sallyport.yaml'];
+
+/** The file of `--config`, else the first standard place that has one, else null. */
+export function findSettingsFile(argument: string | undefined): string | null {
+  return argument ?? STANDARD_FILES.find((file) => existsSync(file)) ?? null;
+}
+
+export function defaultSettings(): Settings {
+  return loadSettings({ file: null });
+}
+
+export function loadSettings({ file }: { file: string | null }): Settings {
+  const tree = file === null ? EMPTY_TREE : parseSettings(readText(file));
+  const report = new Report(file ?? 'the defaults', tree);
+  const given = checkEverything(tree.root, report);
+  if (tree.brokenAt === null) checkReferences(given, report);
+  report.throwIfAny();
+  return freeze(complete(given, file));
+}
+
+function readText(file: string): string {
+  const refuse = (words: string): never => {
+    throw new SettingsError([`${file}: ${words}`]);
+  };
+  try {
+    const { size } = statSync(file);
+    if (size > MAX_FILE_BYTES) refuse(`expected settings of at most ${MAX_FILE_BYTES} bytes, found ${size}`);
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+  } catch (error) {
+    if (error instanceof SettingsError) throw error;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const words: Record<string, string> = {
+      ENOENT: 'there is no such file',
+      EISDIR: 'expected a file, found a folder',
+      EACCES: 'this user may not read it',
+      ERR_ENCODING_INVALID_ENCODED_DATA: 'expected UTF-8, found other bytes',
+    };
+    return refuse(words[code] ?? `cannot be read (${code})`);
+  }
+}
+
+/** Resolves names against the folder of the file, or the current one. */
+type Locate = (name: string) => string;
+
+function complete(
+  { top, shown, services, channels, backends }: GivenSettings,
+  file: string | null,
+): Settings {
+  const path = file === null ? null : resolve(file);
+  const folder = path === null ? process.cwd() : dirname(path);
+  const locate: Locate = (name) => resolve(folder, name);
+  const { values } = top;
+  const { certificate: _given, sni: _names, ...versions } = values.tls;
+  const tls: ServerTlsSettings = {
+    ...versions,
+    certificates: refsOf(shown.certificates ?? [], locate),
+    sni: namesOf(shown.sni ?? new Map(), locate),
+  };
+  return {
+    file: path,
+    hostname: values.hostname ?? hostname(),
+    dataDir: locate(values.dataDir),
+    workers: values.workers,
+    user: values.user,
+    log: values.log,
+    certificateDatabase: locate(values.certificates.database),
+    certificateWatchMs: values.certificates.watch,
+    services: mapEntries(services, (name, service) => completeService(name, service, { tls, locate })),
+    channels: mapEntries(channels, (name, channel): ChannelSettings => ({
+      name,
+      keywords: present(channel.values.keywords),
+      relay: present(channel.values.relay),
+    })),
+    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
+    limits: values.limits,
+    timeouts: {
+      handshakeMs: values.timeouts.handshake,
+      loginMs: values.timeouts.login,
+      connectMs: values.timeouts.connect,
+      replyMs: values.timeouts.reply,
+      imapMs: values.timeouts.imap,
+      imapIdleMs: values.timeouts.imapIdle,
+      pop3Ms: values.timeouts.pop3,
+      smtpMs: values.timeouts.smtp,
+      dataMs: values.timeouts.data,
+      closeMs: values.timeouts.close,
+      drainMs: values.timeouts.drain,
+    },
+    probeMs: values.probe,
+  };
+}
+
+/** What the dialects say themselves, whatever a list of capabilities holds. */
+const OURS = /^(STARTTLS|STLS|LOGINDISABLED|SASL|AUTH)([= ]|$)/i;
+
+interface Above {
+  readonly tls: ServerTlsSettings;
+  readonly locate: Locate;
+}
+
+function completeService(name: string, { values, shown }: GivenService, above: Above): ServiceSettings {
+  const { tls, locate } = above;
+  const protocol = present(values.protocol);
+  return {
+    name,
+    protocol,
+    listen: present(values.listen),
+    tlsMode: values.tls.mode ?? (protocol === 'smtp' ? null : 'musttls'),
+    tls: {
+      certificates: shown.certificates === null ? tls.certificates : refsOf(shown.certificates, locate),
+      sni: shown.sni === null ? tls.sni : namesOf(shown.sni, locate),
+      minVersion: values.tls.minVersion ?? tls.minVersion,
+      maxVersion: values.tls.maxVersion ?? tls.maxVersion,
+      ciphers: values.tls.ciphers ?? tls.ciphers,
+      groups: values.tls.groups ?? tls.groups,
+    },
+    backend: values.backend,
+    channel: values.channel,
+    banner: values.banner,
+    capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
+    ehloKeywords: values.ehloKeywords,
+    mechanisms: values.mechanisms,
+    lineEndings: values.lineEndings,
+    clientLookup: values.clientLookup,
+  };
+}
+
+function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {
+  const { servers, tls, login, allowClearBackend, client } = values;
+  return {
+    name,
+    servers: present(servers),
+    tls: { ...tls, ca: tls.ca === null ? null : locate(tls.ca) },
+    login,
+    allowClearBackend,
+    client,
+  };
+}
+
+function refsOf(given: readonly GivenCertificate[], locate: Locate): CertificateRef[] {
+  return given.map((certificate) => {
+    if (typeof certificate === 'string') return { kind: 'nickname', nickname: certificate };
+    const { cert, key, passphrase } = certificate.values;
+    return {
+      kind: 'files',
+      cert: locate(present(cert)),
+      key: locate(present(key)),
+      passphrase: passphrase === null ? null : locateSecret(passphrase, locate),
+    };
+  });
+}
+
+function namesOf(
+  sni: ReadonlyMap<string, readonly GivenCertificate[]>,
+  locate: Locate,
+): Record<string, CertificateRef[]> {
+  return mapEntries(sni, (_name, certificates) => refsOf(certificates, locate));
+}
+
+function locateSecret(secret: Secret, locate: Locate): Secret {
+  return secret.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
+}
+
+function mapEntries<In, Out>(
+  map: ReadonlyMap<string, In>,
+  change: (name: string, value: In) => Out,
+): Record<string, Out> {
+  return Object.fromEntries([...map].map(([name, value]) => [name, change(name, value)]));
+}
+
+/** A required setting that is not there was reported, so nobody comes here without it. */
+function present<T>(value: T | null): T {
+  if (value === null) throw new TypeError('a required setting is missing and no mistake was reported');
+  return value;
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) freeze(inner);
+  }
+  return value;
+}

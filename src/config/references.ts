@@ -1,0 +1,120 @@
+// What one setting demands of another: names that must exist, protocols that need a backend or a channel, addresses
+// that only one service can have. A setting that is wrong by itself is not judged a second time.
+
+import { formatHostPort, ipOf } from '../wire/address.ts';
+import type { Report } from './check.ts';
+import { suggest } from './check.ts';
+import { found } from './formats.ts';
+import type { GivenService, GivenSettings } from './entries.ts';
+import type { Path } from './lines.ts';
+import { serviceSchema, settingsSchema } from './schema.ts';
+import type { Endpoint } from './settings.ts';
+
+export function checkReferences(given: GivenSettings, report: Report): void {
+  for (const service of given.services.values()) {
+    checkLegs(service, given, report);
+    checkMode(service, report);
+    checkSmtpOnly(service, report);
+  }
+  for (const { path, values } of given.channels.values()) {
+    checkName(
+      { path: [...path, 'relay'], name: values.relay, what: 'backend', known: given.backends },
+      report,
+    );
+  }
+  checkAddresses(given, report);
+  checkVersions(given, report);
+}
+
+interface Reference {
+  readonly path: Path;
+  readonly name: string | null;
+  readonly what: 'backend' | 'channel';
+  readonly known: ReadonlyMap<string, unknown>;
+}
+
+function checkName({ path, name, what, known }: Reference, report: Report): void {
+  if (name === null || known.has(name)) return;
+  report.add(path, `there is no ${what} ${found(name)}${suggest(name, [...known.keys()])}`);
+}
+
+/** imap and pop3 lead to a backend, smtp runs on a channel. */
+function checkLegs(service: GivenService, given: GivenSettings, report: Report): void {
+  const { path, values } = service;
+  checkName(
+    { path: [...path, 'backend'], name: values.backend, what: 'backend', known: given.backends },
+    report,
+  );
+  checkName(
+    { path: [...path, 'channel'], name: values.channel, what: 'channel', known: given.channels },
+    report,
+  );
+  if (values.protocol === null) return;
+  const [needed, other] =
+    values.protocol === 'smtp' ? (['channel', 'backend'] as const) : (['backend', 'channel'] as const);
+  if (values[needed] === null && !service.isWrong(needed)) {
+    report.add([...path, needed], `missing, ${values.protocol} needs the name of a ${needed}`);
+  }
+  if (values[other] !== null) {
+    report.add([...path, other], `${values.protocol} takes a ${needed} and no ${other}`);
+  }
+}
+
+function checkMode(service: GivenService, report: Report): void {
+  const { mode } = service.values.tls;
+  if (service.values.protocol !== 'smtp' || mode === null || mode === 'implicit') return;
+  report.add(
+    [...service.path, 'tls'],
+    `expected implicit or nothing for smtp, whose channel decides about STARTTLS, found "${mode}"`,
+  );
+}
+
+function checkSmtpOnly(service: GivenService, report: Report): void {
+  const { path, values } = service;
+  if (values.protocol === null || values.protocol === 'smtp') return;
+  const given = {
+    ehloKeywords: values.ehloKeywords.length > 0,
+    lineEndings: values.lineEndings !== serviceSchema.lineEndings.default,
+    clientLookup: values.clientLookup !== serviceSchema.clientLookup.default,
+  };
+  for (const [key, isGiven] of Object.entries(given)) {
+    if (isGiven) report.add([...path, key], `only for smtp, this is ${values.protocol}`);
+  }
+}
+
+/** Port 0 is any free port, so it is never the same twice. */
+function checkAddresses(given: GivenSettings, report: Report): void {
+  const taken = new Map<string, string>();
+  for (const [name, service] of given.services) {
+    const listen = service.values.listen ?? [];
+    for (const [index, endpoint] of listen.entries()) {
+      if (endpoint.kind === 'tcp' && endpoint.port === 0) continue;
+      const address = formatAddress(endpoint);
+      const owner = taken.get(address);
+      const path = [...service.path, 'listen', ...(listen.length > 1 ? [index] : [])];
+      if (owner === undefined) taken.set(address, name);
+      else if (owner === name) report.add(path, `${address} is listed twice`);
+      else report.add(path, `${address} is taken by services.${owner} already`);
+    }
+  }
+}
+
+function formatAddress(endpoint: Endpoint): string {
+  if (endpoint.kind === 'unix') return `unix:${endpoint.path}`;
+  return formatHostPort(ipOf(endpoint.host)?.address ?? endpoint.host, endpoint.port);
+}
+
+function checkVersions(given: GivenSettings, report: Report): void {
+  const order: readonly string[] = settingsSchema.tls.minVersion.choices;
+  const top = given.top.values.tls;
+  const check = (path: Path, min: string, max: string): void => {
+    if (order.indexOf(min) <= order.indexOf(max)) return;
+    report.add([...path, 'tls', 'minVersion'], `expected ${max} (maxVersion) or older, found ${found(min)}`);
+  };
+  check([], top.minVersion, top.maxVersion);
+  for (const { path, values } of given.services.values()) {
+    const { minVersion, maxVersion } = values.tls;
+    if (minVersion === null && maxVersion === null) continue;
+    check(path, minVersion ?? top.minVersion, maxVersion ?? top.maxVersion);
+  }
+}

@@ -1,0 +1,148 @@
+// What sallyport.yaml means once it is read, checked and completed: the types that the rest of the code takes.
+// Plain data only, so that a whole Settings can be sent to a worker. Times are milliseconds here, seconds in the file.
+// File names are absolute. Nothing here is read from disk yet: that is the supervisor's duty.
+
+export type Protocol = 'imap' | 'pop3' | 'smtp';
+export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+export type Mechanism = 'PLAIN' | 'LOGIN' | 'XOAUTH2' | 'OAUTHBEARER';
+
+export type Endpoint =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** A secret as the file gives it: in place, in a file, or as a systemd credential's name. Never logged. */
+export type Secret =
+  | { readonly kind: 'inline'; readonly value: string }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'credential'; readonly name: string };
+
+/** A certificate by nickname in the certificate database, or by its PEM files. */
+export type CertificateRef =
+  | { readonly kind: 'nickname'; readonly nickname: string }
+  | {
+      readonly kind: 'files';
+      readonly cert: string;
+      readonly key: string;
+      readonly passphrase: Secret | null;
+    };
+
+export interface ServerTlsSettings {
+  /** One per key type (RSA, ECDSA). */
+  readonly certificates: readonly CertificateRef[];
+  /** Host name or `*.domain` → certificates; exact names win over wildcards. */
+  readonly sni: Readonly<Record<string, readonly CertificateRef[]>>;
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+  /** OpenSSL cipher list (TLS 1.3 suites may be among them), or 'default'. */
+  readonly ciphers: string;
+  /** Colon list of groups, or 'default'. */
+  readonly groups: string;
+}
+
+export interface ServiceSettings {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly listen: readonly Endpoint[];
+  /** For smtp only 'implicit' or null: the channel's keywords decide. */
+  readonly tlsMode: TlsMode | null;
+  readonly tls: ServerTlsSettings;
+  /** Name in `backends`; imap and pop3 only. */
+  readonly backend: string | null;
+  /** Name in `channels`; smtp only. */
+  readonly channel: string | null;
+  /** Replaces the greeting text behind the host name. */
+  readonly banner: string | null;
+  /** null: probed from the backends. Never holds STARTTLS, AUTH or SASL lines, those are ours. */
+  readonly capabilities: readonly string[] | null;
+  /** smtp: EHLO keywords of the relay to let through besides the known ones. */
+  readonly ehloKeywords: readonly string[];
+  readonly mechanisms: readonly Mechanism[];
+  /** smtp: what happens to bare CR, bare LF and NUL. */
+  readonly lineEndings: 'refuse' | 'normalise';
+  /** smtp: look up the client's name for XCLIENT NAME. */
+  readonly clientLookup: boolean;
+}
+
+export interface ChannelSettings {
+  readonly name: string;
+  /** As written; parsed by wire/channel-keywords.ts. */
+  readonly keywords: string;
+  /** Name in `backends`. */
+  readonly relay: string;
+}
+
+export interface BackendTlsSettings {
+  readonly mode: TlsMode;
+  readonly verify: boolean;
+  /** PEM file with the CAs trusted for this backend; null: the system's. */
+  readonly ca: string | null;
+  /** Host name that the certificate must show; null: the name in `servers`. */
+  readonly name: string | null;
+  readonly minVersion: TlsVersion;
+  readonly ciphers: string;
+}
+
+export interface ClientInfo {
+  readonly method: 'id' | 'xclient';
+  /** `xclient` is required, `xclient?` is not. */
+  readonly required: boolean;
+}
+
+export interface BackendSettings {
+  readonly name: string;
+  readonly servers: readonly Endpoint[];
+  readonly tls: BackendTlsSettings;
+  readonly login: 'replay';
+  readonly allowClearBackend: boolean;
+  readonly client: readonly ClientInfo[];
+}
+
+export interface Limits {
+  /** Connections a worker holds at once; 0: what the open-file limit allows. */
+  readonly connections: number;
+  readonly authAttempts: number;
+  readonly badCommands: number;
+  /** One command with its literals, before login and in SMTP. */
+  readonly commandBytes: number;
+  /** One reply of a backend before the relay. */
+  readonly replyBytes: number;
+  /** SMTP commands on their way to the relay at once. */
+  readonly pipelined: number;
+}
+
+export interface Timeouts {
+  readonly handshakeMs: number;
+  readonly loginMs: number;
+  readonly connectMs: number;
+  readonly replyMs: number;
+  readonly imapMs: number;
+  /** While the client is in IDLE (RFC 2177). */
+  readonly imapIdleMs: number;
+  readonly pop3Ms: number;
+  readonly smtpMs: number;
+  /** The relay's answer to the end of a message (RFC 5321 4.5.3.2.6). */
+  readonly dataMs: number;
+  readonly closeMs: number;
+  readonly drainMs: number;
+}
+
+export interface Settings {
+  /** The file they came from; null: the defaults. */
+  readonly file: string | null;
+  readonly hostname: string;
+  readonly dataDir: string;
+  readonly workers: number;
+  readonly user: string | null;
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'text' };
+  readonly certificateDatabase: string;
+  /** How often certificate files are looked at for a change. */
+  readonly certificateWatchMs: number;
+  readonly services: Readonly<Record<string, ServiceSettings>>;
+  readonly channels: Readonly<Record<string, ChannelSettings>>;
+  readonly backends: Readonly<Record<string, BackendSettings>>;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  /** How long a backend's probed capabilities are believed. */
+  readonly probeMs: number;
+}

@@ -1,0 +1,18 @@
+// Step 5: answers the client until it asks to log in, to send mail, or to leave. Nothing is proven yet: what a password
+// or token is worth, the backend says in step 7.
+
+import { GateError } from '../errors.ts';
+import type { Wish } from '../protocol/dialect.ts';
+import type { Client } from './client.ts';
+
+export async function authenticate(client: Client): Promise<Wish> {
+  if (client.loginsFailed >= client.gate.limits.authAttempts) throw new GateError('TOO_MANY_LOGINS');
+  client.idle();
+  client.enter(client.welcomed ? 'client' : 'login');
+  const wish = await client.session.nextWish();
+  if (wish.kind === 'login') {
+    client.user = wish.credentials.user;
+    client.mechanism = wish.credentials.mechanism;
+  }
+  return wish;
+}

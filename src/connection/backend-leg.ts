@@ -1,0 +1,227 @@
+// The way to a backend: dial one of its servers, secure the leg by the backend's rule, greet. Also what is known of its
+// capabilities, probed and believed for a while. Promises: one server after another is tried within the connect
+// budget; a leg that fails is destroyed here; a leg that is returned belongs to the caller.
+
+import net from 'node:net';
+import type { BackendSettings, Endpoint, Limits, Timeouts } from '../config/settings.ts';
+import { asGateError, GateError } from '../errors.ts';
+import { explain, type Log } from '../log.ts';
+import type { BackSession, Dialect } from '../protocol/dialect.ts';
+import type { BackendTls } from '../tls/client.ts';
+import { clientFacts } from '../tls/facts.ts';
+import { formatHostPort } from '../wire/address.ts';
+import type { World } from '../world.ts';
+import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
+
+/** An open leg to a backend server, greeted and secured as its rule says, not yet logged in. */
+export interface BackLeg {
+  readonly leg: Leg;
+  readonly session: BackSession;
+  /** For logs: host:port or path. */
+  readonly server: string;
+}
+
+/** What all servers of a backend have in common. */
+export interface Knowledge {
+  readonly capabilities: readonly string[];
+  readonly mechanisms: readonly string[];
+}
+
+export interface BackendOptions {
+  readonly settings: BackendSettings;
+  readonly dialect: Dialect;
+  readonly tls: BackendTls;
+  readonly hostname: string;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  readonly probeMs: number;
+  readonly world: World;
+  readonly log: Log;
+}
+
+/** After a failed probe the next one waits this long, so that a dead backend is not dialled for each client twice. */
+const PROBE_PAUSE_MS = 1000;
+
+export class Backend {
+  readonly #options: BackendOptions;
+  #next = 0;
+  #knowledge: Knowledge | null = null;
+  #probedAt = 0;
+  #probe: Promise<Knowledge> | null = null;
+  #failure: { readonly error: GateError; readonly until: number } | null = null;
+
+  constructor(options: BackendOptions) {
+    this.#options = options;
+  }
+
+  get settings(): BackendSettings {
+    return this.#options.settings;
+  }
+
+  /** Opens a leg to one of the servers, round robin; the next is tried where one cannot be had. */
+  async connect(): Promise<BackLeg> {
+    const { servers } = this.#options.settings;
+    const first = this.#next++ % servers.length;
+    const deadline = this.#options.world.monotonic() + this.#options.timeouts.connectMs;
+    let failure = new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name });
+    for (let i = 0; i < servers.length; i++) {
+      const server = servers[(first + i) % servers.length];
+      const left = deadline - this.#options.world.monotonic();
+      if (server === undefined || left <= 0) break;
+      try {
+        return await this.open(server, left);
+      } catch (error) {
+        failure = asGateError(error);
+        this.#options.log.warn('backend-failed', {
+          backend: this.#options.settings.name,
+          server: serverName(server),
+          code: failure.code,
+          cause: explain(failure),
+        });
+      }
+    }
+    throw failure;
+  }
+
+  /** Opens a leg to one server. */
+  async open(server: Endpoint, connectMs = this.#options.timeouts.connectMs): Promise<BackLeg> {
+    const { world, timeouts, limits, dialect, settings, hostname } = this.#options;
+    const name = serverName(server);
+    const raw = await dial(world, { server, connectMs });
+    const leg = new Leg(raw, {
+      role: BACKEND_ROLE,
+      upgrader: this.#upgrader(server),
+      lineBytesMax: limits.replyBytes,
+    });
+    try {
+      return await within(world, { leg, ms: timeouts.replyMs, server: name }, async () => {
+        const { mode } = settings.tls;
+        if (mode === 'implicit') await leg.startTls('');
+        else leg.attach();
+        const session = dialect.back(leg);
+        await session.open({ tls: mode === 'implicit' ? 'musttls' : mode, limits, host: name, hostname });
+        return { leg, session, server: name };
+      });
+    } catch (error) {
+      leg.destroy();
+      throw error;
+    }
+  }
+
+  /** What the servers can do: probed when first asked, then renewed behind the scenes when it has aged. */
+  async knowledge(): Promise<Knowledge> {
+    const { world, probeMs } = this.#options;
+    const now = world.monotonic();
+    if (this.#knowledge !== null) {
+      if (now - this.#probedAt > probeMs) this.#renew().catch(() => undefined);
+      return this.#knowledge;
+    }
+    if (this.#failure !== null && now < this.#failure.until) throw this.#failure.error;
+    return this.#renew();
+  }
+
+  #renew(): Promise<Knowledge> {
+    this.#probe ??= this.#probeServers()
+      .then((knowledge) => {
+        const changed = JSON.stringify(knowledge) !== JSON.stringify(this.#knowledge);
+        if (changed) this.#knowledge = knowledge;
+        this.#failure = null;
+        return this.#knowledge ?? knowledge;
+      })
+      .catch((error: unknown) => {
+        this.#failure = { error: asGateError(error), until: this.#options.world.monotonic() + PROBE_PAUSE_MS };
+        throw error;
+      })
+      .finally(() => {
+        this.#probedAt = this.#options.world.monotonic();
+        this.#probe = null;
+      });
+    return this.#probe;
+  }
+
+  /** The intersection over the servers that answer; an error where none does. */
+  async #probeServers(): Promise<Knowledge> {
+    const found = await Promise.allSettled(
+      this.#options.settings.servers.map(async (server) => {
+        const { leg, session } = await this.open(server);
+        session.quit();
+        leg.finish('');
+        leg.destroySoon(this.#options.world, this.#options.timeouts.closeMs);
+        return { capabilities: session.capabilities, mechanisms: session.mechanisms };
+      }),
+    );
+    const known = found.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const [first, ...others] = known;
+    if (first === undefined) {
+      const rejected = found.find((result) => result.status === 'rejected');
+      throw rejected?.reason ?? new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name });
+    }
+    const common = (pick: (k: Knowledge) => readonly string[]): readonly string[] =>
+      pick(first).filter((item) => others.every((other) => pick(other).includes(item)));
+    return { capabilities: common((k) => k.capabilities), mechanisms: common((k) => k.mechanisms) };
+  }
+
+  #upgrader(server: Endpoint): Upgrader {
+    const { tls, timeouts, world } = this.#options;
+    const host = server.kind === 'tcp' ? server.host : 'localhost';
+    return {
+      upgrade: async (raw) => {
+        const socket = await tls.connect(raw, host, { timeoutMs: timeouts.handshakeMs, world });
+        return { socket, facts: clientFacts(socket) };
+      },
+    };
+  }
+}
+
+export function serverName(server: Endpoint): string {
+  return server.kind === 'unix' ? server.path : formatHostPort(server.host, server.port);
+}
+
+/** A password may go in clear over loopback and Unix sockets, else only where the settings say so by name. */
+export function mayCarryPassword(back: BackLeg, settings: BackendSettings): boolean {
+  if (back.leg.secured || settings.allowClearBackend) return true;
+  const address = back.leg.socket.remoteAddress;
+  return address === undefined || address === '::1' || /^(::ffff:)?127\./.test(address);
+}
+
+/** Runs `work` and fails the leg, so that whatever waits on it ends, when `ms` milliseconds are over. */
+export async function within<T>(
+  world: World,
+  limit: { readonly leg: Leg; readonly ms: number; readonly server: string },
+  work: () => Promise<T>,
+): Promise<T> {
+  const timer = world.after(limit.ms, () => {
+    limit.leg.fail(new GateError('BACKEND_TIMEOUT', { backend: limit.server, ms: limit.ms }));
+    limit.leg.destroy();
+  });
+  try {
+    return await work();
+  } finally {
+    timer.cancel();
+  }
+}
+
+function dial(
+  world: World,
+  options: { readonly server: Endpoint; readonly connectMs: number },
+): Promise<net.Socket> {
+  const socket = world.dial(options.server);
+  const backend = serverName(options.server);
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      timer.cancel();
+      socket.off('connect', onConnect).off('error', onError);
+    };
+    const onConnect = (): void => {
+      stop();
+      resolve(socket);
+    };
+    const onError = (error: Error): void => {
+      stop();
+      socket.destroy();
+      reject(new GateError('BACKEND_UNREACHABLE', { backend }, error));
+    };
+    const timer = world.after(options.connectMs, () => onError(new Error(`no answer in ${options.connectMs} ms`)));
+    socket.on('connect', onConnect).on('error', onError);
+  });
+}

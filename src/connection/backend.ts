@@ -1,0 +1,112 @@
+// Step 7: the leg to the backend, who the client is, and the login. Promises: what `client` requires is told or nothing
+// goes on; no password goes in clear where the settings do not say so; a refused client is told in the backend's own
+// words and may try again. The leg is the connection's from here on, or gone.
+
+import { asGateError, GateError } from '../errors.ts';
+import { explain } from '../log.ts';
+import type { ClientFacts, Credentials, Wish } from '../protocol/dialect.ts';
+import { SmtpFront } from '../protocol/smtp-front.ts';
+import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
+import type { Client } from './client.ts';
+
+type Errand = Exclude<Wish, { kind: 'quit' }>;
+
+/** Null: the client has been told that it is not logged in. */
+export async function connectBackend(client: Client, backend: Backend, errand: Errand): Promise<BackLeg | null> {
+  client.enter('backend');
+  try {
+    const back = await backend.connect();
+    client.back = back;
+    client.server = back.server;
+    client.serverTls = back.leg.facts?.version ?? null;
+    const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server };
+    const welcome = await within(client.gate.world, limit, async () => {
+      await introduce(client, backend, back);
+      return errand.kind === 'mail' || (await logIn(client, back, errand));
+    });
+    client.welcomed ||= welcome;
+    if (welcome) return back;
+  } catch (cause) {
+    const error = asGateError(cause);
+    client.leaveBackend();
+    if (client.session.ends(error)) throw error;
+    client.loginsFailed++;
+    client.gate.log.at(error.row.level, 'login-failed', {
+      ...about(client),
+      code: error.code,
+      cause: explain(error),
+    });
+    client.leg.send(client.session.wordsFor(error));
+  }
+  client.user = null;
+  return null;
+}
+
+async function introduce(client: Client, backend: Backend, back: BackLeg): Promise<void> {
+  const ways = backend.settings.client;
+  if (ways.length === 0) return;
+  const facts = factsOf(client, await client.name);
+  for (const way of ways) {
+    const told = await back.session.introduce(way.method, facts);
+    if (!told && way.required) {
+      throw new GateError('BACKEND_NO_CLIENT_INFO', { backend: back.server, method: way.method });
+    }
+  }
+}
+
+async function logIn(client: Client, back: BackLeg, errand: Extract<Wish, { kind: 'login' }>): Promise<boolean> {
+  const { credentials, utf8 = false } = errand;
+  requireSecrecy(client, back, credentials);
+  const verdict = await back.session.login(credentials, { utf8 });
+  if (verdict.accepted) {
+    client.session.admit(verdict);
+    return true;
+  }
+  back.session.quit();
+  client.leaveBackend();
+  client.loginsFailed++;
+  client.gate.log.info('login-refused', { ...about(client), temporary: verdict.temporary, said: verdict.words.trim() });
+  client.session.refuse(verdict);
+  return false;
+}
+
+function requireSecrecy(client: Client, back: BackLeg, credentials: Credentials): void {
+  if (credentials.kind === 'external') {
+    throw new GateError('BACKEND_NO_MECHANISM', { backend: back.server, mechanism: 'EXTERNAL' });
+  }
+  if (!mayCarryPassword(back, client.gate.backend.settings)) {
+    throw new GateError('BACKEND_CLEAR_PASSWORD', {
+      backend: back.server,
+      setting: `backends.${client.gate.backend.settings.name}.allowClearBackend`,
+    });
+  }
+}
+
+function factsOf(client: Client, name: string | null): ClientFacts {
+  const helo = client.session instanceof SmtpFront ? client.session.helo : null;
+  return {
+    sessionId: client.id,
+    address: client.remote.address,
+    port: client.remote.port,
+    localAddress: client.local.address,
+    localPort: client.local.port,
+    name,
+    helo: helo?.name ?? null,
+    esmtp: helo?.esmtp ?? true,
+    secured: client.leg.secured,
+    tlsVersion: client.leg.facts?.version ?? null,
+    tlsCipher: client.leg.facts?.cipher ?? null,
+    login: null,
+  };
+}
+
+function about(client: Client): Readonly<Record<string, unknown>> {
+  return {
+    service: client.gate.name,
+    session: client.id,
+    client: client.remote.address,
+    user: client.user,
+    mechanism: client.mechanism,
+    backend: client.server,
+  };
+}

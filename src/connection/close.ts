@@ -1,0 +1,58 @@
+// Step 9: every ending. The client gets its last words in its dialect where they can be said, both sockets end, and one
+// line tells the whole connection. Promises: one line for each connection, whatever happened; a client that does not
+// close is cut after timeouts.close.
+
+import type { GateError } from '../errors.ts';
+import { explain } from '../log.ts';
+import type { Client } from './client.ts';
+
+/** Misconfigured clients that an operator can help. */
+const WRONG_PORT: ReadonlySet<string> = new Set(['TLS_ON_PLAIN_PORT', 'PLAIN_ON_TLS_PORT']);
+
+export function close(client: Client, error: GateError | null): void {
+  const { leg, gate } = client;
+  const socket = leg.socket;
+  const live = !socket.destroyed && socket.writable;
+  const words = error === null || !live || !wordsFit(client) ? '' : client.session.wordsFor(error);
+  leg.finish(words);
+  client.leaveBackend();
+  client.enter('closing');
+  if (socket.closed) client.onClose(client);
+  else socket.once('close', () => client.onClose(client));
+  gate.log.at(error?.row.level ?? 'info', 'closed', closingLine(client, error));
+}
+
+/** After login the stream is the backend's: words go in only at the end of a whole line (and never compressed). */
+function wordsFit(client: Client): boolean {
+  return client.relayed === null || client.relayed.farewellFits;
+}
+
+function closingLine(client: Client, error: GateError | null): Readonly<Record<string, unknown>> {
+  const { leg, gate } = client;
+  const quiet = error === null || error.row.level === 'info';
+  return {
+    service: gate.name,
+    session: client.id,
+    client: client.remote.address,
+    port: client.remote.port,
+    tls: leg.facts,
+    user: client.user,
+    mechanism: client.mechanism,
+    backend: client.server,
+    backendTls: client.serverTls,
+    messages: gate.dialect.protocol === 'smtp' ? client.messages : undefined,
+    bytesIn: client.bytesIn,
+    bytesOut: client.bytesOut,
+    ms: Math.round(gate.world.monotonic() - client.startedAt),
+    end: error === null ? client.ending : 'error',
+    code: error?.code ?? null,
+    hint: error !== null && WRONG_PORT.has(error.code) ? error.row.doc : undefined,
+    cause: quiet ? contextOf(error) : explain(error),
+    stack: error?.code === 'INTERNAL' && error.cause instanceof Error ? error.cause.stack : undefined,
+  };
+}
+
+function contextOf(error: GateError | null): string | undefined {
+  const facts = Object.entries(error?.context ?? {}).filter(([, value]) => value !== undefined);
+  return facts.length === 0 ? undefined : facts.map(([key, value]) => `${key}: ${value}`).join(', ');
+}

@@ -1,0 +1,59 @@
+// A service made ready to serve: its dialect, its rules for clients, its certificates, its backend. Made once per
+// settings; connections keep the gate they came through, so a reload changes nothing for those that are open.
+
+import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/settings.ts';
+import type { Log } from '../log.ts';
+import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
+import type { World } from '../world.ts';
+import type { Backend } from './backend-leg.ts';
+import type { Upgrader } from './leg.ts';
+
+export interface Gate {
+  readonly name: string;
+  readonly dialect: Dialect;
+  readonly settings: ServiceSettings;
+  readonly rules: FrontRules;
+  /** Null: no certificate, so no TLS. */
+  readonly upgrader: Upgrader | null;
+  readonly implicitTls: boolean;
+  readonly backend: Backend;
+  readonly limits: Limits;
+  readonly timeouts: Timeouts;
+  readonly world: World;
+  readonly log: Log;
+}
+
+/**
+ * What clients of a service are shown of its backend. Where the backend cannot be asked, IMAP and POP3 clients see the
+ * least that every store has; SMTP has no such least, so the failure is the client's answer (421).
+ */
+export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Backend): () => Promise<Offer> {
+  const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
+  if (service.capabilities !== null) {
+    const fixed: Promise<Offer> = Promise.resolve({
+      capabilities: service.capabilities,
+      mechanisms: service.mechanisms,
+    });
+    return () => fixed;
+  }
+  const least: Offer = { capabilities: [], mechanisms: passwords };
+  let seen: { readonly from: object; readonly offer: Offer } | null = null;
+  return async () => {
+    const known = await backend.knowledge().catch((error: unknown) => {
+      if (service.protocol === 'smtp') throw error;
+      return null;
+    });
+    if (known === null) return least;
+    if (seen?.from === known) return seen.offer;
+    const carriesPasswords =
+      service.protocol !== 'smtp' || known.mechanisms.some((m) => m === 'PLAIN' || m === 'LOGIN');
+    const offer: Offer = {
+      capabilities: dialect.shown(known.capabilities, service.ehloKeywords),
+      mechanisms: service.mechanisms.filter((mechanism) =>
+        passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism),
+      ),
+    };
+    seen = { from: known, offer };
+    return offer;
+  };
+}

@@ -1,0 +1,295 @@
+// One half of a proxied connection: a socket, what was read off it and is not used yet, and the one place where it is
+// wrapped in TLS. Owns the socket until release(). Promises: at most `bufferBytesMax` wait unread (then the socket is
+// paused); a failed socket is destroyed and the reader told once; nothing that was read in clear text survives
+// startTls(). Waits are limited from outside, by fail().
+
+import type net from 'node:net';
+import { GateError, type ErrorCode } from '../errors.ts';
+import type { Talk } from '../protocol/dialect.ts';
+import type { TlsFacts } from '../tls/facts.ts';
+import { takeLine } from '../wire/lines.ts';
+import type { World } from '../world.ts';
+
+/** How this leg becomes secure; shared by all legs of a service or server. */
+export interface Upgrader {
+  upgrade(raw: net.Socket): Promise<{ readonly socket: net.Socket; readonly facts: TlsFacts }>;
+}
+
+/** Which end of the proxy the leg leads to: it decides which failures its socket stands for. */
+export interface LegRole {
+  readonly closed: ErrorCode;
+  readonly reset: ErrorCode;
+  readonly injection: ErrorCode;
+  /** A client that sends TLS where clear text is due gets a hint in the log. */
+  readonly tlsHint: boolean;
+}
+
+export const CLIENT_ROLE: LegRole = {
+  closed: 'CLIENT_CLOSED',
+  reset: 'CLIENT_RESET',
+  injection: 'STARTTLS_INJECTION',
+  tlsHint: true,
+};
+
+export const BACKEND_ROLE: LegRole = {
+  closed: 'BACKEND_CLOSED',
+  reset: 'BACKEND_CLOSED',
+  injection: 'BACKEND_INJECTION',
+  tlsHint: false,
+};
+
+const EMPTY = Buffer.alloc(0);
+/** TLS record type 22, handshake (RFC 8446 5.1). */
+const TLS_HANDSHAKE = 0x16;
+
+export interface LegOptions {
+  readonly role: LegRole;
+  readonly upgrader: Upgrader | null;
+  /** A line may be this long, and this much may wait unread. */
+  readonly lineBytesMax: number;
+}
+
+export class Leg implements Talk {
+  readonly #options: LegOptions;
+  #socket: net.Socket;
+  #facts: TlsFacts | null = null;
+  #buffer: Buffer = EMPTY;
+  #failure: GateError | null = null;
+  #ended = false;
+  #wake: (() => void) | null = null;
+  #atCommand = false;
+  #paused = false;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  /** The socket is not read until attach() or startTls(''). */
+  constructor(socket: net.Socket, options: LegOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    socket.on('error', destroyThis);
+  }
+
+  get socket(): net.Socket {
+    return this.#socket;
+  }
+
+  get facts(): TlsFacts | null {
+    return this.#facts;
+  }
+
+  get secured(): boolean {
+    return this.#facts !== null;
+  }
+
+  get ended(): boolean {
+    return this.#ended || this.#failure !== null || this.#socket.destroyed;
+  }
+
+  /** Waiting for a new command with nothing under way. */
+  get atCommand(): boolean {
+    return this.#atCommand && this.#wake !== null && this.#buffer.length === 0;
+  }
+
+  get pendingBytes(): number {
+    return this.#buffer.length;
+  }
+
+  get lineReady(): boolean {
+    return this.#buffer.includes(0x0a);
+  }
+
+  /** Application bytes taken and sent so far, before release(). */
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  attach(): void {
+    const socket = this.#socket;
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
+  }
+
+  async line(): Promise<Buffer> {
+    for (;;) {
+      const taken = takeLine(this.#buffer, 0, this.#options.lineBytesMax);
+      if (taken.kind === 'line') {
+        this.#drop(taken.next);
+        return taken.line;
+      }
+      if (taken.kind === 'malformed') throw this.#malformed(taken.reason);
+      await this.#more();
+    }
+  }
+
+  async command(): Promise<Buffer> {
+    this.#atCommand = true;
+    try {
+      return await this.line();
+    } finally {
+      this.#atCommand = false;
+    }
+  }
+
+  async bytes(count: number): Promise<Buffer> {
+    while (this.#buffer.length < count) await this.#more();
+    const taken = this.#buffer.subarray(0, count);
+    this.#drop(count);
+    return taken;
+  }
+
+  async chunk(): Promise<Buffer> {
+    while (this.#buffer.length === 0) await this.#more();
+    const taken = this.#buffer;
+    this.#drop(taken.length);
+    return taken;
+  }
+
+  putBack(bytes: Buffer): void {
+    this.#buffer = this.#buffer.length === 0 ? bytes : Buffer.concat([bytes, this.#buffer]);
+  }
+
+  send(data: string | Buffer): void {
+    if (this.#socket.writable) this.#socket.write(data);
+    this.#bytesOut += data.length;
+  }
+
+  async flushed(): Promise<void> {
+    while (this.#socket.writableNeedDrain) {
+      if (this.#failure !== null) throw this.#failure;
+      if (this.#socket.destroyed) throw new GateError(this.#options.role.reset);
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          this.#socket.off('drain', done);
+          this.#wake = null;
+          resolve();
+        };
+        this.#socket.on('drain', done);
+        this.#wake = done;
+      });
+    }
+  }
+
+  async startTls(go: string): Promise<void> {
+    const { upgrader, role } = this.#options;
+    if (upgrader === null) throw new GateError('INTERNAL', { what: 'STARTTLS without a certificate' });
+    // RFC 3207 6 and CVE-2011-0411: what was pipelined in clear text is not a command of the secured session.
+    if (this.#buffer.length > 0) throw new GateError(role.injection, { bytes: this.#buffer.length });
+    if (go !== '') this.send(go);
+    const raw = this.#socket;
+    this.#detach(raw);
+    try {
+      const { socket, facts } = await upgrader.upgrade(raw);
+      if (this.#failure !== null) {
+        socket.destroy();
+        throw this.#failure;
+      }
+      this.#socket = socket;
+      this.#facts = facts;
+      socket.on('error', destroyThis);
+      this.attach();
+    } catch (error) {
+      this.#ended = true;
+      throw this.#failure ?? error;
+    }
+  }
+
+  /** Ends the current wait, and every later one, with `failure`. */
+  fail(failure: GateError): void {
+    this.#failure ??= failure;
+    this.#wake?.();
+  }
+
+  /** Hands the socket over, with what was read and not used; its errors stay answered with destroy(). */
+  release(): { readonly socket: net.Socket; readonly rest: Buffer; readonly ended: boolean } {
+    this.#detach(this.#socket);
+    const rest = this.#buffer;
+    this.#buffer = EMPTY;
+    return { socket: this.#socket, rest, ended: this.#ended };
+  }
+
+  /** Sends last words and ends our half; what still comes is thrown away. The caller destroys after its patience. */
+  finish(words: string): void {
+    const socket = this.#socket;
+    socket.off('data', this.#onData);
+    this.#buffer = EMPTY;
+    if (socket.writable) {
+      this.#bytesOut += words.length;
+      socket.end(words);
+    } else if (socket.writableFinished) socket.destroy();
+    // Otherwise what was written before the end is still on its way; the socket closes when it is through.
+    socket.resume();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Destroys when `ms` milliseconds are over and the socket has not closed by itself. */
+  destroySoon(world: World, ms: number): void {
+    const socket = this.#socket;
+    if (socket.closed) return;
+    const timer = world.after(ms, () => socket.destroy());
+    socket.once('close', () => timer.cancel());
+  }
+
+  #detach(socket: net.Socket): void {
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
+  }
+
+  #drop(count: number): void {
+    this.#buffer = count === this.#buffer.length ? EMPTY : this.#buffer.subarray(count);
+    if (this.#paused && this.#buffer.length < this.#options.lineBytesMax) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+  }
+
+  /** Waits for bytes; a client that does not read its answers is not read either. */
+  async #more(): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#ended) throw new GateError(this.#options.role.closed);
+    if (this.#socket.destroyed) throw new GateError(this.#options.role.reset);
+    if (this.#socket.writableNeedDrain) await this.flushed();
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#wake = null;
+    // A failure from outside comes before what has arrived: the time is over.
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  #malformed(reason: string): GateError {
+    if (this.#options.role.tlsHint && this.#buffer[0] === TLS_HANDSHAKE && !this.secured) {
+      return new GateError('TLS_ON_PLAIN_PORT');
+    }
+    if (!this.#options.role.tlsHint) return new GateError('BACKEND_PROTOCOL', { what: reason });
+    return new GateError(reason === 'too-long' ? 'LINE_TOO_LONG' : 'BAD_LINE_ENDING', { what: reason });
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#bytesIn += chunk.length;
+    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
+    if (this.#buffer.length >= this.#options.lineBytesMax + 2 && !this.#paused) {
+      this.#paused = true;
+      this.#socket.pause();
+    }
+    this.#wake?.();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#ended = true;
+    this.#wake?.();
+  };
+
+  readonly #onClose = (): void => {
+    if (!this.#ended) this.#failure ??= new GateError(this.#options.role.reset);
+    this.#wake?.();
+  };
+}
+
+function destroyThis(this: net.Socket): void {
+  this.destroy();
+}

@@ -1,0 +1,233 @@
+// The error table and the one error class.
+// Each failure that anybody outside can see has one row: what it means, what a client is told in each dialect, and
+// how loudly the log speaks. Code matches on `code`, never on message text. The client is told the row's words and
+// nothing else; the log gets the context (file, key, host) and the cause.
+// An SMTP row that does not close answers with its own code; 421 (and 521) always end the connection (RFC 5321 3.8).
+
+export interface ErrorRow {
+  /** One sentence for the reference page. */
+  readonly doc: string;
+  /** Reply code and enhanced status code (RFC 3463), or null where nothing can be said any more. */
+  readonly smtp: readonly [code: number, enhanced: string] | null;
+  /** IMAP: status and response code (RFC 3501 7.1, RFC 5530); a BYE ends the connection. */
+  readonly imap: readonly [status: 'NO' | 'BAD' | 'BYE', code: string] | null;
+  /** POP3 response code (RFC 2449 8, RFC 3206); '' says -ERR without a code. */
+  readonly pop3: string | null;
+  /** The words that follow the codes, the same in all dialects. */
+  readonly text: string;
+  readonly level: 'info' | 'warn' | 'error';
+}
+
+const TEMPORARY = {
+  smtp: [421, '4.4.1'],
+  imap: ['NO', 'UNAVAILABLE'],
+  pop3: 'SYS/TEMP',
+  text: 'The mail server behind is out of service for the moment, please try again later',
+} as const;
+
+const SILENT = { smtp: null, imap: null, pop3: null, text: '' } as const;
+
+export const ERRORS = {
+  CLIENT_CLOSED: { doc: 'The client closed the connection.', ...SILENT, level: 'info' },
+  CLIENT_RESET: { doc: 'The connection to the client broke.', ...SILENT, level: 'info' },
+  LOGIN_TIMEOUT: {
+    doc: 'The client did not log in (SMTP: start a transaction) within timeouts.login.',
+    smtp: [421, '4.4.2'],
+    imap: ['BYE', ''],
+    pop3: 'SYS/TEMP',
+    text: 'Too slow, closing the connection',
+    level: 'info',
+  },
+  IDLE_TIMEOUT: {
+    doc: 'Nothing was sent in either direction for the idle time of the protocol.',
+    smtp: [421, '4.4.2'],
+    imap: ['BYE', ''],
+    pop3: 'SYS/TEMP',
+    text: 'Idle for too long, closing the connection',
+    level: 'info',
+  },
+  TLS_HANDSHAKE_FAILED: { doc: 'The TLS handshake with the client failed.', ...SILENT, level: 'info' },
+  TLS_HANDSHAKE_TIMEOUT: {
+    doc: 'The client did not finish its TLS handshake within timeouts.handshake.',
+    ...SILENT,
+    level: 'info',
+  },
+  TLS_ON_PLAIN_PORT: {
+    doc: 'The client began TLS on a port that starts in clear text; it wants the implicit-TLS port, or STARTTLS.',
+    smtp: [521, '5.5.1'],
+    imap: ['BYE', ''],
+    pop3: '',
+    text: 'This port does not start with TLS',
+    level: 'info',
+  },
+  PLAIN_ON_TLS_PORT: {
+    doc: 'The client spoke clear text to a port that starts with TLS; it wants the other port, or implicit TLS.',
+    ...SILENT,
+    level: 'info',
+  },
+  STARTTLS_INJECTION: {
+    doc: 'Commands were sent in clear text behind STARTTLS; they are dropped and the connection closed (RFC 3207 6).',
+    smtp: [521, '5.5.1'],
+    imap: ['BYE', ''],
+    pop3: '',
+    text: 'No command may follow STARTTLS before the handshake',
+    level: 'warn',
+  },
+  LINE_TOO_LONG: {
+    doc: 'A command line or literal was longer than limits.commandBytes.',
+    smtp: [521, '5.5.2'],
+    imap: ['BYE', 'TOOBIG'],
+    pop3: '',
+    text: 'Command too long',
+    level: 'info',
+  },
+  BAD_LINE_ENDING: {
+    doc: 'A bare CR, a bare LF or a NUL was sent where lines end in CRLF (SMTP smuggling is made of these).',
+    smtp: [521, '5.5.2'],
+    imap: ['BYE', ''],
+    pop3: '',
+    text: 'Bare CR, bare LF or NUL received, lines end in CRLF',
+    level: 'warn',
+  },
+  TOO_MANY_ERRORS: {
+    doc: 'The client sent more wrong commands than limits.badCommands.',
+    smtp: [421, '4.7.0'],
+    imap: ['BYE', ''],
+    pop3: '',
+    text: 'Too many errors, closing the connection',
+    level: 'info',
+  },
+  TOO_MANY_LOGINS: {
+    doc: 'More logins failed on this connection than limits.authAttempts.',
+    smtp: [421, '4.7.0'],
+    imap: ['BYE', ''],
+    pop3: '',
+    text: 'Too many failed logins, closing the connection',
+    level: 'warn',
+  },
+  SERVER_FULL: {
+    doc: 'The worker holds limits.connections connections already.',
+    smtp: [421, '4.3.2'],
+    imap: ['BYE', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'Too many connections, please try again later',
+    level: 'warn',
+  },
+  DRAINING: {
+    doc: 'The server is shutting down.',
+    smtp: [421, '4.3.2'],
+    imap: ['BYE', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'Server is shutting down, please connect again',
+    level: 'info',
+  },
+  BACKEND_UNREACHABLE: {
+    doc: 'The backend refused the connection, could not be found, or did not answer within timeouts.connect.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_TIMEOUT: {
+    doc: 'The backend did not answer a command within timeouts.reply.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_CLOSED: { doc: 'The backend closed the connection before the end.', ...TEMPORARY, level: 'warn' },
+  BACKEND_REFUSED: {
+    doc: 'The backend greeted with a refusal (421, * BYE, -ERR) or failed for a reason that is not the password.',
+    ...TEMPORARY,
+    level: 'warn',
+  },
+  BACKEND_PROTOCOL: {
+    doc: 'The backend said something that the protocol does not allow, or more than limits.replyBytes.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_PREAUTH: {
+    doc: 'The backend greeted with PREAUTH, which would log everybody in as somebody.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_TLS_MISSING: {
+    doc: 'The backend leg must have TLS and the backend does not offer STARTTLS (or somebody strips it).',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_TLS_FAILED: {
+    doc: 'The TLS handshake with the backend failed, or its certificate could not be verified.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_INJECTION: {
+    doc: 'The backend sent text between its answer to STARTTLS and the handshake; it is dropped, the attempt ends.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_CLEAR_PASSWORD: {
+    doc: 'A password would have gone to the backend in clear text and allowClearBackend is not set.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_NO_MECHANISM: {
+    doc: 'The backend offers no SASL mechanism that can carry what the client gave.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_NO_CLIENT_INFO: {
+    doc: 'The backend does not accept what `client` requires (ID, XCLIENT), so it would take strangers for us.',
+    ...TEMPORARY,
+    level: 'error',
+  },
+  INTERNAL: {
+    doc: 'A defect of Sallyport; the log line has the stack.',
+    smtp: [421, '4.3.0'],
+    imap: ['BYE', 'SERVERBUG'],
+    pop3: 'SYS/TEMP',
+    text: 'Internal error, please try again later',
+    level: 'error',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** What a log line may carry besides the code. Never a secret. */
+export type ErrorContext = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** A failure of the table. `message` is for the log: the table's sentence, then the context. */
+export class GateError extends Error {
+  readonly code: ErrorCode;
+  readonly context: ErrorContext;
+
+  constructor(code: ErrorCode, context: ErrorContext = {}, cause?: unknown) {
+    super(describe(code, context), cause === undefined ? undefined : { cause });
+    this.name = 'GateError';
+    this.code = code;
+    this.context = context;
+  }
+
+  get row(): ErrorRow {
+    return ERRORS[this.code];
+  }
+}
+
+/** Any failure as a row of the table; what is not ours is a defect. */
+export function asGateError(error: unknown): GateError {
+  return error instanceof GateError ? error : new GateError('INTERNAL', {}, error);
+}
+
+function describe(code: ErrorCode, context: ErrorContext): string {
+  const facts = Object.entries(context).filter(([, value]) => value !== undefined);
+  const sentence = ERRORS[code].doc;
+  return facts.length === 0 ? sentence : `${sentence} (${facts.map(([k, v]) => `${k}: ${v}`).join(', ')})`;
+}
+
+/** Wrong settings, wrong usage, a file that is not as it should be: for the administrator, never for a client. */
+export class SettingsError extends Error {
+  /** One mistake a line, each with file, line and key where known. */
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super(mistakes.join('\n'));
+    this.name = 'SettingsError';
+    this.mistakes = mistakes;
+  }
+}

@@ -1,0 +1,74 @@
+// One line per event, JSON or text, on standard error. The writer never throws; a broken pipe ends the logging, not
+// the serving. Nobody passes secrets here: settings that are secret have no string form (config/secret.ts).
+
+import { writeSync } from 'node:fs';
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+export type Fields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  debug(event: string, fields?: Fields): void;
+  info(event: string, fields?: Fields): void;
+  warn(event: string, fields?: Fields): void;
+  error(event: string, fields?: Fields): void;
+  /** Writes at a level chosen at run time. */
+  at(level: Level, event: string, fields?: Fields): void;
+}
+
+const RANK: Readonly<Record<Level, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+export interface LogOptions {
+  readonly level: Level;
+  readonly format: 'json' | 'text';
+  /** Where lines go; default: standard error. */
+  readonly write?: (line: string) => void;
+  /** Fields of every line. */
+  readonly base?: Fields;
+}
+
+export function createLog(options: LogOptions): Log {
+  const write = options.write ?? writeToStandardError;
+  const at = (level: Level, event: string, fields: Fields = {}): void => {
+    if (RANK[level] < RANK[options.level]) return;
+    const entry = { time: new Date().toISOString(), level, event, ...options.base, ...fields };
+    write(options.format === 'json' ? `${JSON.stringify(entry)}\n` : textLine(entry));
+  };
+  return {
+    at,
+    debug: (event, fields) => at('debug', event, fields),
+    info: (event, fields) => at('info', event, fields),
+    warn: (event, fields) => at('warn', event, fields),
+    error: (event, fields) => at('error', event, fields),
+  };
+}
+
+function textLine(entry: { time: string; level: string; event: string } & Fields): string {
+  const { time, level, event, ...fields } = entry;
+  const words = Object.entries(fields)
+    .filter(([, value]) => value !== undefined && value !== null)
+    .map(([key, value]) => `${key}=${textValue(value)}`);
+  return `${time} ${level.toUpperCase()} ${event}${words.length > 0 ? ` ${words.join(' ')}` : ''}\n`;
+}
+
+function textValue(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  return /^[\x21-\x7e]+$/.test(text) && !/["=]/.test(text) ? text : JSON.stringify(text);
+}
+
+function writeToStandardError(line: string): void {
+  try {
+    writeSync(2, line);
+  } catch {
+    // EAGAIN on a full pipe or EPIPE on a closed one: a line is lost, the service is not.
+  }
+}
+
+/** The chain of causes as one string, for log fields: messages only, no stack. */
+export function explain(error: unknown): string {
+  const seen: string[] = [];
+  for (let e: unknown = error; e !== undefined && seen.length < 5; e = e instanceof Error ? e.cause : undefined) {
+    const text = e instanceof Error ? e.message || e.name : String(e);
+    if (!seen.includes(text)) seen.push(text);
+  }
+  return seen.join(': ');
+}

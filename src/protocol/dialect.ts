@@ -1,0 +1,164 @@
+// What the three protocols have in common: the conversation a dialect is held over, what it must be able to say on
+// the client leg (FrontSession) and on the backend leg (BackSession), and what passes between the two.
+// Dialects know no socket, no clock and no settings file; a Talk ends them by throwing GateError.
+
+import type { Limits, Mechanism } from '../config/settings.ts';
+import type { GateError } from '../errors.ts';
+
+/** One leg as a dialect sees it. Every wait is limited by its owner; what fails throws GateError. */
+export interface Talk {
+  readonly secured: boolean;
+  /** The next line without CRLF. Too long, bare CR or LF, NUL: GateError. */
+  line(): Promise<Buffer>;
+  /** Like line(), at a point where nothing is under way: a drain may end the talk here. */
+  command(): Promise<Buffer>;
+  /** Exactly `count` bytes. */
+  bytes(count: number): Promise<Buffer>;
+  /** What has arrived, at least one byte. */
+  chunk(): Promise<Buffer>;
+  /** Puts bytes back that belong to what comes next. */
+  putBack(bytes: Buffer): void;
+  /** Bytes that have arrived and were not taken yet. */
+  readonly pendingBytes: number;
+  /** A whole line has arrived and waits to be taken. */
+  readonly lineReady: boolean;
+  readonly ended: boolean;
+  send(data: string | Buffer): void;
+  /** Resolves when what was sent fits the socket's buffer again. */
+  flushed(): Promise<void>;
+  /**
+   * Sends `go`, then secures the leg. Bytes that came in clear behind the command end it: STARTTLS_INJECTION,
+   * BACKEND_INJECTION (RFC 3207 6, RFC 9051 6.2.1).
+   */
+  startTls(go: string): Promise<void>;
+}
+
+/** Asks the client the next SASL question (base64 or empty) and returns its answer (base64). */
+export type Ask = (challenge: string) => Promise<string>;
+
+export type Credentials =
+  | {
+      readonly kind: 'password';
+      readonly mechanism: 'PLAIN' | 'LOGIN' | 'USER';
+      readonly authzid: string;
+      readonly user: string;
+      readonly password: string;
+    }
+  | {
+      readonly kind: 'bearer';
+      readonly mechanism: 'XOAUTH2' | 'OAUTHBEARER';
+      readonly user: string;
+      /** The client's message as it came, base64: passed on unread but for the user's name. */
+      readonly message: string;
+      readonly ask: Ask;
+    }
+  | { readonly kind: 'external'; readonly mechanism: 'EXTERNAL'; readonly user: string };
+
+/** What a backend's login ended with, in the words of its own protocol. */
+export interface Verdict {
+  readonly accepted: boolean;
+  /** Refused for a reason that is not the credentials (RFC 5530 UNAVAILABLE, RFC 3206 SYS/, SMTP 4xx). */
+  readonly temporary: boolean;
+  /** IMAP: behind the status; POP3: behind +OK or -ERR; SMTP: the reply's lines as they came. */
+  readonly words: string;
+  /** IMAP: untagged lines that the client must see first. */
+  readonly extra: readonly string[];
+}
+
+/** What the backends behind a service can do, without what is Sallyport's own. */
+export interface Offer {
+  readonly capabilities: readonly string[];
+  /** Mechanisms that the client may be offered. */
+  readonly mechanisms: readonly Mechanism[];
+}
+
+/** The rules of a service for its clients, made once, shared by all connections. */
+export interface FrontRules {
+  readonly hostname: string;
+  readonly banner: string;
+  /** STARTTLS in clear text: not known, offered, or needed before anything else. */
+  readonly tls: 'notls' | 'maytls' | 'musttls';
+  readonly sasl: 'nosasl' | 'maysasl' | 'mustsasl';
+  readonly limits: Limits;
+  readonly lineEndings: 'refuse' | 'normalise';
+  offer(): Promise<Offer>;
+}
+
+/** What the client asked for: to log in, to send mail as it is (SMTP), or to leave. */
+export type Wish =
+  | {
+      readonly kind: 'login';
+      readonly credentials: Credentials;
+      /** POP3: the client switched to UTF8 before login (RFC 6856 2.1), so the backend must too. */
+      readonly utf8?: boolean;
+    }
+  | { readonly kind: 'mail' }
+  | { readonly kind: 'quit' };
+
+export interface FrontSession {
+  greet(): Promise<void>;
+  /** Answers commands until the client has a wish that needs a backend, or leaves. */
+  nextWish(): Promise<Wish>;
+  /** The login was accepted. */
+  admit(verdict: Verdict): void;
+  /** The login was refused by the backend; the client may try again. */
+  refuse(verdict: Verdict): void;
+  /** The login cannot be decided, or the connection ends: what to say, '' where nothing can be said. */
+  wordsFor(error: GateError): string;
+  /** True when those words end the connection. */
+  ends(error: GateError): boolean;
+}
+
+/** How a backend leg is opened. */
+export interface BackPlan {
+  readonly tls: 'notls' | 'maytls' | 'musttls';
+  readonly limits: Limits;
+  /** For log contexts: host and port. */
+  readonly host: string;
+  /** Our own name, for EHLO. */
+  readonly hostname: string;
+}
+
+/** Who the client is, for ID and XCLIENT. */
+export interface ClientFacts {
+  readonly sessionId: string;
+  readonly address: string;
+  readonly port: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Forward-confirmed host name, if it was looked up and found. */
+  readonly name: string | null;
+  /** SMTP: what the client said in HELO or EHLO, and which of the two. */
+  readonly helo: string | null;
+  readonly esmtp: boolean;
+  readonly secured: boolean;
+  readonly tlsVersion: string | null;
+  readonly tlsCipher: string | null;
+  /** Proven without the backend's help (EXTERNAL); a replayed login is not told. */
+  readonly login: string | null;
+}
+
+export interface BackSession {
+  /** Greeting, capabilities, STARTTLS by the plan. */
+  open(plan: BackPlan): Promise<void>;
+  /** The backend's capabilities as they stand. */
+  readonly capabilities: readonly string[];
+  /** SASL mechanisms among them. */
+  readonly mechanisms: readonly string[];
+  /** Tells the backend who the client is; true when it took it, false when it does not offer the way. */
+  introduce(method: 'id' | 'xclient', client: ClientFacts): Promise<boolean>;
+  /** `utf8`: POP3's UTF8 command goes first (RFC 6856 2.1). */
+  login(credentials: Credentials, options?: { readonly utf8?: boolean }): Promise<Verdict>;
+  /** Says goodbye; no answer is awaited. */
+  quit(): void;
+}
+
+export interface Dialect {
+  readonly protocol: 'imap' | 'pop3' | 'smtp';
+  /** ALPN protocol ids (IANA). */
+  readonly alpn: readonly string[];
+  front(talk: Talk, rules: FrontRules): FrontSession;
+  back(talk: Talk): BackSession;
+  /** Those capabilities of a backend that a client may be shown; SMTP: `extra` keywords besides the known ones. */
+  shown(capabilities: readonly string[], extra: readonly string[]): readonly string[];
+}

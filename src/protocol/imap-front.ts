@@ -1,0 +1,250 @@
+// IMAP before login, towards the client: CAPABILITY, ID, NOOP, LOGOUT, STARTTLS, LOGIN, AUTHENTICATE; anything else is
+// answered BAD and counted. Promises: no password is asked for or taken where TLS is required and missing; a literal
+// is never larger than limits.commandBytes; what was sent in clear behind STARTTLS ends the connection.
+
+import { ERRORS, GateError } from '../errors.ts';
+import { type ImapToken, literalAtEnd, parseCommand } from '../wire/imap.ts';
+import type { Credentials, FrontRules, FrontSession, Offer, Talk, Verdict, Wish } from './dialect.ts';
+import { Patience } from './patience.ts';
+import { collectCredentials, type SaslResult } from './sasl.ts';
+
+/** A parsed command. */
+interface Command {
+  readonly tag: string;
+  readonly name: string;
+  readonly args: readonly ImapToken[];
+}
+
+/** RFC 7888 5: a non-synchronising literal of LITERAL- holds at most this many bytes. */
+const LITERAL_MINUS_BYTES = 4096;
+
+export class ImapFront implements FrontSession {
+  readonly #talk: Talk;
+  readonly #rules: FrontRules;
+  readonly #patience: Patience;
+  /** The tag of the login under way. */
+  #tag = '*';
+
+  constructor(talk: Talk, rules: FrontRules) {
+    this.#talk = talk;
+    this.#rules = rules;
+    this.#patience = new Patience(rules.limits.badCommands);
+  }
+
+  async greet(): Promise<void> {
+    const capabilities = this.#capabilities(await this.#rules.offer());
+    const { hostname, banner } = this.#rules;
+    this.#talk.send(`* OK [CAPABILITY ${capabilities}] ${hostname} ${banner}\r\n`);
+  }
+
+  async nextWish(): Promise<Wish> {
+    this.#tag = '*';
+    for (;;) {
+      const command = await this.#command();
+      if (command === null) continue;
+      const wish = await this.#answer(command);
+      if (wish !== null) return wish;
+    }
+  }
+
+  admit(verdict: Verdict): void {
+    this.#talk.send(`${verdict.extra.join('')}${this.#tag} OK ${verdict.words}\r\n`);
+  }
+
+  refuse(verdict: Verdict): void {
+    this.#talk.send(`${this.#tag} NO ${verdict.words}\r\n`);
+  }
+
+  wordsFor(error: GateError): string {
+    const row = ERRORS[error.code];
+    if (row.imap === null) return '';
+    const [status, code] = row.imap;
+    const words = `${status} ${code === '' ? '' : `[${code}] `}${row.text}\r\n`;
+    // A login that waits for its answer gets one; a BYE is untagged (RFC 9051 7.1.5).
+    return status === 'BYE' || this.#tag === '*' ? `* BYE ${words.slice(status.length + 1)}` : `${this.#tag} ${words}`;
+  }
+
+  ends(error: GateError): boolean {
+    return this.#tag === '*' || ERRORS[error.code].imap?.[0] !== 'NO';
+  }
+
+  async #answer(command: Command): Promise<Wish | null> {
+    switch (command.name) {
+      case 'CAPABILITY':
+        this.#talk.send(`* CAPABILITY ${this.#capabilities(await this.#rules.offer())}\r\n`);
+        return this.#ok(command, 'CAPABILITY done');
+      case 'NOOP':
+        return this.#ok(command, 'NOOP done');
+      case 'ID':
+        // RFC 2971 3.2: we tell our name and nothing an attacker could use.
+        this.#talk.send('* ID ("name" "Sallyport")\r\n');
+        return this.#ok(command, 'ID done');
+      case 'LOGOUT':
+        this.#talk.send(`* BYE Goodbye\r\n${command.tag} OK LOGOUT done\r\n`);
+        return { kind: 'quit' };
+      case 'STARTTLS':
+        return this.#startTls(command);
+      case 'LOGIN':
+        return this.#login(command);
+      case 'AUTHENTICATE':
+        return this.#authenticate(command);
+      default:
+        return this.#bad(command.tag, 'Log in first');
+    }
+  }
+
+  async #startTls(command: Command): Promise<null> {
+    if (this.#rules.tls === 'notls') return this.#bad(command.tag, 'TLS is not available here');
+    if (this.#talk.secured) return this.#bad(command.tag, 'TLS is active already');
+    await this.#talk.startTls(`${command.tag} OK Begin TLS now\r\n`);
+    return null;
+  }
+
+  #login(command: Command): Wish | null {
+    const values = command.args.map(stringOf);
+    const [user, password] = values;
+    if (values.length !== 2 || typeof user !== 'string' || typeof password !== 'string') {
+      return this.#bad(command.tag, 'LOGIN takes a user name and a password');
+    }
+    if (this.#mustSecure()) return this.#needsTls(command.tag);
+    if (user === '' || password === '') {
+      return this.#no(command.tag, '[AUTHENTICATIONFAILED] Neither name nor password may be empty');
+    }
+    this.#tag = command.tag;
+    return { kind: 'login', credentials: { kind: 'password', mechanism: 'LOGIN', authzid: '', user, password } };
+  }
+
+  async #authenticate(command: Command): Promise<Wish | null> {
+    const [mechanism, initial, ...rest] = command.args.map(stringOf);
+    if (typeof mechanism !== 'string' || initial === null || rest.length > 0) {
+      return this.#bad(command.tag, 'AUTHENTICATE takes a mechanism');
+    }
+    if (this.#mustSecure()) return this.#needsTls(command.tag);
+    const { mechanisms } = await this.#rules.offer();
+    const result = await collectCredentials({
+      mechanism,
+      initial: initial ?? null,
+      offered: mechanisms,
+      bytesMax: this.#rules.limits.commandBytes,
+      ask: async (challenge) => {
+        this.#talk.send(`+ ${challenge}\r\n`);
+        return (await this.#talk.line()).toString('latin1');
+      },
+    });
+    return result.kind === 'credentials'
+      ? this.#wish(command.tag, result.credentials)
+      : this.#saslFailure(command.tag, result);
+  }
+
+  #wish(tag: string, credentials: Credentials): Wish {
+    this.#tag = tag;
+    return { kind: 'login', credentials };
+  }
+
+  #saslFailure(tag: string, result: Exclude<SaslResult, { kind: 'credentials' }>): null {
+    switch (result.kind) {
+      case 'cancelled':
+        return this.#bad(tag, 'AUTHENTICATE cancelled');
+      case 'malformed':
+        return this.#bad(tag, 'That is not a valid SASL message');
+      case 'unknown':
+        this.#patience.lose();
+        this.#talk.send(`${tag} NO [CANNOT] Mechanism not offered\r\n`);
+        return null;
+    }
+  }
+
+  /** Reads a command with its literals; null when it was malformed and has been answered. */
+  async #command(): Promise<Command | null> {
+    const pieces: Buffer[] = [await this.#talk.command()];
+    let bytes = pieces[0]?.length ?? 0;
+    for (;;) {
+      const line = pieces.at(-1) ?? Buffer.alloc(0);
+      const literal = literalAtEnd(line);
+      if (literal.kind === 'malformed') throw new GateError('LINE_TOO_LONG', { what: 'literal' });
+      if (literal.kind === 'none') break;
+      bytes += literal.bytes;
+      if (bytes > this.#rules.limits.commandBytes) throw new GateError('LINE_TOO_LONG', { what: 'literal', bytes });
+      if (literal.synchronising) this.#talk.send('+ Ready for the literal\r\n');
+      else if (literal.bytes > LITERAL_MINUS_BYTES) throw new GateError('LINE_TOO_LONG', { what: 'LITERAL-' });
+      pieces.push(await this.#talk.bytes(literal.bytes));
+      const rest = await this.#talk.line();
+      bytes += rest.length;
+      if (bytes > this.#rules.limits.commandBytes) throw new GateError('LINE_TOO_LONG', { what: 'command', bytes });
+      pieces.push(rest);
+    }
+    const command = parseCommand(pieces);
+    if (command.kind === 'command') return command;
+    return this.#bad(command.tag ?? '*', 'Command not understood');
+  }
+
+  #capabilities(offer: Offer): string {
+    const cached = texts.get(offer)?.get(this.#rules);
+    const pair = cached ?? capabilityTexts(offer, this.#rules);
+    if (cached === undefined) remember(offer, this.#rules, pair);
+    return this.#talk.secured ? pair.secured : pair.clear;
+  }
+
+  #mustSecure(): boolean {
+    return this.#rules.tls === 'musttls' && !this.#talk.secured;
+  }
+
+  #needsTls(tag: string): null {
+    // RFC 5530 3: PRIVACYREQUIRED.
+    return this.#no(tag, '[PRIVACYREQUIRED] Use STARTTLS first');
+  }
+
+  #ok(command: Command, words: string): null {
+    this.#talk.send(`${command.tag} OK ${words}\r\n`);
+    return null;
+  }
+
+  #no(tag: string, words: string): null {
+    this.#patience.lose();
+    this.#talk.send(`${tag} NO ${words}\r\n`);
+    return null;
+  }
+
+  #bad(tag: string, words: string): null {
+    this.#patience.lose();
+    this.#talk.send(`${tag} BAD ${words}\r\n`);
+    return null;
+  }
+}
+
+/** Atom or string as text; undefined past the end, null for what is neither or not UTF-8. */
+function stringOf(token: ImapToken | undefined): string | null | undefined {
+  if (token === undefined) return undefined;
+  if (token.kind === 'atom') return token.text;
+  if (token.kind !== 'string') return null;
+  const text = token.value.toString('utf8');
+  return text.includes('\ufffd') && !Buffer.from(text).equals(token.value) ? null : text;
+}
+
+interface CapabilityTexts {
+  readonly clear: string;
+  readonly secured: string;
+}
+
+/** Rendered once per offer and service. */
+const texts = new WeakMap<Offer, WeakMap<FrontRules, CapabilityTexts>>();
+
+function remember(offer: Offer, rules: FrontRules, pair: CapabilityTexts): void {
+  const byRules = texts.get(offer) ?? new WeakMap<FrontRules, CapabilityTexts>();
+  byRules.set(rules, pair);
+  texts.set(offer, byRules);
+}
+
+function capabilityTexts(offer: Offer, rules: FrontRules): CapabilityTexts {
+  const auth = offer.mechanisms.map((mechanism) => `AUTH=${mechanism}`);
+  const base = offer.capabilities.filter((capability) => !capability.startsWith('IMAP4'));
+  // RFC 9051 writes them so, and there are clients that compare letter by letter.
+  const versions = offer.capabilities
+    .filter((capability) => capability.startsWith('IMAP4'))
+    .map((capability) => capability.replace('REV', 'rev'));
+  const head = [...(versions.length > 0 ? versions : ['IMAP4rev1']), 'LITERAL-', 'SASL-IR', 'ID', ...base];
+  const starttls = rules.tls === 'notls' ? [] : ['STARTTLS'];
+  // RFC 9051 6.2.3: LOGINDISABLED, and no AUTH= that would need a password in clear.
+  const login = rules.tls === 'musttls' ? ['LOGINDISABLED'] : auth;
+  return { clear: [...head, ...starttls, ...login].join(' '), secured: [...head, ...auth].join(' ') };
+}

@@ -1,0 +1,196 @@
+// POP3 before login, towards the client: CAPA, STLS, USER, PASS, AUTH, UTF8, NOOP, QUIT; the rest is answered -ERR and
+// counted. Promises: no password is asked for or taken where TLS is required and missing; USER is always answered
+// alike, so that nobody learns which names exist (RFC 1939 7).
+
+import { ERRORS, GateError } from '../errors.ts';
+import { parseCommand } from '../wire/pop3.ts';
+import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Wish } from './dialect.ts';
+import { Patience } from './patience.ts';
+import { collectCredentials } from './sasl.ts';
+
+export class Pop3Front implements FrontSession {
+  readonly #talk: Talk;
+  readonly #rules: FrontRules;
+  readonly #patience: Patience;
+  #user: string | null = null;
+  #utf8 = false;
+  /** A login waits for its answer. */
+  #waiting = false;
+
+  constructor(talk: Talk, rules: FrontRules) {
+    this.#talk = talk;
+    this.#rules = rules;
+    this.#patience = new Patience(rules.limits.badCommands);
+  }
+
+  async greet(): Promise<void> {
+    // No timestamp: APOP is not offered (RFC 1939 7).
+    this.#talk.send(`+OK ${this.#rules.hostname} ${this.#rules.banner}\r\n`);
+  }
+
+  async nextWish(): Promise<Wish> {
+    this.#waiting = false;
+    for (;;) {
+      const line = await this.#talk.command();
+      const command = parseCommand(line);
+      const wish =
+        command.kind === 'command'
+          ? await this.#answer(command.verb, command.argument)
+          : this.#err('Command not understood');
+      if (wish !== null) return wish;
+    }
+  }
+
+  admit(verdict: Verdict): void {
+    this.#talk.send(`+OK ${verdict.words}\r\n`);
+  }
+
+  refuse(verdict: Verdict): void {
+    this.#user = null;
+    this.#talk.send(`-ERR ${verdict.words}\r\n`);
+  }
+
+  wordsFor(error: GateError): string {
+    const { pop3, text } = ERRORS[error.code];
+    if (pop3 === null) return '';
+    return `-ERR ${pop3 === '' ? '' : `[${pop3}] `}${text}\r\n`;
+  }
+
+  /** As in IMAP: what is only the login's failure does not end the connection. */
+  ends(error: GateError): boolean {
+    return !this.#waiting || ERRORS[error.code].imap?.[0] !== 'NO';
+  }
+
+  async #answer(verb: string, argument: string): Promise<Wish | null> {
+    switch (verb) {
+      case 'CAPA':
+        return this.#capa();
+      case 'NOOP':
+        return this.#ok('');
+      case 'QUIT':
+        this.#talk.send('+OK Goodbye\r\n');
+        return { kind: 'quit' };
+      case 'STLS':
+        return this.#startTls();
+      case 'USER':
+        return this.#takeUser(argument);
+      case 'PASS':
+        return this.#takePassword(argument);
+      case 'AUTH':
+        return this.#auth(argument);
+      case 'UTF8':
+        return this.#takeUtf8();
+      default:
+        return this.#err('Log in first');
+    }
+  }
+
+  async #capa(): Promise<null> {
+    const offer = await this.#rules.offer();
+    const { tls } = this.#rules;
+    const secured = this.#talk.secured;
+    const login =
+      tls === 'musttls' && !secured
+        ? []
+        : ['USER', ...(offer.mechanisms.length > 0 ? [`SASL ${offer.mechanisms.join(' ')}`] : [])];
+    const lines = [
+      ...offer.capabilities,
+      'RESP-CODES',
+      'AUTH-RESP-CODE',
+      ...(tls === 'notls' || secured ? [] : ['STLS']),
+      ...login,
+    ];
+    this.#talk.send(`+OK Capabilities follow\r\n${lines.map((line) => `${line}\r\n`).join('')}.\r\n`);
+    return null;
+  }
+
+  async #startTls(): Promise<null> {
+    if (this.#rules.tls === 'notls') return this.#err('TLS is not available here');
+    if (this.#talk.secured) return this.#err('TLS is active already');
+    await this.#talk.startTls('+OK Begin TLS now\r\n');
+    // RFC 2595 4: knowledge from before TLS is discarded.
+    this.#user = null;
+    this.#utf8 = false;
+    return null;
+  }
+
+  #takeUser(name: string): null {
+    if (this.#mustSecure()) return this.#needsTls();
+    if (name === '') return this.#err('USER takes a name');
+    this.#user = name;
+    return this.#ok('Password please');
+  }
+
+  #takePassword(password: string): Wish | null {
+    if (this.#mustSecure()) return this.#needsTls();
+    const user = this.#user;
+    this.#user = null;
+    if (user === null) return this.#err('USER first');
+    if (password === '') return this.#err('[AUTH] The password may not be empty');
+    return this.#wish({ kind: 'password', mechanism: 'USER', authzid: '', user, password });
+  }
+
+  async #auth(argument: string): Promise<Wish | null> {
+    const { mechanisms } = await this.#rules.offer();
+    if (this.#mustSecure()) return this.#needsTls();
+    const [mechanism, initial, ...rest] = argument.split(' ').filter((word) => word !== '');
+    if (mechanism === undefined) {
+      this.#talk.send(`+OK Mechanisms follow\r\n${mechanisms.map((m) => `${m}\r\n`).join('')}.\r\n`);
+      return null;
+    }
+    if (rest.length > 0) return this.#err('AUTH takes a mechanism');
+    const result = await collectCredentials({
+      mechanism,
+      initial: initial ?? null,
+      offered: mechanisms,
+      bytesMax: this.#rules.limits.commandBytes,
+      ask: async (challenge) => {
+        this.#talk.send(`+ ${challenge}\r\n`);
+        return (await this.#talk.line()).toString('latin1');
+      },
+    });
+    switch (result.kind) {
+      case 'credentials':
+        return this.#wish(result.credentials);
+      case 'cancelled':
+        return this.#err('AUTH cancelled');
+      case 'malformed':
+        return this.#err('That is not a valid SASL message');
+      case 'unknown':
+        return this.#err('[AUTH] Mechanism not offered');
+    }
+  }
+
+  async #takeUtf8(): Promise<null> {
+    const offer = await this.#rules.offer();
+    if (!offer.capabilities.some((capability) => /^UTF8\b/.test(capability))) {
+      return this.#err('UTF8 is not available here');
+    }
+    this.#utf8 = true;
+    return this.#ok('UTF8 enabled');
+  }
+
+  #wish(credentials: Credentials): Wish {
+    this.#waiting = true;
+    return { kind: 'login', credentials, utf8: this.#utf8 };
+  }
+
+  #mustSecure(): boolean {
+    return this.#rules.tls === 'musttls' && !this.#talk.secured;
+  }
+
+  #needsTls(): null {
+    return this.#err('[AUTH] Use STLS first');
+  }
+
+  #ok(words: string): null {
+    this.#talk.send(`+OK ${words}\r\n`);
+    return null;
+  }
+
+  #err(words: string): null {
+    this.#patience.lose();
+    this.#talk.send(`-ERR ${words}\r\n`);
+    return null;
+  }
+}

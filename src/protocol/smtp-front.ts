@@ -1,0 +1,273 @@
+// SMTP towards the client: greeting, EHLO, STARTTLS, AUTH, and all that is answered without the relay. A wish to send
+// mail leaves its command pending here for smtp-relay.ts. Promises: MAIL is not passed on where TLS or AUTH is required
+// and missing; XCLIENT, XFORWARD and XPEHLO from a client are unknown commands; after STARTTLS all is forgotten.
+
+import { ERRORS, GateError } from '../errors.ts';
+import { formatReply, parseBdat, parseCommand, parseEhloKeyword, parsePath } from '../wire/smtp.ts';
+import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Wish } from './dialect.ts';
+import { Patience } from './patience.ts';
+import { collectCredentials } from './sasl.ts';
+
+export interface SmtpCommand {
+  readonly verb: string;
+  readonly argument: string;
+  /** As it came, without CRLF: this is what goes to the relay. */
+  readonly line: Buffer;
+}
+
+export interface Helo {
+  readonly name: string;
+  readonly esmtp: boolean;
+}
+
+/** RFC 5321 4.5.3.1.4 says 512 octets; MAIL with parameters and AUTH need more (RFC 4954 4). */
+const HELO_NAME_MAX = 255;
+
+export class SmtpFront implements FrontSession {
+  readonly talk: Talk;
+  readonly rules: FrontRules;
+  readonly #patience: Patience;
+  #helo: Helo | null = null;
+  #authenticated = false;
+  #pending: SmtpCommand | null = null;
+
+  constructor(talk: Talk, rules: FrontRules) {
+    this.talk = talk;
+    this.rules = rules;
+    this.#patience = new Patience(rules.limits.badCommands);
+  }
+
+  get authenticated(): boolean {
+    return this.#authenticated;
+  }
+
+  get helo(): Helo | null {
+    return this.#helo;
+  }
+
+  async greet(): Promise<void> {
+    this.talk.send(`220 ${this.rules.hostname} ESMTP ${this.rules.banner}\r\n`);
+  }
+
+  async nextWish(): Promise<Wish> {
+    for (;;) {
+      const command = await this.nextCommand('between');
+      switch (command.verb) {
+        case 'MAIL':
+          if (!this.mayMail(command)) break;
+          this.#pending = command;
+          return { kind: 'mail' };
+        case 'AUTH': {
+          const credentials = await this.#auth(command);
+          if (credentials !== null) return { kind: 'login', credentials };
+          break;
+        }
+        case 'QUIT':
+          this.quit();
+          return { kind: 'quit' };
+        default:
+          await this.answer(command);
+      }
+    }
+  }
+
+  /** The pending command or the next one; a malformed one has the verb '' and is known to nobody. */
+  async nextCommand(where: 'between' | 'in transaction'): Promise<SmtpCommand> {
+    const pending = this.#pending;
+    if (pending !== null) {
+      this.#pending = null;
+      return pending;
+    }
+    const line = where === 'between' ? await this.talk.command() : await this.talk.line();
+    const command = parseCommand(line);
+    return command.kind === 'command'
+      ? { verb: command.verb, argument: command.argument, line }
+      : { verb: '', argument: '', line };
+  }
+
+  /** Leaves a command for whoever asks next. */
+  postpone(command: SmtpCommand): void {
+    this.#pending = command;
+  }
+
+  admit(verdict: Verdict): void {
+    this.#authenticated = true;
+    this.talk.send(verdict.words);
+  }
+
+  refuse(verdict: Verdict): void {
+    this.talk.send(verdict.words);
+  }
+
+  wordsFor(error: GateError): string {
+    const { smtp, text } = ERRORS[error.code];
+    return smtp === null ? '' : formatReply(smtp[0], smtp[1], `${this.rules.hostname} ${text}`);
+  }
+
+  ends(): boolean {
+    return true;
+  }
+
+  quit(): void {
+    this.talk.send(formatReply(221, '2.0.0', `${this.rules.hostname} closing connection`));
+  }
+
+  /** What needs no relay. Commands that need a transaction are out of order here. */
+  async answer(command: SmtpCommand): Promise<void> {
+    switch (command.verb) {
+      case 'EHLO':
+      case 'HELO':
+        return this.#greetBack(command);
+      case 'STARTTLS':
+        return this.#startTls(command);
+      case 'NOOP':
+        return this.reply(250, '2.0.0', 'OK');
+      case 'RSET':
+        return this.reply(250, '2.0.0', 'OK');
+      case 'HELP':
+        return this.reply(214, '2.0.0', 'See RFC 5321');
+      case 'VRFY':
+        // RFC 5321 3.5.3: no address is confirmed to strangers.
+        return this.reply(252, '2.1.5', 'Cannot verify, send some mail and see');
+      case 'RCPT':
+      case 'DATA':
+        return this.bad(503, '5.5.1', 'MAIL first');
+      case 'BDAT':
+        return this.#unwantedChunk(command);
+      case 'AUTH':
+      case 'MAIL':
+        return this.bad(503, '5.5.1', 'Not in this order');
+      default:
+        return this.bad(500, '5.5.1', 'Command not known');
+    }
+  }
+
+  /** Whether AUTH or STARTTLS will really be tried; if not, answer() has the reason. */
+  mayRestart(command: SmtpCommand): boolean {
+    if (command.verb === 'AUTH') return !this.#authenticated && this.rules.sasl !== 'nosasl';
+    return this.rules.tls !== 'notls' && !this.talk.secured && command.argument === '';
+  }
+
+  /** Channel rules and syntax of MAIL; answers when it may not. */
+  mayMail(command: SmtpCommand): boolean {
+    if (this.#helo === null) return this.#no(503, '5.5.1', 'EHLO first');
+    // RFC 3207 4: 530, and Sun's words for the missing AUTH.
+    if (this.#mustSecure()) return this.#no(530, '5.7.0', 'Must issue a STARTTLS command first');
+    if (this.rules.sasl === 'mustsasl' && !this.#authenticated) {
+      return this.#no(530, '5.7.0', 'No AUTH command has been given');
+    }
+    const path = parsePath(command.argument, 'FROM');
+    if (path.kind !== 'path') return this.#no(501, '5.5.4', 'Syntax: MAIL FROM:<address>');
+    if (path.parameters.get('BODY')?.toUpperCase() === 'BINARYMIME') {
+      return this.#no(555, '5.5.4', 'BINARYMIME is not offered');
+    }
+    // RFC 8689 4.2.1: only on a session that is secured itself.
+    if (path.parameters.has('REQUIRETLS') && !this.talk.secured) {
+      return this.#no(530, '5.7.4', 'REQUIRETLS needs STARTTLS');
+    }
+    return true;
+  }
+
+  reply(code: number, enhanced: string | null, text: string): void {
+    this.talk.send(formatReply(code, enhanced, text));
+  }
+
+  bad(code: number, enhanced: string, text: string): void {
+    this.#patience.lose();
+    this.reply(code, enhanced, text);
+  }
+
+  #no(code: number, enhanced: string, text: string): false {
+    this.bad(code, enhanced, text);
+    return false;
+  }
+
+  #mustSecure(): boolean {
+    return this.rules.tls === 'musttls' && !this.talk.secured;
+  }
+
+  async #greetBack(command: SmtpCommand): Promise<void> {
+    const name = command.argument.trim();
+    if (name === '' || name.length > HELO_NAME_MAX || /\s/.test(name)) {
+      return this.bad(501, '5.5.4', `Syntax: ${command.verb} hostname`);
+    }
+    const esmtp = command.verb === 'EHLO';
+    this.#helo = { name, esmtp };
+    if (!esmtp) return this.reply(250, null, this.rules.hostname);
+    // RFC 2034 4: the EHLO reply itself carries no enhanced status code.
+    this.talk.send(formatReply(250, null, [this.rules.hostname, ...(await this.#keywords())]));
+  }
+
+  async #keywords(): Promise<readonly string[]> {
+    const offer = await this.rules.offer();
+    const { tls, sasl } = this.rules;
+    const secured = this.talk.secured;
+    const carried = offer.capabilities.filter(
+      (line) => secured || parseEhloKeyword(line).keyword !== 'REQUIRETLS',
+    );
+    const auth = sasl === 'nosasl' || this.#mustSecure() || offer.mechanisms.length === 0;
+    return [
+      ...carried,
+      ...(tls === 'notls' || secured ? [] : ['STARTTLS']),
+      ...(auth ? [] : [`AUTH ${offer.mechanisms.join(' ')}`]),
+    ];
+  }
+
+  async #startTls(command: SmtpCommand): Promise<void> {
+    if (this.rules.tls === 'notls') return this.bad(502, '5.5.1', 'TLS is not available here');
+    if (this.talk.secured) return this.bad(503, '5.5.1', 'TLS is active already');
+    if (command.argument !== '') return this.bad(501, '5.5.4', 'STARTTLS takes no parameter');
+    await this.talk.startTls(formatReply(220, '2.0.0', 'Ready to start TLS'));
+    // RFC 3207 4.2: knowledge from before TLS is discarded.
+    this.#helo = null;
+    this.#authenticated = false;
+  }
+
+  async #auth(command: SmtpCommand): Promise<Credentials | null> {
+    if (this.rules.sasl === 'nosasl') return this.#refuseAuth(503, '5.5.1', 'AUTH is not available here');
+    if (this.#helo === null) return this.#refuseAuth(503, '5.5.1', 'EHLO first');
+    if (this.#mustSecure()) return this.#refuseAuth(530, '5.7.0', 'Must issue a STARTTLS command first');
+    // RFC 4954 4: once only.
+    if (this.#authenticated) return this.#refuseAuth(503, '5.5.1', 'Authenticated already');
+    const [mechanism = '', initial, ...rest] = command.argument.split(' ').filter((word) => word !== '');
+    if (mechanism === '' || rest.length > 0) return this.#refuseAuth(501, '5.5.4', 'AUTH takes a mechanism');
+    const { mechanisms } = await this.rules.offer();
+    const result = await collectCredentials({
+      mechanism,
+      initial: initial ?? null,
+      offered: mechanisms,
+      bytesMax: this.rules.limits.commandBytes,
+      ask: async (challenge) => {
+        this.talk.send(`334 ${challenge}\r\n`);
+        return (await this.talk.line()).toString('latin1');
+      },
+    });
+    switch (result.kind) {
+      case 'credentials':
+        return result.credentials;
+      case 'cancelled':
+        return this.#refuseAuth(501, '5.7.0', 'AUTH cancelled');
+      case 'malformed':
+        return this.#refuseAuth(501, '5.5.2', 'That is not a valid SASL message');
+      case 'unknown':
+        return this.#refuseAuth(504, '5.5.4', 'Mechanism not offered');
+    }
+  }
+
+  #refuseAuth(code: number, enhanced: string, text: string): null {
+    this.bad(code, enhanced, text);
+    return null;
+  }
+
+  /** RFC 3030 2: the octets of a refused chunk come all the same, and are thrown away. */
+  async #unwantedChunk(command: SmtpCommand): Promise<void> {
+    const bdat = parseBdat(command.argument);
+    if (bdat.kind !== 'bdat') throw new GateError('BAD_LINE_ENDING', { what: 'BDAT without a size' });
+    for (let left = bdat.bytes; left > 0; ) {
+      const chunk = await this.talk.chunk();
+      if (chunk.length > left) this.talk.putBack(chunk.subarray(left));
+      left -= Math.min(left, chunk.length);
+    }
+    this.bad(503, '5.5.1', 'MAIL and RCPT first');
+  }
+}

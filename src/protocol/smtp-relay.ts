@@ -1,0 +1,239 @@
+// Transactions between a client and its relay. Commands go on as they came, replies come back as they are and in
+// order; PIPELINING is kept in both directions. DATA streams and is never collected. Promises: only CRLF.CRLF ends a
+// message; a bare CR, bare LF or NUL ends the connection with the message undelivered (or is normalised, by setting);
+// where the client goes away before the end, the relay never sees an end.
+
+import { GateError } from '../errors.ts';
+import { ChunkScanner, DataScanner } from '../wire/smtp-data.ts';
+import { parseBdat } from '../wire/smtp.ts';
+import type { SmtpBack, SmtpReply } from './smtp-back.ts';
+import type { SmtpCommand, SmtpFront } from './smtp-front.ts';
+
+/** How a stretch of relaying ended; 'again': the next command needs steps before the relay. */
+export type RelayEnd = 'quit' | 'again' | 'refused by relay';
+
+/** What the relay reports to its owner, who limits the waits. */
+export interface RelayNotes {
+  /** Whose turn it is; 'end of data' waits longer (RFC 5321 4.5.3.2.6). */
+  waitFor(whom: 'client' | 'relay' | 'end of data'): void;
+  /** Nothing is under way; throws where the connection is to end here. */
+  betweenTransactions(): void;
+  messageAccepted(): void;
+}
+
+export class SmtpRelay {
+  readonly #front: SmtpFront;
+  readonly #back: SmtpBack;
+  readonly #notes: RelayNotes;
+  readonly #pipelinedMax: number;
+  #inFlight: string[] = [];
+  #inTransaction = false;
+  #refused = false;
+  /** Since the first BDAT of a transaction: a CRLF may be split over two chunks. */
+  #chunks: ChunkScanner | null = null;
+
+  constructor(front: SmtpFront, back: SmtpBack, notes: RelayNotes) {
+    this.#front = front;
+    this.#back = back;
+    this.#notes = notes;
+    this.#pipelinedMax = back.has('PIPELINING') ? front.rules.limits.pipelined : 1;
+  }
+
+  async run(): Promise<RelayEnd> {
+    for (;;) {
+      this.#notes.waitFor('client');
+      const idle = !this.#inTransaction && this.#inFlight.length === 0;
+      if (idle) this.#notes.betweenTransactions();
+      const command = await this.#front.nextCommand(idle ? 'between' : 'in transaction');
+      const end = await this.#take(command);
+      if (this.#refused) return 'refused by relay';
+      if (end !== null) return end;
+    }
+  }
+
+  async #take(command: SmtpCommand): Promise<RelayEnd | null> {
+    switch (command.verb) {
+      case 'MAIL':
+        return this.#mail(command);
+      case 'RCPT':
+      case 'RSET':
+        return this.#forward(command);
+      case 'DATA':
+        return this.#data(command);
+      case 'BDAT':
+        return this.#chunk(command);
+      default:
+        await this.#settle();
+        return this.#refused ? null : this.#local(command);
+    }
+  }
+
+  async #local(command: SmtpCommand): Promise<RelayEnd | null> {
+    switch (command.verb) {
+      case 'QUIT':
+        this.#front.quit();
+        this.#back.quit();
+        return 'quit';
+      case 'AUTH':
+      case 'STARTTLS':
+        // RFC 4954 4, RFC 3207 4: not within a transaction; otherwise the legs start anew.
+        if (this.#inTransaction) {
+          this.#front.bad(503, '5.5.1', 'Not within a mail transaction');
+          return null;
+        }
+        if (!this.#front.mayRestart(command)) {
+          await this.#front.answer(command);
+          return null;
+        }
+        this.#front.postpone(command);
+        return 'again';
+      case 'EHLO':
+      case 'HELO':
+        if (this.#inTransaction) await this.#resetRelay();
+        await this.#front.answer(command);
+        return null;
+      default:
+        await this.#front.answer(command);
+        return null;
+    }
+  }
+
+  async #mail(command: SmtpCommand): Promise<RelayEnd | null> {
+    await this.#settle();
+    if (this.#refused) return null;
+    if (this.#back.talk.ended) {
+      // The relay has hung up between two transactions. A login that it alone knew cannot be repeated.
+      if (this.#front.authenticated) throw new GateError('BACKEND_CLOSED', { phase: 'between transactions' });
+      this.#front.postpone(command);
+      return 'again';
+    }
+    return this.#front.mayMail(command) ? this.#forward(command) : null;
+  }
+
+  async #forward(command: SmtpCommand): Promise<null> {
+    this.#pass(command);
+    const more = this.#front.talk.lineReady && this.#inFlight.length < this.#pipelinedMax;
+    if (!more) await this.#settle();
+    return null;
+  }
+
+  #pass(command: SmtpCommand): void {
+    this.#back.talk.send(Buffer.concat([command.line, CRLF]));
+    this.#inFlight.push(command.verb);
+  }
+
+  /** Brings all outstanding replies to the client. */
+  async #settle(): Promise<void> {
+    while (this.#inFlight.length > 0) {
+      const verb = this.#inFlight.shift() ?? '';
+      const reply = await this.#hear('relay');
+      if (verb === 'MAIL' && reply.code < 300) this.#inTransaction = true;
+      if (verb === 'RSET' && reply.code < 300) this.#endTransaction();
+      this.#tell(reply);
+      if (this.#refused) this.#inFlight = [];
+    }
+  }
+
+  async #hear(whom: 'relay' | 'end of data'): Promise<SmtpReply> {
+    this.#notes.waitFor(whom);
+    return this.#back.readReply();
+  }
+
+  /** RFC 5321 3.8: after 421 the relay is gone, and so are we. */
+  #tell(reply: SmtpReply): void {
+    this.#front.talk.send(Buffer.from(reply.raw, 'latin1'));
+    if (reply.code === 421) this.#refused = true;
+  }
+
+  async #resetRelay(): Promise<void> {
+    this.#back.talk.send('RSET\r\n');
+    const reply = await this.#hear('relay');
+    if (reply.code >= 300) throw new GateError('BACKEND_REFUSED', { said: reply.raw.trim() });
+    this.#endTransaction();
+  }
+
+  #endTransaction(): void {
+    this.#inTransaction = false;
+    this.#chunks = null;
+  }
+
+  async #data(command: SmtpCommand): Promise<null> {
+    await this.#settle();
+    if (this.#refused) return null;
+    if (!this.#inTransaction) {
+      await this.#front.answer(command);
+      return null;
+    }
+    this.#back.talk.send(Buffer.concat([command.line, CRLF]));
+    const go = await this.#hear('relay');
+    this.#tell(go);
+    if (go.code !== 354) return null;
+    await this.#streamData();
+    this.#finish(await this.#hear('end of data'));
+    return null;
+  }
+
+  async #streamData(): Promise<void> {
+    const scanner = new DataScanner(this.#front.rules.lineEndings);
+    const client = this.#front.talk;
+    const relay = this.#back.talk;
+    this.#notes.waitFor('client');
+    for (;;) {
+      const result = scanner.push(await client.chunk());
+      if (result.kind === 'malformed') throw new GateError('BAD_LINE_ENDING', { what: result.reason, phase: 'DATA' });
+      for (const bytes of result.out) relay.send(bytes);
+      if (result.kind === 'end') {
+        client.putBack(result.rest);
+        return;
+      }
+      await relay.flushed();
+    }
+  }
+
+  /** RFC 3030: the announced octets follow the command at once. */
+  async #chunk(command: SmtpCommand): Promise<null> {
+    const bdat = parseBdat(command.argument);
+    const offered = this.#back.has('CHUNKING') && bdat.kind === 'bdat';
+    if (offered) await this.#settle();
+    if (this.#refused) return null;
+    if (!offered || !this.#inTransaction) {
+      await this.#settle();
+      await this.#front.answer(command);
+      return null;
+    }
+    this.#back.talk.send(Buffer.concat([command.line, CRLF]));
+    const scanner = (this.#chunks ??= new ChunkScanner('refuse'));
+    await this.#streamChunk(bdat.bytes, scanner);
+    if (bdat.last) this.#forwardChecked(scanner.end());
+    const reply = await this.#hear(bdat.last ? 'end of data' : 'relay');
+    if (bdat.last) this.#finish(reply);
+    else this.#tell(reply);
+    return null;
+  }
+
+  async #streamChunk(bytes: number, scanner: ChunkScanner): Promise<void> {
+    const client = this.#front.talk;
+    this.#notes.waitFor('client');
+    for (let left = bytes; left > 0; ) {
+      const arrived = await client.chunk();
+      const part = arrived.length > left ? arrived.subarray(0, left) : arrived;
+      if (arrived.length > left) client.putBack(arrived.subarray(left));
+      left -= part.length;
+      this.#forwardChecked(scanner.push(part));
+      await this.#back.talk.flushed();
+    }
+  }
+
+  #forwardChecked(result: ReturnType<ChunkScanner['push']>): void {
+    if (result.kind === 'malformed') throw new GateError('BAD_LINE_ENDING', { what: result.reason, phase: 'BDAT' });
+    for (const bytes of result.out) this.#back.talk.send(bytes);
+  }
+
+  #finish(reply: SmtpReply): void {
+    this.#endTransaction();
+    if (reply.code < 300) this.#notes.messageAccepted();
+    this.#tell(reply);
+  }
+}
+
+const CRLF = Buffer.from('\r\n');

@@ -1,0 +1,45 @@
+// From settings to the objects that a path is made of: the dialect of a protocol, the Backend of a backend's settings.
+
+import type { BackendSettings, Protocol, ServiceSettings, Settings } from '../config/settings.ts';
+import { Backend } from '../connection/backend-leg.ts';
+import type { Log } from '../log.ts';
+import type { Dialect } from '../protocol/dialect.ts';
+import { imap } from '../protocol/imap.ts';
+import { pop3 } from '../protocol/pop3.ts';
+import { smtp } from '../protocol/smtp.ts';
+import { BackendTls } from '../tls/client.ts';
+import type { World } from '../world.ts';
+
+export const DIALECTS: Readonly<Record<Protocol, Dialect>> = { imap, pop3, smtp };
+
+export interface BackendParts {
+  readonly settings: Settings;
+  readonly backend: BackendSettings;
+  readonly dialect: Dialect;
+  /** PEM of the CAs trusted for it, null for the system's. */
+  readonly ca: string | null;
+  readonly world: World;
+  readonly log: Log;
+}
+
+export function makeBackend(parts: BackendParts): Backend {
+  const { settings, backend, dialect, ca, world, log } = parts;
+  const { mode, verify, name, minVersion, ciphers } = backend.tls;
+  return new Backend({
+    settings: backend,
+    dialect,
+    tls: new BackendTls({ mode, verify, ca, name, minVersion, ciphers }),
+    hostname: settings.hostname,
+    limits: settings.limits,
+    timeouts: settings.timeouts,
+    probeMs: settings.probeMs,
+    world,
+    log,
+  });
+}
+
+/** The backend that a service leads to: its own, or its channel's relay. */
+export function backendOf(settings: Settings, service: ServiceSettings): BackendSettings | null {
+  const channel = service.channel === null ? null : settings.channels[service.channel];
+  return settings.backends[channel?.relay ?? service.backend ?? ''] ?? null;
+}

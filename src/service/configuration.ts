@@ -1,0 +1,92 @@
+// Settings and everything they name, read and validated as one: what a supervisor runs on, and what `check` looks at.
+// Promises a whole Configuration or one SettingsError; a half-read one never comes out.
+// Fingerprints of the files are taken before the files are read, so a change in between is noticed later, not lost.
+// Passphrases are used here and go no further: the settings inside have none.
+
+import { loadSettings } from '../config/load.ts';
+import type { CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
+import { SettingsError } from '../errors.ts';
+import { makeTicketKeys } from '../tls/tickets.ts';
+import type { World } from '../world.ts';
+import { findUser } from './machine.ts';
+import { materialFiles, readMaterial } from './material.ts';
+import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
+import { takeFingerprints } from './watch.ts';
+import type { Fingerprints } from './watch.ts';
+
+export interface Configuration {
+  /** As the file gives them. Stays in the supervisor. */
+  readonly settings: Settings;
+  /** Without secrets, for workers. */
+  readonly shared: Settings;
+  readonly material: FrontMaterial;
+  readonly certificates: readonly CertificateFacts[];
+  readonly fingerprints: Fingerprints;
+  readonly warnings: readonly string[];
+}
+
+export interface ConfigurationSource {
+  /** Reads the settings file and all that it names. */
+  load(): Promise<Configuration>;
+  /** Reads anew what the given settings name, and not the settings file. */
+  refresh(settings: Settings): Promise<Configuration>;
+}
+
+export interface SourceOptions {
+  readonly file: string | null;
+  readonly world: World;
+  /** What the first load does without a certificate; a later one refuses. */
+  readonly missing: MissingCertificate;
+}
+
+/** The ticket keys are made here, once, and stay in memory: sessions outlive every reload and no restart. */
+export function createConfigurationSource({
+  file,
+  world,
+  missing: first,
+}: SourceOptions): ConfigurationSource {
+  const ticketKeys = makeTicketKeys(world);
+  let missing = first;
+  const complete = async (settings: Settings): Promise<Configuration> => {
+    const fingerprints = await takeFingerprints(materialFiles(settings));
+    const mistakes = settings.user === null ? [] : noSuchUser(settings.user);
+    const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
+      throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
+    });
+    if (mistakes.length > 0) throw new SettingsError(mistakes);
+    // A certificate that was there once is missed, not replaced by one that nobody trusts.
+    missing = 'refuse';
+    return {
+      settings,
+      shared: withoutSecrets(settings),
+      material: material.front,
+      certificates: material.certificates,
+      fingerprints,
+      warnings: material.warnings,
+    };
+  };
+  return {
+    load: () => Promise.try(() => complete(loadSettings({ file }))),
+    refresh: complete,
+  };
+}
+
+function noSuchUser(user: string): string[] {
+  return findUser(user) === null ? [`user: there is no user ${user} on this machine`] : [];
+}
+
+/** The same settings with every passphrase left out; workers get keys that are decrypted already. */
+export function withoutSecrets(settings: Settings): Settings {
+  const bare = (ref: CertificateRef): CertificateRef =>
+    ref.kind === 'files' ? { ...ref, passphrase: null } : ref;
+  const bareTls = (tls: ServerTlsSettings): ServerTlsSettings => ({
+    ...tls,
+    certificates: tls.certificates.map(bare),
+    sni: Object.fromEntries(Object.entries(tls.sni).map(([name, refs]) => [name, refs.map(bare)])),
+  });
+  const services = Object.values(settings.services).map((service) => [
+    service.name,
+    { ...service, tls: bareTls(service.tls) },
+  ]);
+  return { ...settings, services: Object.fromEntries(services) as Settings['services'] };
+}

@@ -1,0 +1,190 @@
+// The supervisor's control socket: a Unix socket in dataDir, mode 0600, one JSON line in, one JSON line out, then
+// closed. Who may connect is the file system's business. A request is bounded in bytes, time and number of askers;
+// what breaks a bound is told so and closed, and never reaches a command.
+// openControl() is also the lock on dataDir: where a supervisor answers already, it refuses.
+// The server owns the socket file and removes it at close().
+
+import { chmodSync, mkdirSync } from 'node:fs';
+import net from 'node:net';
+import { join } from 'node:path';
+
+import { explain } from '../log.ts';
+import type { World } from '../world.ts';
+import { removeStaleSocket } from './handles.ts';
+
+export const REQUEST_BYTES_MAX = 64 * 1024;
+export const REQUEST_LIMIT_MS = 5000;
+export const ASKERS_MAX = 8;
+/** A status of many services with many certificates is long; a supervisor that says more is none. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+
+export type ControlCommand = 'status' | 'reload' | 'drain';
+
+export type ControlAnswer =
+  | { readonly ok: true; readonly [fact: string]: unknown }
+  | {
+      readonly ok: false;
+      readonly error: string;
+      /** One a line. */
+      readonly mistakes?: readonly string[];
+      /** What the mistakes are in: the settings, or the machine (an address that cannot be bound). */
+      readonly refused?: 'settings' | 'machine';
+    };
+
+export type ControlCommands = Readonly<Record<ControlCommand, () => Promise<ControlAnswer>>>;
+
+export interface Control {
+  close(): void;
+}
+
+export function controlPath(dataDir: string): string {
+  return join(dataDir, 'sallyport.sock');
+}
+
+/** Opens the socket, and dataDir (0700) if it is missing; a sentence where that is not possible. */
+export async function openControl(
+  dataDir: string,
+  commands: ControlCommands,
+  world: World,
+): Promise<Control | string> {
+  const path = controlPath(dataDir);
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    return `dataDir ${dataDir} cannot be made: ${explain(error)}`;
+  }
+  const stale = await removeStaleSocket(path, world);
+  if (stale === 'another program answers on it') {
+    return `dataDir ${dataDir} is in use: another supervisor answers on ${path}; stop it, or set another dataDir`;
+  }
+  if (stale !== null) return `control socket ${path}: ${stale}`;
+  return listen(path, commands, world);
+}
+
+async function listen(path: string, commands: ControlCommands, world: World): Promise<Control | string> {
+  const server = net.createServer(
+    { allowHalfOpen: true },
+    (socket) => void serveAsker(socket, commands, world),
+  );
+  server.maxConnections = ASKERS_MAX;
+  const { promise, resolve } = Promise.withResolvers<Control | string>();
+  server.on('error', (error) => resolve(`control socket ${path}: ${explain(error)}`));
+  server.once('listening', () => resolve({ close: () => void server.close() }));
+  // listen() makes the file before it returns, so the mask is ours alone.
+  const mask = process.umask(0o177);
+  server.listen(path);
+  process.umask(mask);
+  const control = await promise;
+  if (typeof control === 'string') return control;
+  chmodSync(path, 0o600);
+  return control;
+}
+
+async function serveAsker(socket: net.Socket, commands: ControlCommands, world: World): Promise<void> {
+  socket.on('error', () => socket.destroy());
+  const line = await readLine(socket, { bytesMax: REQUEST_BYTES_MAX, limitMs: REQUEST_LIMIT_MS, world });
+  const answer = line.kind === 'line' ? await obey(line.text, commands) : refused(LINE_FAILURES[line.kind]);
+  const limit = world.after(REQUEST_LIMIT_MS, () => socket.destroy());
+  socket.once('close', () => limit.cancel());
+  socket.end(`${JSON.stringify(answer)}\n`, () => socket.destroy());
+}
+
+async function obey(line: string, commands: ControlCommands): Promise<ControlAnswer> {
+  const command = parseCommand(line);
+  if (command === null)
+    return refused('expected one line such as {"command":"status"}; commands: status, reload, drain');
+  try {
+    return await commands[command]();
+  } catch (error) {
+    return refused(explain(error));
+  }
+}
+
+function parseCommand(line: string): ControlCommand | null {
+  try {
+    const request: unknown = JSON.parse(line);
+    if (typeof request !== 'object' || request === null || !('command' in request)) return null;
+    const { command } = request;
+    return command === 'status' || command === 'reload' || command === 'drain' ? command : null;
+  } catch {
+    return null;
+  }
+}
+
+function refused(error: string): ControlAnswer {
+  return { ok: false, error };
+}
+
+const LINE_FAILURES = {
+  'too-long': `the line is longer than ${REQUEST_BYTES_MAX} bytes`,
+  'too-slow': `no line within ${REQUEST_LIMIT_MS} ms`,
+  closed: 'the connection ended before the line did',
+} as const;
+
+type Line = { readonly kind: 'line'; readonly text: string } | { readonly kind: keyof typeof LINE_FAILURES };
+
+interface LineLimits {
+  readonly bytesMax: number;
+  readonly limitMs: number;
+  readonly world: World;
+}
+
+// Reads up to the first LF. What follows it is not read.
+function readLine(socket: net.Socket, limits: LineLimits): Promise<Line> {
+  const { promise, resolve } = Promise.withResolvers<Line>();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const take = (chunk: Buffer): void => {
+    const end = chunk.indexOf(0x0a);
+    bytes += end === -1 ? chunk.length : end;
+    if (bytes > limits.bytesMax) return resolve({ kind: 'too-long' });
+    chunks.push(end === -1 ? chunk : chunk.subarray(0, end));
+    if (end !== -1) resolve({ kind: 'line', text: Buffer.concat(chunks).toString('utf8') });
+  };
+  const closed = (): void => resolve({ kind: 'closed' });
+  const timer = limits.world.after(limits.limitMs, () => resolve({ kind: 'too-slow' }));
+  socket.on('data', take).on('end', closed).on('close', closed);
+  return promise.finally(() => {
+    timer.cancel();
+    socket.off('data', take).off('end', closed).off('close', closed).pause();
+  });
+}
+
+/** Asks the supervisor of `dataDir`. A failure to reach it is an answer too. */
+export async function askControl(
+  dataDir: string,
+  command: ControlCommand,
+  options: { readonly world: World; readonly limitMs: number },
+): Promise<ControlAnswer> {
+  const path = controlPath(dataDir);
+  const socket = options.world.dial({ kind: 'unix', path });
+  let failure = `no supervisor answers on ${path}`;
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EACCES')
+      failure = `${path} may be used by its owner only (run as the supervisor's user)`;
+    else if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
+      failure = `no supervisor runs on ${path}`;
+    socket.destroy();
+  });
+  socket.write(`${JSON.stringify({ command })}\n`);
+  const line = await readLine(socket, {
+    bytesMax: ANSWER_BYTES_MAX,
+    limitMs: options.limitMs,
+    world: options.world,
+  });
+  socket.destroy();
+  if (line.kind === 'too-slow')
+    return refused(`the supervisor on ${path} did not answer in ${options.limitMs} ms`);
+  if (line.kind !== 'line') return refused(failure);
+  return parseAnswer(line.text) ?? refused(`what answers on ${path} is no supervisor`);
+}
+
+function parseAnswer(text: string): ControlAnswer | null {
+  try {
+    const answer: unknown = JSON.parse(text);
+    if (typeof answer !== 'object' || answer === null || !('ok' in answer)) return null;
+    return answer as ControlAnswer;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,240 @@
+// What a worker serves: a gate for each service, all open connections, their drain, and what is counted. New settings
+// make new gates; connections keep the gate they came through, and a backend whose settings did not change keeps what
+// it has learnt (capabilities, TLS sessions).
+
+import type net from 'node:net';
+import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
+import { accept } from '../connection/accept.ts';
+import type { Backend } from '../connection/backend-leg.ts';
+import type { Client } from '../connection/client.ts';
+import { type Gate, offerOf } from '../connection/gate.ts';
+import type { Upgrader } from '../connection/leg.ts';
+import { explain, type Log } from '../log.ts';
+import { serverRules } from '../policy/channels.ts';
+import type { Dialect } from '../protocol/dialect.ts';
+import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
+import { serverFacts } from '../tls/facts.ts';
+import { acceptTls } from '../tls/server.ts';
+import { sessionContextName } from '../tls/tickets.ts';
+import type { World } from '../world.ts';
+import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { proxyMail } from './mail-proxy.ts';
+import type { FrontMaterial } from './material.ts';
+
+export interface Front {
+  /** Takes over an accepted socket of the named service. */
+  serve(service: string, socket: net.Socket): void;
+  /** New settings for new connections; those that are open go on. Throws where they cannot be served. */
+  update(settings: Settings, material: FrontMaterial): void;
+  /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
+  drain(graceMs: number): Promise<void>;
+  counters(): Readonly<Record<string, number>>;
+}
+
+export interface FrontOptions {
+  readonly settings: Settings;
+  readonly material: FrontMaterial;
+  readonly world: World;
+  readonly log: Log;
+  readonly connectionsMax: number;
+}
+
+/** How often waits are looked at: the resolution of every time-out. */
+const CHECK_MS = 100;
+
+const BANNER = 'Sallyport ready';
+
+export function createFront(options: FrontOptions): Front {
+  return new MailFront(options);
+}
+
+class MailFront implements Front {
+  readonly #world: World;
+  readonly #log: Log;
+  readonly #connectionsMax: number;
+  readonly #clients = new Set<Client>();
+  readonly #prefix: string;
+  #gates: ReadonlyMap<string, Gate> = new Map();
+  #backends = new Map<string, Backend>();
+  #count = 0;
+  #draining = false;
+  #whenEmpty: (() => void) | null = null;
+  readonly #totals = {
+    connections: 0,
+    logins: 0,
+    loginsFailed: 0,
+    messages: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    cut: 0,
+  };
+
+  constructor(options: FrontOptions) {
+    this.#world = options.world;
+    this.#log = options.log;
+    this.#connectionsMax = options.connectionsMax;
+    this.#prefix = options.world.random(4).toString('hex');
+    this.update(options.settings, options.material);
+    options.world.every(CHECK_MS, () => this.#check());
+  }
+
+  serve(service: string, socket: net.Socket): void {
+    const gate = this.#gates.get(service);
+    if (gate === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#totals.connections++;
+    const client = accept(gate, socket, {
+      id: `${this.#prefix}-${(++this.#count).toString(36)}`,
+      full: this.#clients.size >= this.#connectionsMax,
+      onClose: this.#forget,
+    });
+    if (client === null) return;
+    this.#clients.add(client);
+    if (this.#draining) client.drain();
+    proxyMail(client).catch((defect: unknown) => {
+      this.#log.error('defect', { service, session: client.id, cause: explain(defect) });
+      client.cut();
+      this.#forget(client);
+    });
+  }
+
+  update(settings: Settings, material: FrontMaterial): void {
+    const maker = new GateMaker({
+      settings,
+      material,
+      world: this.#world,
+      log: this.#log,
+      old: this.#backends,
+    });
+    const gates = new Map(
+      Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
+    );
+    this.#gates = gates;
+    this.#backends = maker.backends;
+    // What clients will be shown is asked for before the first of them comes.
+    for (const gate of gates.values()) gate.rules.offer().catch(() => undefined);
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    this.#draining = true;
+    for (const client of this.#clients) client.drain();
+    if (this.#clients.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#world.after(graceMs, () => {
+        this.#totals.cut = this.#clients.size;
+        for (const client of this.#clients) client.cut();
+        resolve();
+      });
+      this.#whenEmpty = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    return { open: this.#clients.size, ...this.#totals };
+  }
+
+  #check(): void {
+    const now = this.#world.monotonic();
+    for (const client of this.#clients) client.check(now);
+  }
+
+  readonly #forget = (client: Client): void => {
+    if (!this.#clients.delete(client)) return;
+    const totals = this.#totals;
+    if (client.user !== null) totals.logins++;
+    totals.loginsFailed += client.loginsFailed;
+    totals.messages += client.messages;
+    totals.bytesIn += client.bytesIn;
+    totals.bytesOut += client.bytesOut;
+    if (this.#clients.size === 0) this.#whenEmpty?.();
+  };
+}
+
+interface MakerOptions {
+  readonly settings: Settings;
+  readonly material: FrontMaterial;
+  readonly world: World;
+  readonly log: Log;
+  readonly old: ReadonlyMap<string, Backend>;
+}
+
+/** Builds the gates of one set of settings. */
+class GateMaker {
+  readonly backends = new Map<string, Backend>();
+  readonly #options: MakerOptions;
+
+  constructor(options: MakerOptions) {
+    this.#options = options;
+  }
+
+  gate(service: ServiceSettings): Gate {
+    const { settings, material, world, log } = this.#options;
+    const dialect = DIALECTS[service.protocol];
+    const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
+    const backendSettings = backendOf(settings, service);
+    if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
+    const backend = this.#backend(backendSettings, dialect);
+    const tls = material.services[service.name] ?? null;
+    const rules = serverRules(service, channel);
+    return {
+      name: service.name,
+      dialect,
+      settings: service,
+      rules: {
+        hostname: settings.hostname,
+        banner: service.banner ?? BANNER,
+        tls: tls === null ? 'notls' : rules.tls,
+        sasl: rules.sasl,
+        limits: settings.limits,
+        lineEndings: service.lineEndings,
+        offer: offerOf(service, dialect, backend),
+      },
+      upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
+      implicitTls: service.tlsMode === 'implicit',
+      backend,
+      limits: settings.limits,
+      timeouts: settings.timeouts,
+      world,
+      log,
+    };
+  }
+
+  #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
+    const { settings, material, world } = this.#options;
+    const contexts = buildServerContexts(tls, {
+      ticketKeys: Buffer.from(material.ticketKeys),
+      sessionIdContext: sessionContextName(service.name, null),
+    });
+    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world };
+    return {
+      async upgrade(raw) {
+        const socket = await acceptTls(raw, contexts, options);
+        return { socket, facts: serverFacts(socket) };
+      },
+    };
+  }
+
+  /** One backend may serve services of several protocols; it is one Backend for each. */
+  #backend(backend: BackendSettings, dialect: Dialect): Backend {
+    const { settings, material, world, log, old } = this.#options;
+    const ca = material.backendCas[backend.name] ?? null;
+    const key = JSON.stringify([
+      dialect.protocol,
+      backend,
+      ca,
+      settings.hostname,
+      settings.limits,
+      settings.timeouts,
+    ]);
+    const made = this.backends.get(key);
+    if (made !== undefined) return made;
+    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, world, log });
+    this.backends.set(key, kept);
+    return kept;
+  }
+}

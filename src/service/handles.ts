@@ -1,0 +1,220 @@
+// The supervisor's listening handles: which are wanted, which change at a reload, and how one is bound.
+// Binding never throws: it gives back a handle, or a sentence that names the service, the address and the cause.
+// The supervisor owns every handle and accepts nothing on it; workers get copies and call listen() themselves. So a
+// port stays open while workers come and go. The kernel begins to queue connections when the first worker listens.
+// A Unix socket gets mode 0660 and, if workers change user, that user as owner. Its file goes when the handle is
+// closed. A file left behind by a crash is removed only if it is a socket on which nobody answers.
+// net._createServerHandle has no public twin; this is the only file that names it.
+
+import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
+import net from 'node:net';
+import { getSystemErrorName } from 'node:util';
+
+import type { Endpoint, Settings } from '../config/settings.ts';
+import { explain } from '../log.ts';
+import type { World } from '../world.ts';
+
+/** Opaque outside of this file, but for sending it to a worker and closing it. */
+export interface ListeningHandle {
+  close(): void;
+}
+
+export interface WantedListener {
+  /** The same for the same address in two settings, so that a reload keeps what stays. */
+  readonly key: string;
+  readonly service: string;
+  readonly endpoint: Endpoint;
+}
+
+export interface BoundListener extends WantedListener {
+  readonly handle: ListeningHandle;
+  /** The address as bound: with the port that the system chose, where the settings say 0. */
+  readonly address: string;
+}
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+interface NativeHandle extends ListeningHandle {
+  getsockname?(out: { address?: string; port?: number }): number;
+}
+
+type CreateServerHandle = (where: string, port: number, family: number) => NativeHandle | number;
+
+const STALE_CHECK_MS = 2000;
+
+export function endpointText(endpoint: Endpoint): string {
+  if (endpoint.kind === 'unix') return `unix:${endpoint.path}`;
+  if (!net.isIPv6(endpoint.host)) return `${endpoint.host}:${endpoint.port}`;
+  // One address has many spellings (RFC 5952 4); URLs know the canonical one, but no zones.
+  const host = URL.parse(`http://[${endpoint.host}]`)?.hostname ?? `[${endpoint.host.toLowerCase()}]`;
+  return `${host}:${endpoint.port}`;
+}
+
+/** Every address of every service, in the order of the settings. */
+export function wantedListeners(services: Settings['services']): WantedListener[] {
+  return Object.values(services).flatMap((service) =>
+    service.listen.map((endpoint, index) => ({
+      key: listenerKey(endpoint, `${service.name}#${index}`),
+      service: service.name,
+      endpoint,
+    })),
+  );
+}
+
+// A port of 0 is another port each time, so only its place in the settings tells two of them apart.
+function listenerKey(endpoint: Endpoint, place: string): string {
+  const text = endpointText(endpoint);
+  return endpoint.kind === 'tcp' && endpoint.port === 0 ? `${text} ${place}` : text;
+}
+
+export interface ListenerChange<Held extends WantedListener> {
+  readonly opens: readonly WantedListener[];
+  /** Held ones that go on, perhaps for another service than before. */
+  readonly stays: readonly Held[];
+  readonly closes: readonly Held[];
+}
+
+/** What a reload does to the listeners. Pure. */
+export function diffListeners<Held extends WantedListener>(
+  held: ReadonlyMap<string, Held>,
+  wanted: readonly WantedListener[],
+): ListenerChange<Held> {
+  const service = new Map(wanted.map((listener) => [listener.key, listener.service]));
+  const stays: Held[] = [];
+  const closes: Held[] = [];
+  for (const listener of held.values()) {
+    const name = service.get(listener.key);
+    if (name === undefined) closes.push(listener);
+    else stays.push({ ...listener, service: name });
+  }
+  return { opens: wanted.filter((listener) => !held.has(listener.key)), stays, closes };
+}
+
+export interface Binding {
+  readonly bound: readonly BoundListener[];
+  /** One sentence for each address that could not be bound; then `bound` is empty and nothing is left open. */
+  readonly failures: readonly string[];
+}
+
+/** Binds all or nothing. */
+export async function bindListeners(
+  wanted: readonly WantedListener[],
+  owner: Owner | null,
+  world: World,
+): Promise<Binding> {
+  const bound: BoundListener[] = [];
+  const failures: string[] = [];
+  for (const listener of wanted) {
+    const result = await bindListener(listener, owner, world);
+    if (typeof result === 'string') failures.push(result);
+    else bound.push(result);
+  }
+  if (failures.length === 0) return { bound, failures };
+  for (const listener of bound) listener.handle.close();
+  return { bound: [], failures };
+}
+
+async function bindListener(
+  listener: WantedListener,
+  owner: Owner | null,
+  world: World,
+): Promise<BoundListener | string> {
+  const { endpoint } = listener;
+  const failed = (cause: string): string =>
+    `service ${listener.service}: cannot listen on ${endpointText(endpoint)}: ${cause}`;
+  if (endpoint.kind === 'unix') {
+    const stale = await removeStaleSocket(endpoint.path, world);
+    if (stale !== null) return failed(stale);
+  } else if (net.isIP(endpoint.host) === 0) {
+    return failed('expected an IP address, not a host name');
+  }
+  const handle = createHandle(endpoint);
+  if (typeof handle === 'number') return failed(bindCause(getSystemErrorName(handle), endpoint));
+  if (endpoint.kind === 'unix') {
+    const denied = openToGroup(endpoint.path, owner);
+    if (denied === null) return { ...listener, handle, address: endpointText(endpoint) };
+    handle.close();
+    return failed(denied);
+  }
+  const name: { address?: string; port?: number } = {};
+  // The runtime keeps EADDRINUSE of bind() to itself until somebody asks for the name or listens.
+  const error = handle.getsockname?.(name) ?? 0;
+  if (error === 0)
+    return { ...listener, handle, address: endpointText({ ...endpoint, port: name.port ?? endpoint.port }) };
+  handle.close();
+  return failed(bindCause(getSystemErrorName(error), endpoint));
+}
+
+function createHandle(endpoint: Endpoint): NativeHandle | number {
+  const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
+  if (endpoint.kind === 'unix') return create(endpoint.path, -1, -1);
+  // `::` is bound dual-stack: it takes IPv4 too.
+  return create(endpoint.host, endpoint.port, net.isIPv6(endpoint.host) ? 6 : 4);
+}
+
+/** The words for a failed bind() or listen(): the system's name, what it means here, what to do. */
+export function bindCause(code: string, endpoint: Endpoint): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return (
+        'EADDRINUSE, it is taken: by another program, by another address of these settings ([::] takes IPv4 too), ' +
+        'or, in a reload, by an address that would be closed only afterwards (restart instead)'
+      );
+    case 'EACCES':
+      return endpoint.kind === 'tcp'
+        ? 'EACCES, a port below 1024 needs root, CAP_NET_BIND_SERVICE or net.ipv4.ip_unprivileged_port_start'
+        : 'EACCES, the folder is missing or may not be written to';
+    case 'EADDRNOTAVAIL':
+      return 'EADDRNOTAVAIL, no interface of this machine has the address';
+    case 'EAFNOSUPPORT':
+      return 'EAFNOSUPPORT, this machine has no such address family (IPv6 switched off?)';
+    case 'EINVAL':
+      return endpoint.kind === 'unix'
+        ? 'EINVAL, the path is too long for a Unix socket (107 bytes)'
+        : 'EINVAL';
+    default:
+      return code;
+  }
+}
+
+function openToGroup(path: string, owner: Owner | null): string | null {
+  try {
+    chmodSync(path, 0o660);
+    if (owner !== null) chownSync(path, owner.uid, owner.gid);
+    return null;
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+/** Makes room for a Unix socket; null, or the reason why there is none. */
+export async function removeStaleSocket(path: string, world: World): Promise<string | null> {
+  try {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return null;
+    if (!stat.isSocket()) return 'the file exists and is not a socket';
+    if (await answers(path, world)) return 'another program answers on it';
+    unlinkSync(path);
+    return null;
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+// Only a refused connection proves that nobody is there. A full backlog or a denied one is somebody.
+function answers(path: string, world: World): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = world.dial({ kind: 'unix', path });
+  const limit = world.after(STALE_CHECK_MS, () => resolve(true));
+  socket.once('connect', () => resolve(true));
+  socket.once('error', (error: NodeJS.ErrnoException) =>
+    resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
+  );
+  return promise.finally(() => {
+    limit.cancel();
+    socket.destroy();
+  });
+}

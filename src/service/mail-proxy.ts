@@ -1,0 +1,30 @@
+// The path of a connection, one line a step. No step calls the next; a step that fails throws, and close() has the
+// last words. The loop: a refused login may be tried again, and SMTP comes back to AUTH or STARTTLS.
+
+import { authenticate } from '../connection/authenticate.ts';
+import type { Client } from '../connection/client.ts';
+import { close } from '../connection/close.ts';
+import { greet } from '../connection/greet.ts';
+import { connectBackend } from '../connection/backend.ts';
+import { relay } from '../connection/relay.ts';
+import { route } from '../connection/route.ts';
+import { secure } from '../connection/secure.ts';
+import { asGateError } from '../errors.ts';
+
+/** Serves one accepted connection to its end; never rejects. */
+export async function proxyMail(client: Client): Promise<void> {
+  try {
+    await secure(client);
+    await greet(client);
+    for (;;) {
+      const wish = await authenticate(client);
+      if (wish.kind === 'quit') break;
+      const backend = route(client);
+      const back = await connectBackend(client, backend, wish);
+      if (back !== null && (await relay(client, back)) === 'over') break;
+    }
+    close(client, null);
+  } catch (error) {
+    close(client, asGateError(error));
+  }
+}

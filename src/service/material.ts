@@ -1,0 +1,308 @@
+// Reads the certificates, keys, CAs and secrets that the settings name, into plain data for the workers, which read no
+// key file themselves. Validates whole: certificates match their keys, ciphers and groups are known, TLS contexts can
+// be made of it. All mistakes are thrown together as one SettingsError. What serves, though badly, is a warning:
+// expired, not yet valid, not for the name it is given for.
+// Nothing is written here but the self-signed certificate of a first start, and that only when asked to.
+
+import { X509Certificate } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+
+import { readKeyPair } from '../certdb/pem.ts';
+import type { KeyPair } from '../certdb/pem.ts';
+import { ensureSelfSigned, openCertificates } from '../certdb/store.ts';
+import { resolveSecret } from '../config/secret.ts';
+import type { BackendSettings, CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
+import { SettingsError } from '../errors.ts';
+import { explain } from '../log.ts';
+import { serverRules } from '../policy/channels.ts';
+import { checkCiphers, checkGroups } from '../tls/ciphers.ts';
+import { buildServerContexts } from '../tls/context.ts';
+import type { ServerTlsMaterial } from '../tls/context.ts';
+import type { World } from '../world.ts';
+
+export interface FrontMaterial {
+  /** By service name; null: the service has no TLS. */
+  readonly services: Readonly<Record<string, ServerTlsMaterial | null>>;
+  /** By backend name: PEM text, or null for the system's CAs. */
+  readonly backendCas: Readonly<Record<string, string | null>>;
+  /** 48 bytes, made once in the life of a supervisor. */
+  readonly ticketKeys: Buffer;
+}
+
+/** What may be told of a certificate. */
+export interface CertificateFacts {
+  /** Nickname or file. */
+  readonly source: string;
+  readonly services: readonly string[];
+  readonly names: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly keyType: string;
+}
+
+export interface Material {
+  readonly front: FrontMaterial;
+  readonly certificates: readonly CertificateFacts[];
+  readonly warnings: readonly string[];
+}
+
+/** What to do where the default certificate is not there: make it, call it a mistake, or say that it would be made. */
+export type MissingCertificate = 'make' | 'refuse' | 'foresee';
+
+export interface MaterialRequest {
+  readonly settings: Settings;
+  readonly ticketKeys: Buffer;
+  readonly missing: MissingCertificate;
+  readonly world: World;
+}
+
+/** The nickname that a first start makes a certificate for; any other one that is missing is a mistake. */
+const DEFAULT_NICKNAME = 'Server-Cert';
+const CA_BYTES_MAX = 4 * 1024 * 1024;
+const DAY_MS = 86_400_000;
+const EXPIRY_WARNING_DAYS = 14;
+
+export async function readMaterial(request: MaterialRequest): Promise<Material> {
+  const reader = new MaterialReader(request);
+  await reader.makeDefault();
+  return reader.read();
+}
+
+/** Every file whose change changes the material. */
+export function materialFiles(settings: Settings): string[] {
+  const store = openCertificates(settings.certificateDatabase);
+  const certificates = tlsServices(settings)
+    .flatMap(({ tls }) => [...tls.certificates, ...Object.values(tls.sni).flat()])
+    .flatMap((ref) => {
+      if (ref.kind === 'nickname') return Object.values(store.files(ref.nickname));
+      return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
+    });
+  const authorities = Object.values(settings.backends).flatMap(({ tls }) => tls.ca ?? []);
+  return [...new Set([...certificates, ...authorities])];
+}
+
+function tlsServices(settings: Settings): ServiceSettings[] {
+  return Object.values(settings.services).filter((service) => {
+    const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
+    return serverRules(service, channel).tls !== 'notls';
+  });
+}
+
+interface Wanted {
+  readonly ref: CertificateRef;
+  readonly services: Set<string>;
+  /** null until it is read, and where it cannot be. */
+  pair: KeyPair | null;
+}
+
+class MaterialReader {
+  readonly #request: MaterialRequest;
+  readonly #services: readonly ServiceSettings[];
+  readonly #wanted = new Map<string, Wanted>();
+  readonly #mistakes: string[] = [];
+  readonly #warnings: string[] = [];
+  #foreseen = false;
+
+  constructor(request: MaterialRequest) {
+    this.#request = request;
+    this.#services = tlsServices(request.settings);
+    for (const { name, tls } of this.#services) {
+      for (const ref of [...tls.certificates, ...Object.values(tls.sni).flat()]) this.#want(ref, name);
+    }
+  }
+
+  async makeDefault(): Promise<void> {
+    const { settings, missing, world } = this.#request;
+    const wanted = this.#wanted.get(DEFAULT_NICKNAME);
+    if (wanted === undefined || missing === 'refuse') return;
+    const { certificateDatabase: folder, hostname } = settings;
+    if (missing === 'foresee') {
+      this.#foreseen = !openCertificates(folder).nicknames().includes(DEFAULT_NICKNAME);
+      if (this.#foreseen)
+        this.#warnings.push(`${folder}: ${DEFAULT_NICKNAME} will be made, self-signed, at the first start`);
+      return;
+    }
+    try {
+      const made = await ensureSelfSigned(folder, { nickname: DEFAULT_NICKNAME, names: [hostname], world });
+      if (made === 'made') {
+        this.#warnings.push(
+          `${folder}: made ${DEFAULT_NICKNAME}, self-signed, for ${hostname}; clients will not trust it`,
+        );
+      }
+    } catch (error) {
+      this.#fail(error, '');
+    }
+  }
+
+  read(): Material {
+    for (const wanted of this.#wanted.values()) wanted.pair = this.#readPair(wanted);
+    const services: Record<string, ServerTlsMaterial | null> = {};
+    for (const { name } of Object.values(this.#request.settings.services)) services[name] = null;
+    for (const service of this.#services) services[service.name] = this.#serviceMaterial(service);
+    const backendCas: Record<string, string | null> = {};
+    for (const backend of Object.values(this.#request.settings.backends)) {
+      backendCas[backend.name] = this.#backendCa(backend);
+    }
+    if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
+    const front = { services, backendCas, ticketKeys: this.#request.ticketKeys };
+    return { front, certificates: this.#facts(), warnings: this.#warnings };
+  }
+
+  #want(ref: CertificateRef, service: string): void {
+    const source = sourceOf(ref);
+    const wanted = this.#wanted.get(source) ?? { ref, services: new Set(), pair: null };
+    wanted.services.add(service);
+    this.#wanted.set(source, wanted);
+  }
+
+  #readPair({ ref, services }: Wanted): KeyPair | null {
+    if (this.#foreseen && sourceOf(ref) === DEFAULT_NICKNAME) return null;
+    try {
+      const pair =
+        ref.kind === 'nickname'
+          ? openCertificates(this.#request.settings.certificateDatabase).keyPair(ref.nickname)
+          : readKeyPair({
+              cert: ref.cert,
+              key: ref.key,
+              passphrase: ref.passphrase === null ? null : resolveSecret(ref.passphrase),
+            });
+      const warning = validityWarning(pair, this.#request.world.now());
+      if (warning !== null) this.#warnings.push(`certificate ${sourceOf(ref)}: ${warning}`);
+      return pair;
+    } catch (error) {
+      this.#fail(error, ` (for ${[...services].map((name) => `services.${name}`).join(', ')})`);
+      return null;
+    }
+  }
+
+  #serviceMaterial(service: ServiceSettings): ServerTlsMaterial | null {
+    const { name, tls } = service;
+    const complaints = [checkCiphers(tls.ciphers), checkGroups(tls.groups)].filter((words) => words !== null);
+    for (const words of complaints) this.#mistakes.push(`services.${name}.tls: ${words}`);
+    const pairs = this.#pairs(tls.certificates, `services.${name}.tls.certificate`);
+    const sni = Object.entries(tls.sni).map(([pattern, refs]) => {
+      const key = `services.${name}.tls.sni.${pattern}`;
+      const certificates = this.#pairs(refs, key);
+      const covers = certificates?.every(({ names }) => names.some((shown) => isNameCovered(pattern, shown)));
+      if (covers === false) this.#warnings.push(`${key}: the certificate is not for ${pattern}`);
+      return { pattern, certificates };
+    });
+    if (complaints.length > 0 || pairs === null) return null;
+    const { minVersion, maxVersion, ciphers, groups } = tls;
+    const material = {
+      certificates: pairs.map(pemOf),
+      sni: sni.map(({ pattern, certificates }) => ({
+        pattern,
+        certificates: (certificates ?? []).map(pemOf),
+      })),
+      minVersion,
+      maxVersion,
+      ciphers,
+      groups,
+    };
+    if (sni.some(({ certificates }) => certificates === null)) return null;
+    try {
+      buildServerContexts(material, { ticketKeys: this.#request.ticketKeys, sessionIdContext: 'check' });
+    } catch (error) {
+      this.#fail(error, ` (for services.${name})`);
+    }
+    return material;
+  }
+
+  /** null where one of them is not there; why is a mistake already. */
+  #pairs(refs: readonly CertificateRef[], key: string): KeyPair[] | null {
+    const pairs = refs
+      .map((ref) => this.#wanted.get(sourceOf(ref))?.pair ?? null)
+      .filter((pair) => pair !== null);
+    if (pairs.length < refs.length) return null;
+    const types = pairs.map(({ keyType }) => keyType);
+    if (new Set(types).size === types.length) return pairs;
+    this.#mistakes.push(
+      `${key}: expected certificates with keys of different types, found ${types.join(' and ')}`,
+    );
+    return null;
+  }
+
+  #backendCa({ name, tls: { ca, ciphers } }: BackendSettings): string | null {
+    const complaint = checkCiphers(ciphers);
+    if (complaint !== null) this.#mistakes.push(`backends.${name}.tls: ${complaint}`);
+    if (ca === null) return null;
+    try {
+      return readAuthorities(ca);
+    } catch (error) {
+      this.#fail(error, ` (for backends.${name})`);
+      return null;
+    }
+  }
+
+  #facts(): CertificateFacts[] {
+    return [...this.#wanted].flatMap(([source, { services, pair }]) => {
+      if (pair === null) return [];
+      const { names, notBefore, notAfter, keyType } = pair;
+      return [{ source, services: [...services], names, notBefore, notAfter, keyType }];
+    });
+  }
+
+  #fail(error: unknown, where: string): void {
+    const mistakes = error instanceof SettingsError ? error.mistakes : [explain(error)];
+    for (const mistake of mistakes) this.#mistakes.push(`${mistake}${where}`);
+  }
+}
+
+function sourceOf(ref: CertificateRef): string {
+  return ref.kind === 'nickname' ? ref.nickname : ref.cert;
+}
+
+function pemOf({ cert, key }: KeyPair): { cert: string; key: string } {
+  return { cert, key };
+}
+
+function validityWarning({ notBefore, notAfter }: KeyPair, now: number): string | null {
+  const day = (time: number): string => new Date(time).toISOString().slice(0, 10);
+  if (now > notAfter) return `expired on ${day(notAfter)}`;
+  if (now < notBefore) return `is not valid before ${day(notBefore)}`;
+  const daysLeft = Math.floor((notAfter - now) / DAY_MS);
+  return daysLeft < EXPIRY_WARNING_DAYS ? `expires on ${day(notAfter)}, in ${daysLeft} days` : null;
+}
+
+/** RFC 6125 6.4.3: a certificate's wildcard stands for the leftmost label. */
+function isNameCovered(wanted: string, shown: string): boolean {
+  const [want, show] = [wanted.toLowerCase(), shown.toLowerCase()];
+  return want === show || (show.startsWith('*.') && want.slice(want.indexOf('.')) === show.slice(1));
+}
+
+// A file of CAs is read whole: one damaged certificate in it is a mistake, not one CA less.
+function readAuthorities(file: string): string {
+  const text = readBounded(file);
+  const blocks =
+    text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^]*?-----END [A-Z0-9 ]+-----/g) ?? [];
+  if (blocks.length === 0) throw new SettingsError([`${file}: expected CA certificates in PEM, found none`]);
+  return blocks
+    .map((block, index) => {
+      try {
+        return new X509Certificate(block).toString();
+      } catch {
+        throw new SettingsError([`${file}: certificate ${index + 1} in it is damaged`]);
+      }
+    })
+    .join('');
+}
+
+function readBounded(file: string): string {
+  try {
+    const descriptor = openSync(file, 'r');
+    try {
+      const stats = fstatSync(descriptor);
+      if (!stats.isFile() || stats.size > CA_BYTES_MAX) {
+        throw new SettingsError([`${file}: expected a file of at most ${CA_BYTES_MAX} bytes`]);
+      }
+      return readFileSync(descriptor, 'latin1');
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    if (error instanceof SettingsError) throw error;
+    throw new SettingsError([`${file}: the CA file cannot be read (${explain(error)})`]);
+  }
+}

@@ -1,0 +1,49 @@
+// What the supervisor and its workers say to each other over the IPC channel: plain data, serialised by the runtime.
+// `start` and `update` carry private keys, so no message is ever logged. A listening handle travels beside `listen`.
+// A message with an `id` is answered by exactly one `reply` with the same id.
+
+import type { Settings } from '../config/settings.ts';
+import type { FrontMaterial } from './material.ts';
+
+export type Counters = Readonly<Record<string, number>>;
+
+export type ToWorker =
+  | {
+      readonly kind: 'start';
+      readonly settings: Settings;
+      readonly material: FrontMaterial;
+      readonly connectionsMax: number;
+    }
+  | { readonly kind: 'listen'; readonly key: string; readonly service: string }
+  | { readonly kind: 'begin' }
+  | {
+      readonly kind: 'update';
+      readonly id: number;
+      readonly settings: Settings;
+      readonly material: FrontMaterial;
+      /** Which service each listener that stays belongs to now, by listener key. */
+      readonly services: Readonly<Record<string, string>>;
+    }
+  | { readonly kind: 'unlisten'; readonly keys: readonly string[] }
+  | { readonly kind: 'counters'; readonly id: number }
+  | { readonly kind: 'drain'; readonly graceMs: number };
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'listen-failed'; readonly key: string; readonly code: string }
+  | { readonly kind: 'reply'; readonly id: number; readonly counters: Counters }
+  | { readonly kind: 'drained'; readonly cut: number };
+
+/** A message of a worker, or null: a child that runs something else must not confuse the supervisor. */
+export function asFromWorker(value: unknown): FromWorker | null {
+  if (typeof value !== 'object' || value === null || !('kind' in value)) return null;
+  switch (value.kind) {
+    case 'ready':
+    case 'listen-failed':
+    case 'reply':
+    case 'drained':
+      return value as FromWorker;
+    default:
+      return null;
+  }
+}

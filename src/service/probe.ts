@@ -1,0 +1,104 @@
+// `sallyport check --probe`: asks every server of every backend what a client would meet there. Nothing is logged in;
+// each leg is closed again. Never rejects: what is wrong is in the answer.
+
+import type { Settings } from '../config/settings.ts';
+import { asGateError } from '../errors.ts';
+import { createLog, explain } from '../log.ts';
+import { type Backend, serverName } from '../connection/backend-leg.ts';
+import type { World } from '../world.ts';
+import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { certificateExpiry } from '../tls/facts.ts';
+
+export interface ProbeResult {
+  readonly backend: string;
+  readonly protocol: string;
+  readonly server: string;
+  /** Null: reached, greeted, secured as its rule says. */
+  readonly error: string | null;
+  readonly tls: string | null;
+  /** When the server's certificate ends, ms; null without TLS. */
+  readonly certificateNotAfter: number | null;
+  readonly capabilities: readonly string[];
+  readonly mechanisms: readonly string[];
+  /** What is required of it and missing. */
+  readonly warnings: readonly string[];
+}
+
+export interface ProbeOptions {
+  readonly settings: Settings;
+  readonly backendCas: Readonly<Record<string, string | null>>;
+  readonly world: World;
+}
+
+export async function probeBackends(options: ProbeOptions): Promise<readonly ProbeResult[]> {
+  const { settings, backendCas, world } = options;
+  const silent = createLog({ level: 'error', format: 'json', write: () => undefined });
+  const seen = new Map<string, Promise<readonly ProbeResult[]>>();
+  for (const service of Object.values(settings.services)) {
+    const backend = backendOf(settings, service);
+    const key = `${service.protocol} ${backend?.name}`;
+    if (backend === null || seen.has(key)) continue;
+    const made = makeBackend({
+      settings,
+      backend,
+      dialect: DIALECTS[service.protocol],
+      ca: backendCas[backend.name] ?? null,
+      world,
+      log: silent,
+    });
+    const { closeMs } = settings.timeouts;
+    seen.set(
+      key,
+      Promise.all(
+        backend.servers.map((s) => probe(made, { server: s, protocol: service.protocol, world, closeMs })),
+      ),
+    );
+  }
+  return (await Promise.all(seen.values())).flat();
+}
+
+async function probe(
+  backend: Backend,
+  target: {
+    readonly server: Parameters<Backend['open']>[0];
+    readonly protocol: string;
+    readonly world: World;
+    readonly closeMs: number;
+  },
+): Promise<ProbeResult> {
+  const base = {
+    backend: backend.settings.name,
+    protocol: target.protocol,
+    server: serverName(target.server),
+  };
+  try {
+    const { leg, session } = await backend.open(target.server);
+    const { capabilities, mechanisms } = session;
+    const tls = leg.facts === null ? null : `${leg.facts.version} ${leg.facts.cipher}`;
+    const certificateNotAfter = certificateExpiry(leg.socket);
+    session.quit();
+    leg.finish('');
+    leg.destroySoon(target.world, target.closeMs);
+    const warnings = backend.settings.client.flatMap(({ method, required }) =>
+      required && !offers(capabilities, method)
+        ? [`${method} is required by \`client\` and not offered`]
+        : [],
+    );
+    return { ...base, error: null, tls, certificateNotAfter, capabilities, mechanisms, warnings };
+  } catch (cause) {
+    const error = asGateError(cause);
+    return {
+      ...base,
+      error: `${error.code}: ${explain(error)}`,
+      tls: null,
+      certificateNotAfter: null,
+      capabilities: [],
+      mechanisms: [],
+      warnings: [],
+    };
+  }
+}
+
+function offers(capabilities: readonly string[], method: 'id' | 'xclient'): boolean {
+  return capabilities.some((capability) => capability.toUpperCase().split(' ')[0] === method.toUpperCase());
+}

@@ -1,0 +1,125 @@
+// What `sallyport status` shows: the supervisor's state as plain data, and nothing that is secret. Pure.
+
+import type { Configuration } from './configuration.ts';
+import type { BoundListener } from './handles.ts';
+import type { CertificateFacts } from './material.ts';
+import type { Counters } from './messages.ts';
+import type { WorkerState } from './worker-process.ts';
+
+export interface WorkerStatus {
+  readonly index: number;
+  readonly pid: number | null;
+  readonly state: WorkerState;
+  readonly restarts: number;
+  /** null: the worker did not answer in time. */
+  readonly open: number | null;
+}
+
+export interface ServiceStatus {
+  readonly name: string;
+  readonly protocol: string;
+  readonly listen: readonly string[];
+}
+
+export interface CertificateStatus {
+  readonly source: string;
+  readonly services: readonly string[];
+  readonly names: readonly string[];
+  readonly notAfter: string;
+  readonly daysLeft: number;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly pid: number;
+  readonly state: 'starting' | 'running' | 'draining';
+  readonly uptimeSeconds: number;
+  readonly file: string | null;
+  readonly workers: readonly WorkerStatus[];
+  readonly services: readonly ServiceStatus[];
+  readonly certificates: readonly CertificateStatus[];
+  /** Counters of the workers that live, summed up. */
+  readonly totals: Counters;
+}
+
+interface WorkerView {
+  readonly worker: Omit<WorkerStatus, 'open'>;
+  readonly counters: Counters | null;
+}
+
+export interface StatusFacts {
+  readonly version: string;
+  readonly state: Status['state'];
+  readonly uptimeMs: number;
+  readonly now: number;
+  readonly configuration: Configuration | null;
+  readonly listeners: readonly BoundListener[];
+  readonly workers: readonly WorkerView[];
+}
+
+export function createStatus(facts: StatusFacts): Status {
+  const { configuration } = facts;
+  const addresses = addressesByService(facts.listeners);
+  return {
+    version: facts.version,
+    pid: process.pid,
+    state: facts.state,
+    uptimeSeconds: Math.floor(facts.uptimeMs / 1000),
+    file: configuration?.settings.file ?? null,
+    workers: facts.workers.map(({ worker: { index, pid, state, restarts }, counters }) => ({
+      index,
+      pid,
+      state,
+      restarts,
+      open: counters?.['open'] ?? null,
+    })),
+    services: Object.values(configuration?.settings.services ?? {}).map(({ name, protocol }) => ({
+      name,
+      protocol,
+      listen: addresses[name] ?? [],
+    })),
+    certificates: (configuration?.certificates ?? []).map((certificate) =>
+      certificateStatus(certificate, facts.now),
+    ),
+    totals: sum(facts.workers.map(({ counters }) => counters ?? {})),
+  };
+}
+
+const DAY_MS = 86_400_000;
+
+export function certificateStatus(certificate: CertificateFacts, now: number): CertificateStatus {
+  const { source, services, names, notAfter } = certificate;
+  return {
+    source,
+    services,
+    names,
+    notAfter: new Date(notAfter).toISOString(),
+    daysLeft: Math.floor((notAfter - now) / DAY_MS),
+  };
+}
+
+/** One line for people. */
+export function certificateText({ source, names, notAfter, daysLeft, services }: CertificateStatus): string {
+  const left = daysLeft < 0 ? 'expired' : `${daysLeft} days left`;
+  return (
+    `certificate ${source}: ${names.join(', ')}; until ${notAfter.slice(0, 10)} (${left}); ` +
+    `for ${services.join(', ')}`
+  );
+}
+
+/** The addresses as bound, by service name. */
+export function addressesByService(
+  listeners: Iterable<BoundListener>,
+): Readonly<Record<string, readonly string[]>> {
+  const addresses: Record<string, string[]> = {};
+  for (const { service, address } of listeners) (addresses[service] ??= []).push(address);
+  return addresses;
+}
+
+function sum(all: readonly Counters[]): Counters {
+  const totals: Record<string, number> = {};
+  for (const counters of all) {
+    for (const [name, value] of Object.entries(counters)) totals[name] = (totals[name] ?? 0) + value;
+  }
+  return totals;
+}

@@ -1,0 +1,126 @@
+// What a configuration would serve, in plain data: the answer of `sallyport check`. Holds no secret and no key. Pure.
+
+import { isIP } from 'node:net';
+
+import type { BackendSettings, Endpoint, ServiceSettings, Settings } from '../config/settings.ts';
+import { serverRules } from '../policy/channels.ts';
+import { parseChannelKeywords } from '../wire/channel-keywords.ts';
+import type { Configuration } from './configuration.ts';
+import { endpointText } from './handles.ts';
+import { certificateStatus } from './status.ts';
+import type { CertificateStatus } from './status.ts';
+
+export interface ServiceSummary {
+  readonly name: string;
+  readonly protocol: string;
+  readonly listen: readonly string[];
+  /** `implicit`, or what STARTTLS is: `notls`, `maytls`, `musttls`. */
+  readonly tls: string;
+  readonly sasl: string;
+  readonly channel: string | null;
+  readonly backend: string;
+}
+
+export interface ChannelSummary {
+  readonly name: string;
+  readonly tls: string;
+  readonly sasl: string;
+  /** Keywords that are known and do nothing here. */
+  readonly inert: readonly string[];
+  readonly relay: string;
+}
+
+export interface BackendSummary {
+  readonly name: string;
+  readonly servers: readonly string[];
+  readonly tls: string;
+  readonly verify: boolean;
+  /** File of CAs, or null for the system's. */
+  readonly ca: string | null;
+  readonly client: readonly string[];
+}
+
+export interface Summary {
+  readonly file: string | null;
+  readonly hostname: string;
+  readonly services: readonly ServiceSummary[];
+  readonly certificates: readonly CertificateStatus[];
+  readonly channels: readonly ChannelSummary[];
+  readonly backends: readonly BackendSummary[];
+  readonly warnings: readonly string[];
+}
+
+export function summarise({ settings, certificates, warnings }: Configuration, now: number): Summary {
+  return {
+    file: settings.file,
+    hostname: settings.hostname,
+    services: Object.values(settings.services).map((service) => summariseService(service, settings)),
+    certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
+    channels: Object.values(settings.channels).map(({ name, keywords, relay }) => {
+      const { tls, sasl, inert } = parseChannelKeywords(keywords);
+      return { name, tls, sasl, inert, relay };
+    }),
+    backends: Object.values(settings.backends).map(({ name, servers, tls, client }) => ({
+      name,
+      servers: servers.map(endpointText),
+      tls: tls.mode,
+      verify: tls.verify,
+      ca: tls.ca,
+      client: client.map(({ method, required }) => (required ? method : `${method}?`)),
+    })),
+    warnings: [...warnings, ...unusedWarnings(settings), ...clearWarnings(settings)],
+  };
+}
+
+function summariseService(service: ServiceSettings, settings: Settings): ServiceSummary {
+  const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
+  const rules = serverRules(service, channel);
+  return {
+    name: service.name,
+    protocol: service.protocol,
+    listen: service.listen.map(endpointText),
+    tls: service.tlsMode === 'implicit' ? 'implicit' : rules.tls,
+    sasl: rules.sasl,
+    channel: service.channel,
+    backend: channel?.relay ?? service.backend ?? '',
+  };
+}
+
+function unusedWarnings({ services, channels, backends }: Settings): string[] {
+  const used = Object.values(services);
+  const relays = new Set([
+    ...used.map(({ backend }) => backend),
+    ...Object.values(channels).map(({ relay }) => relay),
+  ]);
+  return [
+    ...(used.length === 0 ? ['services: there is none, so nothing would be served'] : []),
+    ...Object.keys(channels)
+      .filter((name) => !used.some(({ channel }) => channel === name))
+      .map((name) => `channels.${name}: no service uses it`),
+    ...Object.keys(backends)
+      .filter((name) => !relays.has(name))
+      .map((name) => `backends.${name}: nothing leads to it`),
+  ];
+}
+
+function clearWarnings({ backends }: Settings): string[] {
+  return Object.values(backends)
+    .filter(({ tls, allowClearBackend }) => tls.mode === 'notls' && !allowClearBackend)
+    .flatMap((backend) => farServers(backend))
+    .map(
+      ({ backend, server }) =>
+        `backends.${backend}: ${server} has no TLS, so no password is sent to it and logins fail ` +
+        `(tls: maytls or musttls, or allowClearBackend: true)`,
+    );
+}
+
+function farServers({ name, servers }: BackendSettings): { backend: string; server: string }[] {
+  return servers
+    .filter((server) => !isNear(server))
+    .map((server) => ({ backend: name, server: endpointText(server) }));
+}
+
+function isNear(endpoint: Endpoint): boolean {
+  if (endpoint.kind === 'unix' || endpoint.host === 'localhost' || endpoint.host === '::1') return true;
+  return isIP(endpoint.host) === 4 && endpoint.host.startsWith('127.');
+}

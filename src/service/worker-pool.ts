@@ -1,0 +1,86 @@
+// All workers together: how many there are, telling them all, asking them all, and their common end.
+// Owns the WorkerProcesses. A worker that is one too many after a reload drains on its own; until it is gone, the
+// drain and the kill of the pool reach it too.
+
+import type { ChildProcess } from 'node:child_process';
+
+import type { Log } from '../log.ts';
+import type { World } from '../world.ts';
+import type { ListeningHandle } from './handles.ts';
+import type { Counters, ToWorker } from './messages.ts';
+import { WorkerProcess } from './worker-process.ts';
+import type { Drained, Send } from './worker-process.ts';
+
+export interface WorkerPoolOptions {
+  readonly fork: (index: number) => ChildProcess;
+  readonly introduce: (send: Send) => void;
+  readonly onListenFailed: (key: string, code: string) => void;
+  readonly log: Log;
+  readonly world: World;
+}
+
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #ready = Promise.withResolvers<void>();
+  #workers: WorkerProcess[] = [];
+  readonly #leaving = new Set<WorkerProcess>();
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when, for the first time, all are ready. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get workers(): readonly WorkerProcess[] {
+    return this.#workers;
+  }
+
+  /** Starts or drains workers until there are `count`. */
+  resize(count: number, graceMs: number): void {
+    for (const worker of this.#workers.splice(count)) {
+      this.#leaving.add(worker);
+      void worker.drain(graceMs).then(() => this.#leaving.delete(worker));
+    }
+    while (this.#workers.length < count) {
+      const worker = this.#create(this.#workers.length + 1);
+      this.#workers.push(worker);
+      worker.start();
+    }
+  }
+
+  tell(message: ToWorker, handle?: ListeningHandle): void {
+    for (const worker of this.#workers) worker.send(message, handle);
+  }
+
+  /** One answer a worker, in their order; null from one that is dead or slow. */
+  ask(question: (id: number) => ToWorker, limitMs: number): Promise<(Counters | null)[]> {
+    return Promise.all(this.#workers.map((worker) => worker.ask(question, limitMs)));
+  }
+
+  drain(graceMs: number): Promise<Drained[]> {
+    return Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.drain(graceMs)));
+  }
+
+  kill(): Promise<Drained[]> {
+    return Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.kill()));
+  }
+
+  #create(index: number): WorkerProcess {
+    const { fork, introduce, onListenFailed, log, world } = this.#options;
+    return new WorkerProcess({
+      index,
+      fork: () => fork(index),
+      introduce,
+      onReady: (worker) => {
+        log.debug('worker-ready', { worker: worker.index, pid: worker.pid });
+        if (this.#workers.every(({ state }) => state === 'ready')) this.#ready.resolve();
+      },
+      onListenFailed,
+      log,
+      world,
+    });
+  }
+}

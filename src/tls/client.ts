@@ -1,0 +1,174 @@
+// TLS towards a backend: one BackendTls per backend, made once, used for every connection to it.
+// `connect` takes over the raw socket, verifies the certificate by `name` or else by the host that was dialled, and
+// resolves with the TLS socket, which the caller owns. Sessions are kept per host and port (the latest, 64 at most)
+// and offered again; a session comes only from a connection that was verified.
+// On failure it rejects with BACKEND_TLS_FAILED (host, reason, detail) and the raw socket is destroyed. It never
+// goes on unverified unless `verify` is false. What stays on the socket: 'error' destroys it, 'session' keeps tickets.
+
+import { X509Certificate } from 'node:crypto';
+import net from 'node:net';
+import tls from 'node:tls';
+import type { TlsMode, TlsVersion } from '../config/settings.ts';
+import { GateError, SettingsError } from '../errors.ts';
+import type { World } from '../world.ts';
+import { cipherList } from './ciphers.ts';
+
+export interface BackendTlsOptions {
+  readonly mode: TlsMode;
+  readonly verify: boolean;
+  /** PEM text of the CAs trusted for this backend; null: the system's and the runtime's own. */
+  readonly ca: string | null;
+  /** The name that the certificate must show; null: the host. */
+  readonly name: string | null;
+  readonly minVersion: TlsVersion;
+  readonly ciphers: string;
+  readonly sessionsMax?: number;
+}
+
+export interface BackendConnectOptions {
+  readonly timeoutMs: number;
+  readonly world: World;
+}
+
+const SESSIONS_MAX = 64;
+const MAX_NAMES_TOLD = 8;
+
+export class BackendTls {
+  readonly #context: tls.SecureContext;
+  readonly #verify: boolean;
+  readonly #name: string | null;
+  readonly #sessions = new Map<string, Buffer>();
+  readonly #sessionsMax: number;
+
+  constructor(options: BackendTlsOptions) {
+    this.#context = makeContext(options);
+    this.#verify = options.verify;
+    this.#name = options.name;
+    this.#sessionsMax = options.sessionsMax ?? SESSIONS_MAX;
+  }
+
+  connect(raw: net.Socket, host: string, options: BackendConnectOptions): Promise<tls.TLSSocket> {
+    const expected = plainHost(this.#name ?? host);
+    const place = `${host}:${raw.remotePort ?? ''}`;
+    if (raw.destroyed) return Promise.reject(failure(host, 'closed', 'the backend closed the connection'));
+    return new Promise((resolve, reject) => {
+      const socket = this.#start(raw, expected, this.#sessions.get(place));
+      socket.on('error', destroyThis);
+      const onSession = (session: Buffer): void => this.#keep(place, session);
+      const stop = (): void => {
+        timer.cancel();
+        socket.off('secureConnect', onSecure).off('error', onError).off('end', onEnd).off('close', onEnd);
+      };
+      const fail = (error: GateError): void => {
+        stop();
+        this.#sessions.delete(place);
+        socket.off('session', onSession);
+        socket.destroy();
+        raw.destroy();
+        reject(error);
+      };
+      const onSecure = (): void => {
+        stop();
+        resolve(socket);
+      };
+      const onError = (error: NodeJS.ErrnoException): void => fail(handshakeError(host, expected, error));
+      const onEnd = (): void => fail(failure(host, 'closed', 'the backend closed during the handshake'));
+      const timer = options.world.after(options.timeoutMs, () =>
+        fail(failure(host, 'timeout', `the handshake took longer than ${options.timeoutMs} ms`)),
+      );
+      socket
+        .on('session', onSession)
+        .on('secureConnect', onSecure)
+        .on('error', onError)
+        .on('end', onEnd)
+        .on('close', onEnd);
+    });
+  }
+
+  /** Sessions held now. */
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  #start(raw: net.Socket, expected: string, session: Buffer | undefined): tls.TLSSocket {
+    // RFC 6066 3: no address literals in SNI.
+    const servername = net.isIP(expected) === 0 ? expected : '';
+    const options: tls.ConnectionOptions = {
+      socket: raw,
+      host: expected,
+      servername,
+      secureContext: this.#context,
+      rejectUnauthorized: this.#verify,
+    };
+    if (session !== undefined) options.session = session;
+    const socket = tls.connect(options);
+    socket.allowHalfOpen = true;
+    return socket;
+  }
+
+  #keep(place: string, session: Buffer): void {
+    this.#sessions.delete(place);
+    this.#sessions.set(place, session);
+    if (this.#sessions.size <= this.#sessionsMax) return;
+    const [oldest] = this.#sessions.keys();
+    if (oldest !== undefined) this.#sessions.delete(oldest);
+  }
+}
+
+let trustedByDefault: readonly string[] | null = null;
+
+/** The system's CAs and those that the runtime brings. Read once: it takes tens of milliseconds. */
+function defaultAuthorities(): readonly string[] {
+  trustedByDefault ??= [
+    ...new Set([...tls.getCACertificates('system'), ...tls.getCACertificates('default')]),
+  ];
+  return trustedByDefault;
+}
+
+function makeContext(options: BackendTlsOptions): tls.SecureContext {
+  const settings: tls.SecureContextOptions = {
+    minVersion: options.minVersion,
+    ciphers: cipherList(options.ciphers, options.minVersion),
+  };
+  const needsAuthorities = options.verify && options.mode !== 'notls';
+  if (needsAuthorities) settings.ca = options.ca ?? [...defaultAuthorities()];
+  try {
+    return tls.createSecureContext(settings);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SettingsError([`TLS to the backend cannot be set up (ciphers ${options.ciphers}): ${reason}`]);
+  }
+}
+
+function destroyThis(this: tls.TLSSocket): void {
+  this.destroy();
+}
+
+function plainHost(host: string): string {
+  return host.endsWith('.') ? host.slice(0, -1) : host;
+}
+
+function failure(host: string, reason: string, detail: string): GateError {
+  return new GateError('BACKEND_TLS_FAILED', { host, reason, detail });
+}
+
+function handshakeError(host: string, expected: string, error: NodeJS.ErrnoException): GateError {
+  const reason = error.code ?? 'handshake failed';
+  const detail =
+    reason === 'ERR_TLS_CERT_ALTNAME_INVALID'
+      ? `the certificate is not for ${expected} but for ${namesShown(error)}`
+      : 'reason' in error && typeof error.reason === 'string'
+        ? error.reason
+        : error.message;
+  return new GateError('BACKEND_TLS_FAILED', { host, reason, detail }, error);
+}
+
+function namesShown(error: object): string {
+  const shown = 'cert' in error && typeof error.cert === 'object' ? error.cert : null;
+  const raw = shown !== null && 'raw' in shown && Buffer.isBuffer(shown.raw) ? shown.raw : null;
+  if (raw === null) return 'other names';
+  const certificate = new X509Certificate(raw);
+  const names = certificate.subjectAltName?.split(', ') ?? [certificate.subject.replaceAll('\n', ', ')];
+  const more = names.length > MAX_NAMES_TOLD ? ` and ${names.length - MAX_NAMES_TOLD} more` : '';
+  return names.slice(0, MAX_NAMES_TOLD).join(', ') + more;
+}

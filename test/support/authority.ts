@@ -1,0 +1,183 @@
+// A certificate authority for one test run: new keys each time, nothing in git, nothing that expires by surprise.
+// `issue` writes `<file>.cert.pem` (leaf, then the CA) and `<file>.key.pem`, mode 0600, into the given folder and
+// returns paths and texts. All calls are synchronous. A second authority in the same folder needs its own name.
+// The caller removes the folder.
+
+import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+
+export interface IssueOptions {
+  /** DNS names and IP addresses; the first is the common name too. */
+  readonly names: readonly string[];
+  /** Default: 'ec' (P-256). 'rsa' is RSA-2048. */
+  readonly keyType?: 'rsa' | 'ec';
+  /** Days from now until it expires; negative: it has expired. Default: 30. */
+  readonly days?: number;
+  /** Days from now until it becomes valid. Default: a day (for expired ones: a year) ago. */
+  readonly startsInDays?: number;
+  /** File name without ending. Default: a counter. */
+  readonly file?: string;
+  /** 'self': signed by its own key instead of the authority's. */
+  readonly signer?: 'authority' | 'self';
+}
+
+export interface Issued {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** PEM: the leaf, then the CA (a self-signed one stands alone). */
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface Authority {
+  readonly caFile: string;
+  /** PEM. */
+  readonly ca: string;
+  issue(options: IssueOptions): Issued;
+}
+
+interface KeyPairObjects {
+  readonly publicKey: KeyObject;
+  readonly privateKey: KeyObject;
+}
+
+interface Signer {
+  readonly name: Buffer;
+  readonly key: KeyPairObjects;
+}
+
+const DAY_MS = 86_400_000;
+
+export function makeAuthority(folder: string, name = 'Sallyport Test CA'): Authority {
+  const slug = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  const signer: Signer = { name: commonName(name), key: newKey('ec') };
+  const ca = pem('CERTIFICATE', certificate(signer, signer, { names: [], startsInDays: -400, days: 400 }));
+  const caFile = path.join(folder, `${slug}.ca.pem`);
+  writeFileSync(caFile, ca, { mode: 0o600 });
+  let count = 0;
+  return {
+    ca,
+    caFile,
+    issue(options) {
+      count += 1;
+      const file = path.join(folder, options.file ?? `${slug}-${count}`);
+      const subject: Signer = {
+        name: commonName(options.names[0] ?? `leaf ${count}`),
+        key: newKey(options.keyType ?? 'ec'),
+      };
+      const isSelf = options.signer === 'self';
+      const leaf = pem('CERTIFICATE', certificate(subject, isSelf ? subject : signer, options));
+      const cert = isSelf ? leaf : leaf + ca;
+      const key = subject.key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+      const issued = { certFile: `${file}.cert.pem`, keyFile: `${file}.key.pem`, cert, key };
+      writeFileSync(issued.certFile, cert, { mode: 0o600 });
+      writeFileSync(issued.keyFile, key, { mode: 0o600 });
+      return issued;
+    },
+  };
+}
+
+function newKey(type: 'rsa' | 'ec'): KeyPairObjects {
+  return type === 'rsa'
+    ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+    : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+}
+
+// RFC 5280 4.1: the certificate as DER. A certificate without names is the CA's own.
+function certificate(subject: Signer, issuer: Signer, options: IssueOptions): Buffer {
+  const days = options.days ?? 30;
+  const start = options.startsInDays ?? (days < 0 ? -365 : -1);
+  const algorithm =
+    issuer.key.privateKey.asymmetricKeyType === 'rsa'
+      ? sequence(oid('2a864886f70d01010b'), der(0x05))
+      : sequence(oid('2a8648ce3d040302'));
+  const body = sequence(
+    der(0xa0, der(0x02, Buffer.of(2))),
+    der(0x02, Buffer.concat([Buffer.of(0x40), randomBytes(15)])),
+    algorithm,
+    issuer.name,
+    sequence(time(start), time(days)),
+    subject.name,
+    subject.key.publicKey.export({ type: 'spki', format: 'der' }),
+    der(0xa3, sequence(...extensions(subject, issuer, options.names))),
+  );
+  return sequence(body, algorithm, bitString(sign('sha256', body, issuer.key.privateKey)));
+}
+
+function extensions(subject: Signer, issuer: Signer, names: readonly string[]): Buffer[] {
+  const isCa = names.length === 0;
+  const identifiers = [
+    extension('551d0e', der(0x04, keyId(subject.key.publicKey))),
+    extension('551d23', sequence(der(0x80, keyId(issuer.key.publicKey)))),
+  ];
+  if (isCa) {
+    return [
+      extension('551d13', sequence(der(0x01, Buffer.of(0xff))), 'critical'),
+      extension('551d0f', der(0x03, Buffer.of(1, 0x06)), 'critical'),
+      ...identifiers,
+    ];
+  }
+  return [
+    extension('551d13', sequence(), 'critical'),
+    extension('551d0f', der(0x03, Buffer.of(5, 0xa0)), 'critical'),
+    extension('551d25', sequence(oid('2b06010505070301'), oid('2b06010505070302'))),
+    extension('551d11', sequence(...names.map(alternativeName))),
+    ...identifiers,
+  ];
+}
+
+function extension(id: string, value: Buffer, weight: 'critical' | 'plain' = 'plain'): Buffer {
+  const critical = weight === 'critical' ? [der(0x01, Buffer.of(0xff))] : [];
+  return sequence(oid(id), ...critical, der(0x04, value));
+}
+
+function alternativeName(name: string): Buffer {
+  if (net.isIP(name) === 0) return der(0x82, Buffer.from(name, 'latin1'));
+  if (net.isIPv4(name)) return der(0x87, Buffer.from(name.split('.').map(Number)));
+  const [head = '', tail = ''] = name.split('::');
+  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'));
+  const zeros = Array<string>(8 - groups(head).length - groups(tail).length).fill('0');
+  const all = [...groups(head), ...zeros, ...groups(tail)];
+  return der(0x87, Buffer.from(all.map((group) => group.padStart(4, '0')).join(''), 'hex'));
+}
+
+function keyId(key: KeyObject): Buffer {
+  return createHash('sha1')
+    .update(key.export({ type: 'spki', format: 'der' }))
+    .digest();
+}
+
+function commonName(name: string): Buffer {
+  return sequence(der(0x31, sequence(oid('550403'), der(0x0c, Buffer.from(name)))));
+}
+
+function time(daysFromNow: number): Buffer {
+  const text = new Date(Date.now() + daysFromNow * DAY_MS).toISOString();
+  // RFC 5280 4.1.2.5: UTCTime until 2049, two digits of the year.
+  return der(0x17, Buffer.from(`${text.slice(2, 19).replaceAll(/[-:T]/g, '')}Z`));
+}
+
+function oid(hex: string): Buffer {
+  return der(0x06, Buffer.from(hex, 'hex'));
+}
+
+function bitString(content: Buffer): Buffer {
+  return der(0x03, Buffer.concat([Buffer.of(0), content]));
+}
+
+function sequence(...parts: readonly Buffer[]): Buffer {
+  return der(0x30, Buffer.concat(parts));
+}
+
+function der(tag: number, content: Buffer = Buffer.alloc(0)): Buffer {
+  const size = content.length;
+  const length = size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 0xff];
+  return Buffer.concat([Buffer.of(tag, ...length), content]);
+}
+
+function pem(label: string, bytes: Buffer): string {
+  const lines = bytes.toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
