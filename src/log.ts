@@ -66,7 +66,11 @@ function writeToStandardError(line: string): void {
 /** The chain of causes as one string, for log fields: messages only, no stack. */
 export function explain(error: unknown): string {
   const seen: string[] = [];
-  for (let e: unknown = error; e !== undefined && seen.length < 5; e = e instanceof Error ? e.cause : undefined) {
+  for (
+    let e: unknown = error;
+    e !== undefined && seen.length < 5;
+    e = e instanceof Error ? e.cause : undefined
+  ) {
     const text = e instanceof Error ? e.message || e.name : String(e);
     if (!seen.includes(text)) seen.push(text);
   }

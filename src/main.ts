@@ -3,11 +3,6 @@
 
 import { readFileSync } from 'node:fs';
 
-import { check } from './cli/check.ts';
-import { drain } from './cli/drain.ts';
-import { reload } from './cli/reload.ts';
-import { serve } from './cli/serve.ts';
-import { status } from './cli/status.ts';
 import {
   DONE,
   FAILED,
@@ -17,26 +12,29 @@ import {
   WRONG_SETTINGS,
   WRONG_USAGE,
 } from './cli/usage.ts';
-import type { Program } from './cli/usage.ts';
-import { work } from './cli/worker.ts';
+import type { Command, Program } from './cli/usage.ts';
 import { SettingsError } from './errors.ts';
 import { explain } from './log.ts';
 import { realWorld } from './world.ts';
 
-const COMMANDS = [serve, check, reload, drain, status];
+/** Loaded when they are run: a worker has no use for the settings reader, nor `status` for the dialects. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./cli/serve.ts')).serve,
+  check: async () => (await import('./cli/check.ts')).check,
+  reload: async () => (await import('./cli/reload.ts')).reload,
+  drain: async () => (await import('./cli/drain.ts')).drain,
+  status: async () => (await import('./cli/status.ts')).status,
+};
 
 const program: Program = {
   version: readVersion(),
   entry: import.meta.filename,
   world: realWorld,
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
+  out: (text) => write(process.stdout, text),
+  err: (text) => write(process.stderr, text),
   exit: (code) => process.exit(code),
 };
 
-// A reader that went away (`sallyport status | head`) is no failure of ours.
-process.stdout.on('error', () => {});
-process.stderr.on('error', () => {});
 // Everything that would keep the process alive has been closed by the command; what a peer left open is not waited for.
 process.exit(await main(process.argv.slice(2)));
 
@@ -55,11 +53,11 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function dispatch(name: string, args: readonly string[]): Promise<number> {
-  const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command !== undefined) return runCommand(command, args, program);
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load !== undefined) return runCommand(await load(), args, program);
   switch (name) {
     case 'worker':
-      return work(args, program);
+      return (await import('./cli/worker.ts')).work(args, program);
     case '--version':
     case '-V':
       program.out(`sallyport ${program.version}\n`);
@@ -67,24 +65,29 @@ async function dispatch(name: string, args: readonly string[]): Promise<number> 
     case '--help':
     case '-h':
     case 'help':
-      program.out(programUsage(COMMANDS));
+      program.out(await usage());
       return DONE;
-    case '':
-      program.err(programUsage(COMMANDS));
-      return WRONG_USAGE;
     default:
-      program.err(unknownCommand(name));
+      program.err(name === '' ? await usage() : `${unknownCommand(name)}\n\n${await usage()}`);
       return WRONG_USAGE;
   }
 }
 
+async function usage(): Promise<string> {
+  return programUsage(await Promise.all(Object.values(COMMANDS).map((load) => load())));
+}
+
 function unknownCommand(name: string): string {
-  const near = nearestName(
-    name,
-    COMMANDS.map((command) => command.name),
-  );
+  const near = nearestName(name, Object.keys(COMMANDS));
   const hint = near === null ? '' : `, did you mean ${near}?`;
-  return `sallyport: there is no command ${JSON.stringify(name.slice(0, 64))}${hint}\n\n${programUsage(COMMANDS)}`;
+  return `sallyport: there is no command ${JSON.stringify(name.slice(0, 64))}${hint}`;
+}
+
+// The streams are touched only here, when there is something to say: to make one switches its pipe to non-blocking, also
+// for the log. A reader that went away (`sallyport status | head`) is no failure of ours.
+function write(stream: NodeJS.WriteStream, text: string): void {
+  if (stream.listenerCount('error') === 0) stream.on('error', () => {});
+  stream.write(text);
 }
 
 function readVersion(): string {

@@ -42,8 +42,7 @@ export const realWorld: World = {
   },
   random: (bytes) => randomBytes(bytes),
   dial(target) {
-    const where =
-      target.kind === 'unix' ? { path: target.path } : { host: target.host, port: target.port };
+    const where = target.kind === 'unix' ? { path: target.path } : { host: target.host, port: target.port };
     return net.connect({ ...where, allowHalfOpen: true, noDelay: true });
   },
   async confirmedNames(address) {

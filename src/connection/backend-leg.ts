@@ -129,7 +129,10 @@ export class Backend {
         return this.#knowledge ?? knowledge;
       })
       .catch((error: unknown) => {
-        this.#failure = { error: asGateError(error), until: this.#options.world.monotonic() + PROBE_PAUSE_MS };
+        this.#failure = {
+          error: asGateError(error),
+          until: this.#options.world.monotonic() + PROBE_PAUSE_MS,
+        };
         throw error;
       })
       .finally(() => {
@@ -154,7 +157,9 @@ export class Backend {
     const [first, ...others] = known;
     if (first === undefined) {
       const rejected = found.find((result) => result.status === 'rejected');
-      throw rejected?.reason ?? new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name });
+      throw (
+        rejected?.reason ?? new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name })
+      );
     }
     const common = (pick: (k: Knowledge) => readonly string[]): readonly string[] =>
       pick(first).filter((item) => others.every((other) => pick(other).includes(item)));
@@ -221,7 +226,9 @@ function dial(
       socket.destroy();
       reject(new GateError('BACKEND_UNREACHABLE', { backend }, error));
     };
-    const timer = world.after(options.connectMs, () => onError(new Error(`no answer in ${options.connectMs} ms`)));
+    const timer = world.after(options.connectMs, () =>
+      onError(new Error(`no answer in ${options.connectMs} ms`)),
+    );
     socket.on('connect', onConnect).on('error', onError);
   });
 }

@@ -12,7 +12,11 @@ import type { Client } from './client.ts';
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
 /** Null: the client has been told that it is not logged in. */
-export async function connectBackend(client: Client, backend: Backend, errand: Errand): Promise<BackLeg | null> {
+export async function connectBackend(
+  client: Client,
+  backend: Backend,
+  errand: Errand,
+): Promise<BackLeg | null> {
   client.enter('backend');
   try {
     const back = await backend.connect();
@@ -54,7 +58,11 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   }
 }
 
-async function logIn(client: Client, back: BackLeg, errand: Extract<Wish, { kind: 'login' }>): Promise<boolean> {
+async function logIn(
+  client: Client,
+  back: BackLeg,
+  errand: Extract<Wish, { kind: 'login' }>,
+): Promise<boolean> {
   const { credentials, utf8 = false } = errand;
   requireSecrecy(client, back, credentials);
   const verdict = await back.session.login(credentials, { utf8 });
@@ -65,7 +73,11 @@ async function logIn(client: Client, back: BackLeg, errand: Extract<Wish, { kind
   back.session.quit();
   client.leaveBackend();
   client.loginsFailed++;
-  client.gate.log.info('login-refused', { ...about(client), temporary: verdict.temporary, said: verdict.words.trim() });
+  client.gate.log.info('login-refused', {
+    ...about(client),
+    temporary: verdict.temporary,
+    said: verdict.words.trim(),
+  });
   client.session.refuse(verdict);
   return false;
 }

@@ -22,7 +22,11 @@ export async function relay(client: Client, back: BackLeg): Promise<'over' | 'ag
   return 'over';
 }
 
-async function relayTransactions(client: Client, front: SmtpFront, back: SmtpBack): Promise<'over' | 'again'> {
+async function relayTransactions(
+  client: Client,
+  front: SmtpFront,
+  back: SmtpBack,
+): Promise<'over' | 'again'> {
   const transactions = new SmtpRelay(front, back, {
     waitFor: (whom) => {
       if (client.phase !== whom) client.enter(whom);
@@ -31,7 +35,8 @@ async function relayTransactions(client: Client, front: SmtpFront, back: SmtpBac
     messageAccepted: () => client.messages++,
   });
   const end = await transactions.run();
-  if (end === 'refused by relay') throw new GateError('BACKEND_CLOSED', { backend: client.server ?? '', said: '421' });
+  if (end === 'refused by relay')
+    throw new GateError('BACKEND_CLOSED', { backend: client.server ?? '', said: '421' });
   if (end === 'quit') {
     client.ending = 'quit';
     return 'over';

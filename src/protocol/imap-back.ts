@@ -92,7 +92,10 @@ export class ImapBack implements BackSession {
       const answers = [user, password].map((text) => Buffer.from(text).toString('base64'));
       return this.#authenticate('LOGIN', answers);
     }
-    throw new GateError('BACKEND_NO_MECHANISM', { backend: this.#plan.host, mechanism: credentials.mechanism });
+    throw new GateError('BACKEND_NO_MECHANISM', {
+      backend: this.#plan.host,
+      mechanism: credentials.mechanism,
+    });
   }
 
   async #bearer(credentials: Extract<Credentials, { kind: 'bearer' }>): Promise<Verdict> {
@@ -104,7 +107,11 @@ export class ImapBack implements BackSession {
   }
 
   /** Answers the backend's challenges with `answers` in turn, further ones by asking the client (RFC 7628 3.2.3). */
-  async #authenticate(mechanism: string, answers: string[], ask?: (c: string) => Promise<string>): Promise<Verdict> {
+  async #authenticate(
+    mechanism: string,
+    answers: string[],
+    ask?: (c: string) => Promise<string>,
+  ): Promise<Verdict> {
     const queue = [...answers];
     const immediate = mechanism !== 'LOGIN' && this.#has('SASL-IR') ? ` ${queue.shift() ?? ''}` : '';
     return this.#verdict(`AUTHENTICATE ${mechanism}${immediate}`, async (challenge) => {
@@ -124,7 +131,10 @@ export class ImapBack implements BackSession {
     return this.#verdict(`LOGIN {${first?.length}}`, async () => {
       const bytes = literals.shift();
       if (bytes === undefined) await refuseChallenge();
-      else this.#talk.send(Buffer.concat([bytes, literals.length > 0 ? Buffer.from(` {${second?.length}}\r\n`) : CRLF]));
+      else
+        this.#talk.send(
+          Buffer.concat([bytes, literals.length > 0 ? Buffer.from(` {${second?.length}}\r\n`) : CRLF]),
+        );
     });
   }
 
@@ -151,7 +161,8 @@ export class ImapBack implements BackSession {
   async #startTls(): Promise<void> {
     const { tagged } = await this.#run('STARTTLS');
     if (tagged.status !== 'OK') {
-      if (this.#plan.tls === 'musttls') throw new GateError('BACKEND_TLS_MISSING', { backend: this.#plan.host });
+      if (this.#plan.tls === 'musttls')
+        throw new GateError('BACKEND_TLS_MISSING', { backend: this.#plan.host });
       return;
     }
     await this.#talk.startTls('');
@@ -209,7 +220,7 @@ export class ImapBack implements BackSession {
   async #hear(): Promise<Heard> {
     const line = await this.#talk.line();
     this.#spend(line.length);
-    for (let end = literalAtEnd(line); end.kind !== 'none'; ) {
+    for (let end = literalAtEnd(line); end.kind !== 'none';) {
       if (end.kind === 'malformed') throw this.#nonsense();
       this.#spend(end.bytes);
       await this.#talk.bytes(end.bytes);
@@ -223,12 +234,18 @@ export class ImapBack implements BackSession {
   #spend(bytes: number): void {
     this.#bytesLeft -= bytes + 2;
     if (this.#bytesLeft < 0) {
-      throw new GateError('BACKEND_PROTOCOL', { backend: this.#plan.host, phase: 'reply larger than limits.replyBytes' });
+      throw new GateError('BACKEND_PROTOCOL', {
+        backend: this.#plan.host,
+        phase: 'reply larger than limits.replyBytes',
+      });
     }
   }
 
   #nonsense(): GateError {
-    return new GateError('BACKEND_PROTOCOL', { backend: this.#plan.host, phase: `answer to command ${this.#count}` });
+    return new GateError('BACKEND_PROTOCOL', {
+      backend: this.#plan.host,
+      phase: `answer to command ${this.#count}`,
+    });
   }
 }
 

@@ -61,7 +61,9 @@ export class ImapFront implements FrontSession {
     const [status, code] = row.imap;
     const words = `${status} ${code === '' ? '' : `[${code}] `}${row.text}\r\n`;
     // A login that waits for its answer gets one; a BYE is untagged (RFC 9051 7.1.5).
-    return status === 'BYE' || this.#tag === '*' ? `* BYE ${words.slice(status.length + 1)}` : `${this.#tag} ${words}`;
+    return status === 'BYE' || this.#tag === '*'
+      ? `* BYE ${words.slice(status.length + 1)}`
+      : `${this.#tag} ${words}`;
   }
 
   ends(error: GateError): boolean {
@@ -111,7 +113,10 @@ export class ImapFront implements FrontSession {
       return this.#no(command.tag, '[AUTHENTICATIONFAILED] Neither name nor password may be empty');
     }
     this.#tag = command.tag;
-    return { kind: 'login', credentials: { kind: 'password', mechanism: 'LOGIN', authzid: '', user, password } };
+    return {
+      kind: 'login',
+      credentials: { kind: 'password', mechanism: 'LOGIN', authzid: '', user, password },
+    };
   }
 
   async #authenticate(command: Command): Promise<Wish | null> {
@@ -164,13 +169,16 @@ export class ImapFront implements FrontSession {
       if (literal.kind === 'malformed') throw new GateError('LINE_TOO_LONG', { what: 'literal' });
       if (literal.kind === 'none') break;
       bytes += literal.bytes;
-      if (bytes > this.#rules.limits.commandBytes) throw new GateError('LINE_TOO_LONG', { what: 'literal', bytes });
+      if (bytes > this.#rules.limits.commandBytes)
+        throw new GateError('LINE_TOO_LONG', { what: 'literal', bytes });
       if (literal.synchronising) this.#talk.send('+ Ready for the literal\r\n');
-      else if (literal.bytes > LITERAL_MINUS_BYTES) throw new GateError('LINE_TOO_LONG', { what: 'LITERAL-' });
+      else if (literal.bytes > LITERAL_MINUS_BYTES)
+        throw new GateError('LINE_TOO_LONG', { what: 'LITERAL-' });
       pieces.push(await this.#talk.bytes(literal.bytes));
       const rest = await this.#talk.line();
       bytes += rest.length;
-      if (bytes > this.#rules.limits.commandBytes) throw new GateError('LINE_TOO_LONG', { what: 'command', bytes });
+      if (bytes > this.#rules.limits.commandBytes)
+        throw new GateError('LINE_TOO_LONG', { what: 'command', bytes });
       pieces.push(rest);
     }
     const command = parseCommand(pieces);

@@ -8,7 +8,8 @@ import { ImapFront } from './imap-front.ts';
  * What a client may be told of a backend before login: everything but what concerns the other leg's TLS and login,
  * which is ours to say. COMPRESS stays: after login it is between the client and its store.
  */
-const OURS = /^(AUTH=.*|STARTTLS|LOGINDISABLED|SASL-IR|ID|LITERAL[+-]|LOGIN-REFERRALS|X?CLIENT.*|XPROXYREUSE)$/;
+const OURS =
+  /^(AUTH=.*|STARTTLS|LOGINDISABLED|SASL-IR|ID|LITERAL[+-]|LOGIN-REFERRALS|X?CLIENT.*|XPROXYREUSE)$/;
 
 export const imap: Dialect = {
   protocol: 'imap',

@@ -116,7 +116,10 @@ export class SmtpBack implements BackSession {
       return this.#auth('PLAIN', [formatPlain(credentials).toString('base64')]);
     }
     if (authzid === '' && this.mechanisms.includes('LOGIN')) {
-      return this.#auth('LOGIN', [user, password].map((text) => Buffer.from(text).toString('base64')));
+      return this.#auth(
+        'LOGIN',
+        [user, password].map((text) => Buffer.from(text).toString('base64')),
+      );
     }
     throw this.#noMechanism(credentials.mechanism);
   }
@@ -177,8 +180,14 @@ export class SmtpBack implements BackSession {
     return new GateError('BACKEND_NO_MECHANISM', { backend: this.#plan?.host, mechanism });
   }
 
-  #error(code: 'BACKEND_REFUSED' | 'BACKEND_NO_CLIENT_INFO' | 'BACKEND_PROTOCOL', reply: SmtpReply): GateError {
-    return new GateError(code, { backend: this.#plan?.host, said: `${reply.code} ${reply.texts.join(' / ')}` });
+  #error(
+    code: 'BACKEND_REFUSED' | 'BACKEND_NO_CLIENT_INFO' | 'BACKEND_PROTOCOL',
+    reply: SmtpReply,
+  ): GateError {
+    return new GateError(code, {
+      backend: this.#plan?.host,
+      said: `${reply.code} ${reply.texts.join(' / ')}`,
+    });
   }
 }
 
@@ -203,7 +212,8 @@ function xclientLines(words: readonly string[]): readonly string[] {
   const lines: string[] = [];
   for (const word of words) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + word.length + 1 <= XCLIENT_LINE_MAX) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && last.length + word.length + 1 <= XCLIENT_LINE_MAX)
+      lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(`XCLIENT ${word}`);
   }
   return lines;

@@ -263,7 +263,7 @@ export class SmtpFront implements FrontSession {
   async #unwantedChunk(command: SmtpCommand): Promise<void> {
     const bdat = parseBdat(command.argument);
     if (bdat.kind !== 'bdat') throw new GateError('BAD_LINE_ENDING', { what: 'BDAT without a size' });
-    for (let left = bdat.bytes; left > 0; ) {
+    for (let left = bdat.bytes; left > 0;) {
       const chunk = await this.talk.chunk();
       if (chunk.length > left) this.talk.putBack(chunk.subarray(left));
       left -= Math.min(left, chunk.length);

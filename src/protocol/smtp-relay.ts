@@ -180,7 +180,8 @@ export class SmtpRelay {
     this.#notes.waitFor('client');
     for (;;) {
       const result = scanner.push(await client.chunk());
-      if (result.kind === 'malformed') throw new GateError('BAD_LINE_ENDING', { what: result.reason, phase: 'DATA' });
+      if (result.kind === 'malformed')
+        throw new GateError('BAD_LINE_ENDING', { what: result.reason, phase: 'DATA' });
       for (const bytes of result.out) relay.send(bytes);
       if (result.kind === 'end') {
         client.putBack(result.rest);
@@ -214,7 +215,7 @@ export class SmtpRelay {
   async #streamChunk(bytes: number, scanner: ChunkScanner): Promise<void> {
     const client = this.#front.talk;
     this.#notes.waitFor('client');
-    for (let left = bytes; left > 0; ) {
+    for (let left = bytes; left > 0;) {
       const arrived = await client.chunk();
       const part = arrived.length > left ? arrived.subarray(0, left) : arrived;
       if (arrived.length > left) client.putBack(arrived.subarray(left));
@@ -225,7 +226,8 @@ export class SmtpRelay {
   }
 
   #forwardChecked(result: ReturnType<ChunkScanner['push']>): void {
-    if (result.kind === 'malformed') throw new GateError('BAD_LINE_ENDING', { what: result.reason, phase: 'BDAT' });
+    if (result.kind === 'malformed')
+      throw new GateError('BAD_LINE_ENDING', { what: result.reason, phase: 'BDAT' });
     for (const bytes of result.out) this.#back.talk.send(bytes);
   }
 

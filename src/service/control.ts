@@ -15,6 +15,8 @@ import { removeStaleSocket } from './handles.ts';
 export const REQUEST_BYTES_MAX = 64 * 1024;
 export const REQUEST_LIMIT_MS = 5000;
 export const ASKERS_MAX = 8;
+/** sun_path of Linux, without its final NUL. */
+const SOCKET_PATH_BYTES_MAX = 107;
 /** A status of many services with many certificates is long; a supervisor that says more is none. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -48,6 +50,10 @@ export async function openControl(
   world: World,
 ): Promise<Control | string> {
   const path = controlPath(dataDir);
+  const bytes = Buffer.byteLength(path);
+  if (bytes > SOCKET_PATH_BYTES_MAX) {
+    return `dataDir ${dataDir} is too long: ${path} has ${bytes} bytes, a Unix socket's path may have ${SOCKET_PATH_BYTES_MAX}`;
+  }
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   } catch (error) {

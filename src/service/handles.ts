@@ -24,6 +24,7 @@ export interface WantedListener {
   readonly key: string;
   readonly service: string;
   readonly endpoint: Endpoint;
+  readonly ipv6Only: boolean;
 }
 
 export interface BoundListener extends WantedListener {
@@ -41,7 +42,16 @@ interface NativeHandle extends ListeningHandle {
   getsockname?(out: { address?: string; port?: number }): number;
 }
 
-type CreateServerHandle = (where: string, port: number, family: number) => NativeHandle | number;
+type CreateServerHandle = (
+  where: string,
+  port: number,
+  family: number,
+  fd?: number,
+  flags?: number,
+) => NativeHandle | number;
+
+/** libuv's UV_TCP_IPV6ONLY. */
+const IPV6_ONLY = 1;
 
 const STALE_CHECK_MS = 2000;
 
@@ -60,7 +70,22 @@ export function wantedListeners(services: Settings['services']): WantedListener[
       key: listenerKey(endpoint, `${service.name}#${index}`),
       service: service.name,
       endpoint,
+      ipv6Only: hasIpv4Twin(endpoint, services),
     })),
+  );
+}
+
+/** `::` takes IPv4 too, unless the settings list 0.0.0.0 with the same port for itself. */
+function hasIpv4Twin(endpoint: Endpoint, services: Settings['services']): boolean {
+  return (
+    endpoint.kind === 'tcp' &&
+    endpoint.port !== 0 &&
+    endpointText(endpoint) === `[::]:${endpoint.port}` &&
+    Object.values(services).some(({ listen }) =>
+      listen.some(
+        (other) => other.kind === 'tcp' && other.host === '0.0.0.0' && other.port === endpoint.port,
+      ),
+    )
   );
 }
 
@@ -131,7 +156,7 @@ async function bindListener(
   } else if (net.isIP(endpoint.host) === 0) {
     return failed('expected an IP address, not a host name');
   }
-  const handle = createHandle(endpoint);
+  const handle = createHandle(listener);
   if (typeof handle === 'number') return failed(bindCause(getSystemErrorName(handle), endpoint));
   if (endpoint.kind === 'unix') {
     const denied = openToGroup(endpoint.path, owner);
@@ -148,11 +173,11 @@ async function bindListener(
   return failed(bindCause(getSystemErrorName(error), endpoint));
 }
 
-function createHandle(endpoint: Endpoint): NativeHandle | number {
+function createHandle({ endpoint, ipv6Only }: WantedListener): NativeHandle | number {
   const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
   if (endpoint.kind === 'unix') return create(endpoint.path, -1, -1);
-  // `::` is bound dual-stack: it takes IPv4 too.
-  return create(endpoint.host, endpoint.port, net.isIPv6(endpoint.host) ? 6 : 4);
+  const family = net.isIPv6(endpoint.host) ? 6 : 4;
+  return create(endpoint.host, endpoint.port, family, undefined, ipv6Only ? IPV6_ONLY : 0);
 }
 
 /** The words for a failed bind() or listen(): the system's name, what it means here, what to do. */
@@ -172,9 +197,8 @@ export function bindCause(code: string, endpoint: Endpoint): string {
     case 'EAFNOSUPPORT':
       return 'EAFNOSUPPORT, this machine has no such address family (IPv6 switched off?)';
     case 'EINVAL':
-      return endpoint.kind === 'unix'
-        ? 'EINVAL, the path is too long for a Unix socket (107 bytes)'
-        : 'EINVAL';
+    case 'ENAMETOOLONG':
+      return endpoint.kind === 'unix' ? `${code}, the path of a Unix socket may have 107 bytes` : code;
     default:
       return code;
   }

@@ -1,7 +1,7 @@
 // Reads the certificates, keys, CAs and secrets that the settings name, into plain data for the workers, which read no
-// key file themselves. Validates whole: certificates match their keys, ciphers and groups are known, TLS contexts can
-// be made of it. All mistakes are thrown together as one SettingsError. What serves, though badly, is a warning:
-// expired, not yet valid, not for the name it is given for.
+// key file themselves. Validates whole: certificates match their keys, and TLS contexts can be made of it all. All
+// mistakes are thrown together as one SettingsError. What serves, though badly, is a warning: expired, not yet valid,
+// not for the name it is given for.
 // Nothing is written here but the self-signed certificate of a first start, and that only when asked to.
 
 import { X509Certificate } from 'node:crypto';
@@ -15,7 +15,6 @@ import type { BackendSettings, CertificateRef, ServiceSettings, Settings } from 
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { serverRules } from '../policy/channels.ts';
-import { checkCiphers, checkGroups } from '../tls/ciphers.ts';
 import { buildServerContexts } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
@@ -178,8 +177,6 @@ class MaterialReader {
 
   #serviceMaterial(service: ServiceSettings): ServerTlsMaterial | null {
     const { name, tls } = service;
-    const complaints = [checkCiphers(tls.ciphers), checkGroups(tls.groups)].filter((words) => words !== null);
-    for (const words of complaints) this.#mistakes.push(`services.${name}.tls: ${words}`);
     const pairs = this.#pairs(tls.certificates, `services.${name}.tls.certificate`);
     const sni = Object.entries(tls.sni).map(([pattern, refs]) => {
       const key = `services.${name}.tls.sni.${pattern}`;
@@ -188,7 +185,7 @@ class MaterialReader {
       if (covers === false) this.#warnings.push(`${key}: the certificate is not for ${pattern}`);
       return { pattern, certificates };
     });
-    if (complaints.length > 0 || pairs === null) return null;
+    if (pairs === null) return null;
     const { minVersion, maxVersion, ciphers, groups } = tls;
     const material = {
       certificates: pairs.map(pemOf),
@@ -224,9 +221,7 @@ class MaterialReader {
     return null;
   }
 
-  #backendCa({ name, tls: { ca, ciphers } }: BackendSettings): string | null {
-    const complaint = checkCiphers(ciphers);
-    if (complaint !== null) this.#mistakes.push(`backends.${name}.tls: ${complaint}`);
+  #backendCa({ name, tls: { ca } }: BackendSettings): string | null {
     if (ca === null) return null;
     try {
       return readAuthorities(ca);

@@ -147,7 +147,7 @@ export class Supervisor {
     const { bound, failures } = await bindListeners(wanted, this.#privileges.owner, world);
     if (failures.length > 0) throw new Error(failures.join('\n'));
     this.#listeners = new Map(bound.map((listener) => [listener.key, listener]));
-    this.#warn(configuration);
+    this.#warn(configuration, this.#privileges.warnings);
     if (this.draining) return;
     this.#pool.resize(workerCount(settings), 0);
     await this.#pool.ready;
@@ -173,12 +173,8 @@ export class Supervisor {
     return control;
   }
 
-  #warn({ settings, warnings }: Configuration): void {
-    const all = [
-      ...warnings,
-      ...this.#privileges.warnings,
-      ...limitWarnings(settings.limits.connections, this.#limits),
-    ];
+  #warn({ settings, warnings }: Configuration, more: readonly string[] = []): void {
+    const all = [...warnings, ...more, ...limitWarnings(settings.limits.connections, this.#limits)];
     for (const warning of all) this.#options.log.warn('warning', { warning });
   }
 
@@ -254,15 +250,21 @@ export class Supervisor {
     const change = diffListeners(this.#listeners, wantedListeners(next.settings.services));
     const { bound, failures } = await bindListeners(change.opens, this.#privileges.owner, world);
     if (failures.length > 0) return refuse('machine', failures);
+    if (this.draining) {
+      for (const { handle } of bound) handle.close();
+      return { ok: false, error: 'the supervisor is shutting down' };
+    }
     this.#configuration = next;
     this.#listeners = new Map([...change.stays, ...bound].map((listener) => [listener.key, listener]));
     log.change(next.settings.log);
     await this.#tellConfiguration(next);
-    for (const { key, service, handle } of bound) this.#pool.tell({ kind: 'listen', key, service }, handle);
-    this.#pool.tell({ kind: 'unlisten', keys: change.closes.map(({ key }) => key) });
+    if (!this.draining) {
+      for (const { key, service, handle } of bound) this.#pool.tell({ kind: 'listen', key, service }, handle);
+      this.#pool.tell({ kind: 'unlisten', keys: change.closes.map(({ key }) => key) });
+      this.#pool.resize(workerCount(next.settings), next.settings.timeouts.drainMs);
+      this.#watchFiles(next);
+    }
     for (const listener of change.closes) listener.handle.close();
-    this.#pool.resize(workerCount(next.settings), next.settings.timeouts.drainMs);
-    this.#watchFiles(next);
     this.#warn(next);
     const restart = needRestart(before, next.settings);
     if (restart.length > 0) log.warn('reload-needs-restart', { keys: restart });

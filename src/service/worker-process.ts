@@ -87,7 +87,8 @@ export class WorkerProcess {
     child.on('message', (value) => this.#hear(value));
     // 'error' without a pid is a child that never was; with one it is a message that could not be delivered.
     child.on('error', (error) => child.pid ?? this.#gone(child, null, error.message));
-    child.once('exit', (code, signal) => this.#gone(child, code, signal));
+    // Not 'exit', which may come before the last message has been read.
+    child.once('close', (code, signal) => this.#gone(child, code, signal));
     introduce((message, handle) => this.send(message, handle));
   }
 

@@ -87,7 +87,9 @@ class Worker {
       case 'start':
         return this.#start(message);
       case 'listen':
-        if (handle !== undefined) this.#listen(message.key, message.service, handle);
+        if (handle === undefined) return;
+        if (this.#draining) handle.close();
+        else this.#listen(message.key, message.service, handle);
         return;
       case 'begin':
         void Promise.all(this.#pending).then(() => this.#send({ kind: 'ready' }));

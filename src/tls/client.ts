@@ -32,6 +32,8 @@ export interface BackendConnectOptions {
 
 const SESSIONS_MAX = 64;
 const MAX_NAMES_TOLD = 8;
+/** What Node adds to OpenSSL's words; it is no help here. */
+const NODE_HINT = '; if the root CA is installed locally';
 
 export class BackendTls {
   readonly #context: tls.SecureContext;
@@ -159,7 +161,7 @@ function handshakeError(host: string, expected: string, error: NodeJS.ErrnoExcep
       ? `the certificate is not for ${expected} but for ${namesShown(error)}`
       : 'reason' in error && typeof error.reason === 'string'
         ? error.reason
-        : error.message;
+        : (error.message.split(NODE_HINT)[0] ?? '');
   return new GateError('BACKEND_TLS_FAILED', { host, reason, detail }, error);
 }
 

@@ -39,8 +39,10 @@ const GROUPS: ReadonlyMap<number, string> = new Map([
   [0x11ed, 'SecP384r1MLKEM1024'],
 ]);
 
-/** OpenSSL's own names of the NIST curves. */
+/** OpenSSL's own names of the curves. */
 const CURVES: ReadonlyMap<string, string> = new Map([
+  ['x25519', 'X25519'],
+  ['x448', 'X448'],
   ['prime256v1', 'P-256'],
   ['secp256r1', 'P-256'],
   ['secp384r1', 'P-384'],
@@ -84,7 +86,8 @@ function negotiatedGroup(socket: tls.TLSSocket): string | null {
   if (session === undefined) return null;
   const id = sessionGroup(session);
   session.fill(0); // It holds the master secret.
-  return id === null ? null : (GROUPS.get(id) ?? `0x${id.toString(16).padStart(4, '0')}`);
+  // 0: there was no key exchange with a group (static RSA).
+  return id === null || id === 0 ? null : (GROUPS.get(id) ?? `0x${id.toString(16).padStart(4, '0')}`);
 }
 
 function ephemeralGroup(socket: tls.TLSSocket): string | null {

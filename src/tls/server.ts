@@ -2,8 +2,10 @@
 // `acceptTls` takes over the raw socket (what was read too early is unshifted before) and resolves with the TLS
 // socket when the handshake is done; the caller owns that one then. Half-open is allowed on it.
 // On failure it rejects with TLS_HANDSHAKE_FAILED, TLS_HANDSHAKE_TIMEOUT, PLAIN_ON_TLS_PORT or CLIENT_CLOSED, and
-// the raw socket is destroyed. No timer and no listener stays, but for one on 'error' of the TLS socket that destroys
-// it: OpenSSL leaves the connection open after a broken record.
+// the raw socket is destroyed. No timer and no listener stays, but for one on 'error' and one on '_tlsError' of the TLS
+// socket, which destroy it: a broken record after the handshake would leave the connection open. (On a TLSSocket that
+// no tls.Server made, Node tells such a record by '_tlsError' alone; the one underscore name of this folder.) It then
+// ends like any broken connection, with 'error' and 'close'.
 // ALPN (RFC 7301 3.2): a client that offers nothing is welcome, one that offers only others gets a fatal alert.
 
 import type net from 'node:net';
@@ -53,6 +55,7 @@ export function acceptTls(
     };
     const onSecure = (): void => {
       stop();
+      socket.on('_tlsError', destroyThisFor);
       resolve(socket);
     };
     const onError = (error: NodeJS.ErrnoException): void => fail(handshakeError(error));
@@ -66,6 +69,10 @@ export function acceptTls(
 
 function destroyThis(this: tls.TLSSocket): void {
   this.destroy();
+}
+
+function destroyThisFor(this: tls.TLSSocket, error: Error): void {
+  this.destroy(error);
 }
 
 function socketOptions(contexts: ServerContexts, alpn: readonly string[]): tls.TLSSocketOptions {

@@ -37,7 +37,10 @@ function importsOf(file: string): readonly Import[] {
 function importTable(): ReadonlyMap<string, readonly string[]> {
   const rows = [...MAP.matchAll(/^\| `([a-z]+)` \| (.*) \|$/gm)];
   return new Map(
-    rows.map((row) => [row[1] ?? '', [...(row[2] ?? '').matchAll(/`([a-z]+)`/g)].map((word) => word[1] ?? '')]),
+    rows.map((row) => [
+      row[1] ?? '',
+      [...(row[2] ?? '').matchAll(/`([a-z]+)`/g)].map((word) => word[1] ?? ''),
+    ]),
   );
 }
 
@@ -76,7 +79,8 @@ test('there is no import cycle between files, types left aside', () => {
     if (state.get(file) === 'done') return;
     assert.notEqual(state.get(file), 'open', `cycle: ${[...path, file].join(' → ')}`);
     state.set(file, 'open');
-    for (const { from, typeOnly } of importsOf(file)) if (!typeOnly && isLocal(from)) visit(from, [...path, file]);
+    for (const { from, typeOnly } of importsOf(file))
+      if (!typeOnly && isLocal(from)) visit(from, [...path, file]);
     state.set(file, 'done');
   };
   for (const file of files) visit(file, []);
@@ -150,5 +154,8 @@ test('mail-proxy.ts calls the steps in the order src/README.md lists them', () =
       return body.indexOf(`${nameOf[step] ?? step}(client`);
     });
   assert.ok(places.every((place) => place >= 0));
-  assert.deepEqual(places, places.toSorted((a, b) => a - b));
+  assert.deepEqual(
+    places,
+    places.toSorted((a, b) => a - b),
+  );
 });

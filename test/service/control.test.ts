@@ -158,6 +158,16 @@ test('a dataDir that cannot be made is named', async () => {
   );
 });
 
+test('a dataDir too long for a socket is named with the numbers', async () => {
+  using folder = temporaryFolder();
+  const long = join(folder.path, 'x'.repeat(120));
+  assert.match(
+    refusalOf(await openControl(long, commands, realWorld)),
+    /too long: .* bytes, .* may have 107$/,
+  );
+  assert.equal(existsSync(long), false);
+});
+
 test('asking where nobody is says so', async () => {
   using folder = temporaryFolder();
   const answer = await askControl(folder.path, 'status', asking);

@@ -108,3 +108,13 @@ test('a folder that is missing is named as the cause', async () => {
   const { failures } = await bindListeners(wanted(service('imap', endpoint)), null, realWorld);
   assert.match(failures[0] ?? '', /the folder is missing/);
 });
+
+test('[::] leaves IPv4 alone where 0.0.0.0 is listed with the same port, and takes it where it is not', () => {
+  const both = wanted(service('imap', tcp(143, '0.0.0.0'), tcp(143, '::')));
+  assert.deepEqual(
+    both.map(({ ipv6Only }) => ipv6Only),
+    [false, true],
+  );
+  assert.equal(wanted(service('imap', tcp(143, '::')))[0]?.ipv6Only, false);
+  assert.equal(wanted(service('imap', tcp(993, '0.0.0.0'), tcp(143, '::')))[1]?.ipv6Only, false);
+});

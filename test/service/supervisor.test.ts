@@ -8,6 +8,7 @@ import type { Settings } from '../../src/config/settings.ts';
 import { SettingsError } from '../../src/errors.ts';
 import { askControl } from '../../src/service/control.ts';
 import { realWorld } from '../../src/world.ts';
+import { freePort } from '../support/ports.ts';
 import { connect, service, settingsOf, startRig, tcp, temporaryFolder } from './stub-supervisor.ts';
 import type { Rig } from './stub-supervisor.ts';
 
@@ -313,37 +314,28 @@ test('a worker that dies at its start is started again, later and later', async 
   assert.deepEqual(waits, [0, 100, 200]);
 });
 
-test(
-  'workers run as the user of the settings, without groups, and the supervisor stays root',
-  { skip: process.getuid?.() === 0 ? false : 'changing the user takes root' },
-  async () => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, 'imap.sock');
-    const listen = [tcp(), { kind: 'unix', path } as const];
-    await using rig = startRig(
-      settingsOf([service('imap', ...listen)], { dataDir: join(folder.path, 'data'), user: 'nobody' }),
-    );
-    const port = await firstPort(rig, 'imap');
-    const status = readFileSync(`/proc/${(await greeting(port))[2]}/status`, 'latin1');
-    const { uid, gid } = statSync(path);
-    assert.match(status, new RegExp(`^Uid:\\t${uid}\\t${uid}\\t${uid}\\t${uid}$`, 'm'));
-    assert.match(status, new RegExp(`^Gid:\\t${gid}\\t${gid}\\t${gid}\\t${gid}$`, 'm'));
-    assert.match(status, /^Groups:\s*$/m);
-    assert.match(status, /^CapEff:\t0+$/m);
-    assert.ok(uid > 0 && gid > 0);
-  },
-);
+test('workers run as the user of the settings, without groups; without root that is refused', async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, 'imap.sock');
+  const listen = [tcp(), { kind: 'unix', path } as const];
+  const settings = { dataDir: join(folder.path, 'data'), user: 'nobody' };
+  await using rig = startRig(settingsOf([service('imap', ...listen)], settings));
+  if (process.getuid?.() !== 0) {
+    await assert.rejects(rig.finished, /only root can start workers as nobody/);
+    return;
+  }
+  const port = await firstPort(rig, 'imap');
+  const status = readFileSync(`/proc/${(await greeting(port))[2]}/status`, 'latin1');
+  const { uid, gid } = statSync(path);
+  assert.match(status, new RegExp(`^Uid:\\t${uid}\\t${uid}\\t${uid}\\t${uid}$`, 'm'));
+  assert.match(status, new RegExp(`^Gid:\\t${gid}\\t${gid}\\t${gid}\\t${gid}$`, 'm'));
+  assert.match(status, /^Groups:\s*$/m);
+  assert.match(status, /^CapEff:\t0+$/m);
+  assert.ok(uid > 0 && gid > 0);
+});
 
 function portOf(endpoint: ReturnType<typeof tcp>): number {
   return endpoint.kind === 'tcp' ? endpoint.port : -1;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 // Listeners close when their backlogs are empty, a turn or two after the answer; a client sees the refusal then.

@@ -33,7 +33,7 @@ class StubChild extends EventEmitter {
 
   die(code: number | null, signal: string | null = null): void {
     this.connected = false;
-    this.emit('exit', code, signal);
+    this.emit('close', code, signal);
   }
 }
 

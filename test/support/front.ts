@@ -40,7 +40,7 @@ export interface Front {
 }
 
 const root = join(import.meta.dirname, '..', '..');
-const reloadEvents = new Set(['reloaded', 'reload-failed']);
+const reloadEvents = new Set(['reloaded', 'reload-refused']);
 
 export async function startFront(options: FrontOptions): Promise<Front> {
   for (let attempt = 1; ; attempt++) {

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { nearestName } from '../../src/cli/usage.ts';
+import { temporaryFolder } from '../service/stub-supervisor.ts';
+import { run } from '../support/program.ts';
+import type { Run } from '../support/program.ts';
+
+const main = join(import.meta.dirname, '../../src/main.ts');
+
+function sallyport(args: readonly string[], cwd?: string): Promise<Run> {
+  return run(process.execPath, [main, ...args], cwd === undefined ? {} : { cwd });
+}
+
+const good = `
+hostname: mx.test
+dataDir: ./data
+services:
+  imap: { protocol: imap, listen: ["127.0.0.1:0"], tls: musttls, backend: stores }
+backends:
+  stores: { servers: ["127.0.0.1:1"] }
+`;
+
+test('help goes to standard output with 0, and lists every command that there is', async () => {
+  const { code, stdout, stderr } = await sallyport(['--help']);
+  assert.deepEqual([code, stderr.length], [0, 0]);
+  for (const name of ['serve', 'check', 'reload', 'drain', 'status']) {
+    assert.match(stdout.toString(), new RegExp(`^  ${name} `, 'm'));
+    const page = await sallyport([name, '--help']);
+    assert.equal(page.code, 0);
+    assert.match(page.stdout.toString(), new RegExp(`^usage: sallyport ${name} `));
+  }
+  assert.doesNotMatch(stdout.toString(), /^  (worker|cert) /m);
+});
+
+test('the version is that of the package', async () => {
+  const { code, stdout } = await sallyport(['--version']);
+  assert.equal(code, 0);
+  assert.match(stdout.toString(), /^sallyport \d+\.\d+\.\d+\n$/);
+});
+
+test('wrong usage is 64, and a command that was nearly right is named', async () => {
+  for (const args of [
+    [],
+    ['chek'],
+    ['check', '--nonsense'],
+    ['check', 'extra'],
+    ['serve', '--config'],
+    ['worker', '1'],
+  ]) {
+    const { code, stdout, text } = await sallyport(args);
+    assert.equal(code, 64, `${args.join(' ')}: ${text}`);
+    assert.equal(stdout.length, 0);
+  }
+  assert.match((await sallyport(['relod'])).text, /no command "relod", did you mean reload\?/);
+  assert.doesNotMatch((await sallyport(['frobnicate'])).text, /did you mean/);
+});
+
+test('a name is near only if it is', () => {
+  const names = ['serve', 'check', 'reload', 'drain', 'status'];
+  assert.equal(nearestName('statsu', names), 'status');
+  assert.equal(nearestName('srve', names), 'serve');
+  assert.equal(nearestName('x', names), null);
+  assert.equal(nearestName('z'.repeat(100_000), names), null);
+});
+
+test('check says what would be served, and makes nothing', async () => {
+  using folder = temporaryFolder();
+  writeFileSync(join(folder.path, 'sallyport.yaml'), good);
+  const { code, stdout } = await sallyport(['check'], folder.path);
+  assert.equal(code, 0);
+  assert.match(stdout.toString(), /^service imap: imap on 127\.0\.0\.1:0; musttls; to stores$/m);
+  assert.match(stdout.toString(), /^warning: .*Server-Cert will be made/m);
+  assert.equal(existsSync(join(folder.path, 'certs')), false);
+  assert.equal(existsSync(join(folder.path, 'data')), false);
+  const json = JSON.parse((await sallyport(['check', '--json'], folder.path)).stdout.toString());
+  assert.equal(json.ok, true);
+  assert.equal(json.services[0].backend, 'stores');
+});
+
+test('check names five mistakes with their five lines and ends with 78', async () => {
+  using folder = temporaryFolder();
+  const wrong = [
+    'hostname: "not a name"',
+    'workers: many',
+    'services:',
+    '  imap:',
+    '    protocol: imap',
+    '    listen: ["127.0.0.1:0"]',
+    '    backend: stoers',
+    '    tls: sometimes',
+    'backends:',
+    '  stores: { servers: ["127.0.0.1:1"] }',
+    'nonsense: 1',
+  ];
+  writeFileSync(join(folder.path, 'sallyport.yaml'), wrong.join('\n'));
+  const { code, stdout, stderr } = await sallyport(['check'], folder.path);
+  assert.deepEqual([code, stdout.length], [78, 0]);
+  const lines = stderr.toString().trim().split('\n');
+  assert.equal(lines.length, 5, stderr.toString());
+  for (const [at, line] of [1, 2, 7, 8, 11].entries())
+    assert.match(lines[at] ?? '', new RegExp(`yaml:${line}: `));
+  const json = await sallyport(['check', '--json'], folder.path);
+  assert.equal(json.code, 78);
+  assert.equal(JSON.parse(json.stdout.toString()).mistakes.length, 5);
+});
+
+test('check --probe fails with 1 where a backend does not answer', async () => {
+  using folder = temporaryFolder();
+  writeFileSync(join(folder.path, 'sallyport.yaml'), good);
+  const { code, stdout } = await sallyport(['check', '--probe'], folder.path);
+  assert.equal(code, 1);
+  assert.match(stdout.toString(), /^probe stores 127\.0\.0\.1:1 \(imap\): FAILED, BACKEND_UNREACHABLE/m);
+});
+
+test('serve without settings, and with wrong ones, ends with 78', async () => {
+  using folder = temporaryFolder();
+  const missing = await sallyport(['serve', '--config', 'nothing.yaml'], folder.path);
+  assert.equal(missing.code, 78);
+  assert.match(missing.text, /nothing\.yaml: there is no such file/);
+  writeFileSync(join(folder.path, 'sallyport.yaml'), 'workers: many\n');
+  const wrong = await sallyport(['serve'], folder.path);
+  assert.equal(wrong.code, 78);
+  assert.match(wrong.text, /sallyport\.yaml:1: workers: /);
+});
+
+test('serve that cannot bind ends with 1 and says why', async () => {
+  using folder = temporaryFolder();
+  writeFileSync(join(folder.path, 'sallyport.yaml'), good.replace('127.0.0.1:0', '192.0.2.1:1430'));
+  const { code, text } = await sallyport(['serve'], folder.path);
+  assert.equal(code, 1);
+  assert.match(text, /service imap: cannot listen on 192\.0\.2\.1:1430: EADDRNOTAVAIL/);
+});
+
+test('status, reload and drain without a supervisor end with 1 and name the socket', async () => {
+  using folder = temporaryFolder();
+  writeFileSync(join(folder.path, 'sallyport.yaml'), good);
+  for (const command of ['status', 'reload', 'drain']) {
+    const { code, text } = await sallyport([command], folder.path);
+    assert.equal(code, 1, text);
+    assert.match(text, /no supervisor runs on .*data\/sallyport\.sock/);
+  }
+});
