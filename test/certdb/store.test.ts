@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -37,7 +37,7 @@ test('the self-signed certificate is for servers, no CA, and has a positive rand
   const [one, two] = [await makeSelfSigned(options), await makeSelfSigned(options)];
   const certificate = new X509Certificate(one.cert);
   assert.equal(certificate.ca, false);
-  assert.deepEqual(certificate.extKeyUsage, ['1.3.6.1.5.5.7.3.1']);
+  assert.deepEqual(certificate.keyUsage, ['1.3.6.1.5.5.7.3.1']);
   assert.ok(certificate.verify(certificate.publicKey));
   assert.match(certificate.serialNumber, /^[4-7][0-9A-F]{31}$/);
   assert.notEqual(certificate.serialNumber, new X509Certificate(two.cert).serialNumber);
@@ -77,10 +77,11 @@ test('a certificate without its key is kept, and reading it names the missing ke
 });
 
 test('a folder that cannot be made is a settings error that names it', async () => {
+  const file = folderFor('a-file');
+  writeFileSync(file, '');
   await assert.rejects(
-    ensureSelfSigned('/proc/nothing/certs', request),
-    (error) =>
-      error instanceof SettingsError && /^\/proc\/nothing\/certs: no self-signed/.test(error.message),
+    ensureSelfSigned(path.join(file, 'certs'), request),
+    (error) => error instanceof SettingsError && /a-file\/certs: no self-signed/.test(error.message),
   );
 });
 
