@@ -4,7 +4,7 @@
 // for their own users; both go at the end, and so does every process that it started.
 // --exit: ends after the sessions. --folder F: instead of ./quickstart.
 
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -34,15 +34,19 @@ type Ports = typeof wishes;
 
 const { values: given } = parseArgs({ options: { exit: { type: 'boolean' }, folder: { type: 'string' } } });
 const folder = resolve(given.folder ?? join(import.meta.dirname, '..', 'quickstart'));
+const caFile = join(folder, 'quickstart-ca.pem');
 const servers = mkdtempSync(join(tmpdir(), 'sallyport-quickstart-'));
 const running: { stop(): Promise<unknown> }[] = [];
 
 try {
   await main();
+} catch (error) {
+  console.error(`quickstart: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
 } finally {
   await Promise.all(running.map((part) => part.stop()));
   rmSync(servers, { recursive: true, force: true });
-  rmSync(folder, { recursive: true, force: true });
+  if (isOurs()) rmSync(folder, { recursive: true, force: true });
 }
 
 async function main(): Promise<void> {
@@ -65,12 +69,17 @@ async function main(): Promise<void> {
   say('\nStopping the front, Dovecot and Postfix.');
 }
 
+/** The CA's file is what tells a folder of the quickstart from somebody's own. */
+function isOurs(): boolean {
+  return existsSync(caFile);
+}
+
 function claimFolder(): void {
-  if (existsSync(folder) && !existsSync(join(folder, 'quickstart-ca.pem'))) {
-    throw new Error(`${folder} exists and is not of the quickstart's making: move it away`);
-  }
+  if (existsSync(folder) && !isOurs())
+    throw new Error(`${folder} is not of the quickstart's making: move it away`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(caFile, '');
 }
 
 interface Scene extends Stage {
@@ -82,8 +91,7 @@ interface Scene extends Stage {
 
 async function startEverything(): Promise<Scene> {
   const authority = makeAuthority(folder, 'Sallyport Quickstart CA');
-  const caFile = join(folder, 'quickstart-ca.pem');
-  copyFileSync(authority.caFile, caFile);
+  writeFileSync(caFile, authority.ca);
   const dovecot = await startDovecot({
     folder: join(servers, 'dovecot'),
     users: { [login.user]: login.password },
@@ -161,7 +169,7 @@ async function showLogs(scene: Scene): Promise<void> {
     text.split('\n').filter((line) => pattern.test(line));
   const seen = {
     Dovecot: pick(dovecot, /Login: user=<anna@example\.com>/),
-    Postfix: pick(postfix, /client=/),
+    Postfix: pick(postfix, /: client=/),
   };
   for (const [name, lines] of Object.entries(seen)) {
     const told = lines.length > 0 && lines.every((line) => line.includes(clientAddress));
@@ -174,7 +182,7 @@ async function showLogs(scene: Scene): Promise<void> {
 }
 
 function showNextSteps({ ports, pid }: Scene): void {
-  const ca = show(join(folder, 'quickstart-ca.pem'));
+  const ca = show(caFile);
   const settings = show(join(folder, 'sallyport.yaml'));
   say(`
 Everything keeps running until Ctrl-C. In another terminal, from this folder, try:

@@ -22,7 +22,8 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 
 /** PEM texts of a new certificate and its key. */
 export async function makeSelfSigned(options: SelfSignedOptions): Promise<{ cert: string; key: string }> {
-  provideMetadata();
+  // @peculiar/x509 uses decorators and leaves it to us to bring their metadata.
+  await import('reflect-metadata');
   const x509 = await import('@peculiar/x509');
   x509.cryptoProvider.set(webcrypto);
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
@@ -46,24 +47,6 @@ export async function makeSelfSigned(options: SelfSignedOptions): Promise<{ cert
   });
   const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }).toString();
   return { cert: `${certificate.toString('pem').trimEnd()}\n`, key };
-}
-
-// @peculiar/x509 brings tsyringe, which will not load without the metadata calls that decorators use. These three are
-// all it needs; a polyfill that is already there is left alone.
-function provideMetadata(): void {
-  if (Reflect.get(Reflect, 'getMetadata') !== undefined) return;
-  const kept = new WeakMap<object, Map<unknown, unknown>>();
-  const getOwnMetadata = (key: unknown, target: object): unknown => kept.get(target)?.get(key);
-  const getMetadata = (key: unknown, target: object): unknown => {
-    for (let at: object | null = target; at !== null; at = Reflect.getPrototypeOf(at)) {
-      if (kept.get(at)?.has(key) === true) return getOwnMetadata(key, at);
-    }
-    return undefined;
-  };
-  const defineMetadata = (key: unknown, value: unknown, target: object): void => {
-    kept.set(target, (kept.get(target) ?? new Map<unknown, unknown>()).set(key, value));
-  };
-  Object.assign(Reflect, { getMetadata, getOwnMetadata, defineMetadata });
 }
 
 // RFC 5280 4.1.2.2: positive, at most 20 octets. The first octet is 0x40..0x7f: never negative, never padded.

@@ -63,7 +63,7 @@ export class Backend {
     const { servers } = this.#options.settings;
     const first = this.#next++ % servers.length;
     const deadline = this.#options.world.monotonic() + this.#options.timeouts.connectMs;
-    let failure = new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name });
+    let failure: GateError | null = null;
     for (let i = 0; i < servers.length; i++) {
       const server = servers[(first + i) % servers.length];
       const left = deadline - this.#options.world.monotonic();
@@ -80,7 +80,7 @@ export class Backend {
         });
       }
     }
-    throw failure;
+    throw failure ?? new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name });
   }
 
   /** Opens a leg to one server. */

@@ -4,7 +4,7 @@
 
 import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
-import type { ClientFacts, Credentials, Wish } from '../protocol/dialect.ts';
+import type { ClientFacts, Credentials, Replayable, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
@@ -63,9 +63,10 @@ async function logIn(
   back: BackLeg,
   errand: Extract<Wish, { kind: 'login' }>,
 ): Promise<boolean> {
-  const { credentials, utf8 = false } = errand;
-  requireSecrecy(client, back, credentials);
-  const verdict = await back.session.login(credentials, { utf8 });
+  const { utf8 = false } = errand;
+  const credentials = replayable(errand.credentials, back);
+  requireSecrecy(client, back);
+  const verdict = await back.session.login(onOwnTime(client, credentials), { utf8 });
   if (verdict.accepted) {
     client.session.admit(verdict);
     return true;
@@ -82,16 +83,31 @@ async function logIn(
   return false;
 }
 
-function requireSecrecy(client: Client, back: BackLeg, credentials: Credentials): void {
-  if (credentials.kind === 'external') {
-    throw new GateError('BACKEND_NO_MECHANISM', { backend: back.server, mechanism: 'EXTERNAL' });
-  }
-  if (!mayCarryPassword(back, client.gate.backend.settings)) {
-    throw new GateError('BACKEND_CLEAR_PASSWORD', {
-      backend: back.server,
-      setting: `backends.${client.gate.backend.settings.name}.allowClearBackend`,
-    });
-  }
+/** While the client is asked a further question it is the client that is waited for, not the backend. */
+function onOwnTime(client: Client, credentials: Replayable): Replayable {
+  if (credentials.kind !== 'bearer') return credentials;
+  const ask = async (challenge: string): Promise<string> => {
+    client.enter(client.ownTurn);
+    const answer = await credentials.ask(challenge);
+    client.enter('backend');
+    return answer;
+  };
+  return { ...credentials, ask };
+}
+
+/** SASL EXTERNAL comes in here: who turns a certificate into a login at the store takes it from this place. */
+function replayable(credentials: Credentials, back: BackLeg): Replayable {
+  if (credentials.kind !== 'external') return credentials;
+  throw new GateError('BACKEND_NO_MECHANISM', { backend: back.server, mechanism: credentials.mechanism });
+}
+
+function requireSecrecy(client: Client, back: BackLeg): void {
+  const { settings } = client.gate.backend;
+  if (mayCarryPassword(back, settings)) return;
+  throw new GateError('BACKEND_CLEAR_PASSWORD', {
+    backend: back.server,
+    setting: `backends.${settings.name}.allowClearBackend`,
+  });
 }
 
 function factsOf(client: Client, name: string | null): ClientFacts {

@@ -74,6 +74,11 @@ export class Client {
     return this.#phase;
   }
 
+  /** The phase in which the client is waited for, before the relay. */
+  get ownTurn(): 'login' | 'client' {
+    return this.welcomed ? 'client' : 'login';
+  }
+
   get bytesIn(): number {
     return this.leg.bytesIn + (this.relayed?.up ?? 0);
   }

@@ -252,7 +252,8 @@ export class Leg implements Talk {
     if (this.#failure !== null) throw this.#failure;
     if (this.#ended) throw new GateError(this.#options.role.closed);
     if (this.#socket.destroyed) throw new GateError(this.#options.role.reset);
-    if (this.#socket.writableNeedDrain) await this.flushed();
+    // Bytes, an end or a failure may come meanwhile; who waits looks again.
+    if (this.#socket.writableNeedDrain) return this.flushed();
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });

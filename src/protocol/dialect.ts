@@ -54,6 +54,9 @@ export type Credentials =
     }
   | { readonly kind: 'external'; readonly mechanism: 'EXTERNAL'; readonly user: string };
 
+/** What can be repeated to a backend. EXTERNAL cannot: the certificate's proof ends with the client leg. */
+export type Replayable = Exclude<Credentials, { readonly kind: 'external' }>;
+
 /** What a backend's login ended with, in the words of its own protocol. */
 export interface Verdict {
   readonly accepted: boolean;
@@ -148,7 +151,7 @@ export interface BackSession {
   /** Tells the backend who the client is; true when it took it, false when it does not offer the way. */
   introduce(method: 'id' | 'xclient', client: ClientFacts): Promise<boolean>;
   /** `utf8`: POP3's UTF8 command goes first (RFC 6856 2.1). */
-  login(credentials: Credentials, options?: { readonly utf8?: boolean }): Promise<Verdict>;
+  login(credentials: Replayable, options?: { readonly utf8?: boolean }): Promise<Verdict>;
   /** Says goodbye; no answer is awaited. */
   quit(): void;
 }

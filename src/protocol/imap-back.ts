@@ -4,7 +4,7 @@
 import { GateError } from '../errors.ts';
 import { capabilitiesIn, formatId, literalAtEnd, parseResponse, quoted } from '../wire/imap.ts';
 import { formatPlain } from '../wire/sasl.ts';
-import type { BackPlan, BackSession, ClientFacts, Credentials, Talk, Verdict } from './dialect.ts';
+import type { BackPlan, BackSession, ClientFacts, Replayable, Talk, Verdict } from './dialect.ts';
 
 type Response = ReturnType<typeof parseResponse>;
 type Tagged = Extract<Response, { kind: 'tagged' }>;
@@ -66,14 +66,12 @@ export class ImapBack implements BackSession {
     return result.tagged.status === 'OK';
   }
 
-  async login(credentials: Credentials): Promise<Verdict> {
+  async login(credentials: Replayable): Promise<Verdict> {
     switch (credentials.kind) {
       case 'password':
         return this.#password(credentials);
       case 'bearer':
         return this.#bearer(credentials);
-      case 'external':
-        throw new GateError('BACKEND_NO_MECHANISM', { backend: this.#plan.host, mechanism: 'EXTERNAL' });
     }
   }
 
@@ -82,7 +80,7 @@ export class ImapBack implements BackSession {
   }
 
   /** PLAIN carries everything; LOGIN, the command or the mechanism, carries no authzid. */
-  async #password(credentials: Extract<Credentials, { kind: 'password' }>): Promise<Verdict> {
+  async #password(credentials: Extract<Replayable, { kind: 'password' }>): Promise<Verdict> {
     const { user, password, authzid } = credentials;
     if (this.#has('AUTH=PLAIN')) {
       return this.#authenticate('PLAIN', [formatPlain(credentials).toString('base64')]);
@@ -98,7 +96,7 @@ export class ImapBack implements BackSession {
     });
   }
 
-  async #bearer(credentials: Extract<Credentials, { kind: 'bearer' }>): Promise<Verdict> {
+  async #bearer(credentials: Extract<Replayable, { kind: 'bearer' }>): Promise<Verdict> {
     const { mechanism, message, ask } = credentials;
     if (!this.#has(`AUTH=${mechanism}`)) {
       throw new GateError('BACKEND_NO_MECHANISM', { backend: this.#plan.host, mechanism });

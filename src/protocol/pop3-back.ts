@@ -4,7 +4,7 @@
 import { GateError } from '../errors.ts';
 import { parseReply } from '../wire/pop3.ts';
 import { formatPlain } from '../wire/sasl.ts';
-import type { BackPlan, BackSession, ClientFacts, Credentials, Talk, Verdict } from './dialect.ts';
+import type { BackPlan, BackSession, ClientFacts, Replayable, Talk, Verdict } from './dialect.ts';
 
 type Reply = ReturnType<typeof parseReply>;
 type Final = Extract<Reply, { kind: 'ok' | 'err' }>;
@@ -65,15 +65,13 @@ export class Pop3Back implements BackSession {
     return (await this.#run(`XCLIENT ${words.join(' ')}`)).kind === 'ok';
   }
 
-  async login(credentials: Credentials, options: { readonly utf8?: boolean } = {}): Promise<Verdict> {
+  async login(credentials: Replayable, options: { readonly utf8?: boolean } = {}): Promise<Verdict> {
     if (options.utf8 === true) await this.#run('UTF8');
     switch (credentials.kind) {
       case 'password':
         return this.#password(credentials);
       case 'bearer':
         return this.#bearer(credentials);
-      case 'external':
-        throw this.#error('BACKEND_NO_MECHANISM', { mechanism: 'EXTERNAL' });
     }
   }
 
@@ -82,7 +80,7 @@ export class Pop3Back implements BackSession {
   }
 
   /** USER and PASS where the name and password fit on a line as they are; PLAIN for an authzid or other bytes. */
-  async #password(credentials: Extract<Credentials, { kind: 'password' }>): Promise<Verdict> {
+  async #password(credentials: Extract<Replayable, { kind: 'password' }>): Promise<Verdict> {
     const { user, password, authzid } = credentials;
     const fits = authzid === '' && /^[\x21-\x7e]+$/.test(user) && /^[\x20-\x7e]+$/.test(password);
     const plain = this.mechanisms.includes('PLAIN');
@@ -94,7 +92,7 @@ export class Pop3Back implements BackSession {
     return verdictOf(first.kind === 'ok' ? await this.#run(`PASS ${password}`) : first);
   }
 
-  async #bearer(credentials: Extract<Credentials, { kind: 'bearer' }>): Promise<Verdict> {
+  async #bearer(credentials: Extract<Replayable, { kind: 'bearer' }>): Promise<Verdict> {
     const { mechanism, message, ask } = credentials;
     if (!this.mechanisms.includes(mechanism)) throw this.#error('BACKEND_NO_MECHANISM', { mechanism });
     return this.#auth(mechanism, [message], ask);

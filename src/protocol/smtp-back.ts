@@ -4,7 +4,7 @@
 import { GateError } from '../errors.ts';
 import { encodeXtext, parseEhloKeyword, parseReplyLine, xclientAddress } from '../wire/smtp.ts';
 import { formatPlain } from '../wire/sasl.ts';
-import type { BackPlan, BackSession, ClientFacts, Credentials, Talk, Verdict } from './dialect.ts';
+import type { BackPlan, BackSession, ClientFacts, Replayable, Talk, Verdict } from './dialect.ts';
 
 export interface SmtpReply {
   readonly code: number;
@@ -73,15 +73,13 @@ export class SmtpBack implements BackSession {
     return true;
   }
 
-  async login(credentials: Credentials): Promise<Verdict> {
+  async login(credentials: Replayable): Promise<Verdict> {
     switch (credentials.kind) {
       case 'password':
         return this.#password(credentials);
       case 'bearer':
         if (!this.mechanisms.includes(credentials.mechanism)) throw this.#noMechanism(credentials.mechanism);
         return this.#auth(credentials.mechanism, [credentials.message], credentials.ask);
-      case 'external':
-        throw this.#noMechanism('EXTERNAL');
     }
   }
 
@@ -110,7 +108,7 @@ export class SmtpBack implements BackSession {
   }
 
   /** PLAIN carries everything; LOGIN is all that some relays have. */
-  async #password(credentials: Extract<Credentials, { kind: 'password' }>): Promise<Verdict> {
+  async #password(credentials: Extract<Replayable, { kind: 'password' }>): Promise<Verdict> {
     const { user, password, authzid } = credentials;
     if (this.mechanisms.includes('PLAIN')) {
       return this.#auth('PLAIN', [formatPlain(credentials).toString('base64')]);
@@ -145,6 +143,8 @@ export class SmtpBack implements BackSession {
   }
 
   async #ehlo(name: string): Promise<void> {
+    // RFC 3207 4.2: what was learnt before TLS is forgotten, also where no new list comes.
+    this.#capabilities = [];
     const reply = await this.#run(`EHLO ${name}`);
     if (reply.code === 250) {
       this.#capabilities = reply.texts.slice(1);

@@ -23,12 +23,11 @@ test('a login while Dovecot is up works', async () => {
   await session.ask('b LOGOUT', /^b OK /);
 });
 
-test('an IMAP session that is open when Dovecot stops is told BYE by Dovecot itself, then closed', async () => {
+test('an IMAP session that is open when Dovecot stops is closed, not left hanging', async () => {
   await using session = await connect('imaps');
   await session.expect(/^\* OK /);
   await session.ask(`a LOGIN ${anna.user} "${anna.password}"`, /^a OK /);
   await site.dovecot.stop();
-  await session.expect(/^\* BYE Server shutting down/);
   await session.closed();
 });
 

@@ -58,7 +58,7 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
 }
 
 async function start(place: Place): Promise<ServerProcess | string> {
-  const server = startProcess('dovecot', ['-F', '-c', place.configFile]);
+  const server = startProcess('dovecot', ['-F', '-c', place.configFile], { ownGroup: true });
   if (await waitForGreeting(server, [place.ports.imap, place.ports.pop3])) return server;
   await server.stop();
   const { text: version } = await run('dovecot', ['--version']);

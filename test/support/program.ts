@@ -85,8 +85,11 @@ export function converse(program: string, args: readonly string[]): Duplex {
   const stream = new Duplex({
     allowHalfOpen: false,
     read() {},
-    write: (chunk: Buffer, _encoding, done) => void child.stdin.write(chunk, done),
-    final: (done) => void child.stdin.end(done),
+    write: (chunk: Buffer, _encoding, done) => void child.stdin.write(chunk, () => done()),
+    final(done) {
+      child.stdin.end(); // it may have gone already, and then nobody would call back
+      done();
+    },
     destroy(error, done) {
       child.kill('SIGTERM');
       done(error);
@@ -107,7 +110,7 @@ export interface ServerProcess {
   /** Calls `take` with each chunk of standard error from now on. */
   onStderr(take: (chunk: Buffer) => void): void;
   exited(): boolean;
-  /** Sends a signal and waits for the end; SIGKILL after graceMs. Resolves to the exit code. */
+  /** Sends a signal and waits for the end; SIGKILL after graceMs. What is left of its own group goes too. */
   stop(signal?: NodeJS.Signals, graceMs?: number): Promise<number | null>;
 }
 
@@ -151,9 +154,19 @@ export function startProcess(
       const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
       const code = await ended;
       clearTimeout(timer);
+      if (options.ownGroup === true) killGroup(child);
       return code;
     },
   };
+}
+
+/** Dovecot's login processes serve their clients on after the master has gone. */
+function killGroup(leader: ChildProcess): void {
+  try {
+    if (leader.pid !== undefined) process.kill(-leader.pid, 'SIGKILL');
+  } catch {
+    // nothing was left
+  }
 }
 
 /** Waits until `check` gives a value; throws with what `describe` says after ms. */

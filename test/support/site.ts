@@ -71,25 +71,6 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     started.push(postfix);
     const made = siteSettings({ authority, dovecot, postfix });
     const settings = options.adjust?.(made) ?? made;
-    if (process.env['DIRECT'])
-      return {
-        folder,
-        authority,
-        dovecot,
-        postfix,
-        settings,
-        stop,
-        ports: {
-          imap: dovecot.imapPort,
-          imaps: dovecot.imapsPort,
-          pop3: dovecot.pop3Port,
-          pop3s: dovecot.pop3sPort,
-          smtp: postfix.port,
-          submission: postfix.port,
-          submissions: postfix.tlsPort,
-        },
-        arrived: (recipient: string, count: number) => waitForMail(postfix, recipient, count),
-      } as unknown as Site; // DIRECT
     const front = await startFront({ folder: join(folder, 'front'), settings });
     started.push(front);
     const ports = Object.fromEntries(serviceNames.map((name) => [name, front.port(name)]));
