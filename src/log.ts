@@ -1,7 +1,8 @@
 // One line per event, JSON or text, on standard error. The writer never throws; a broken pipe ends the logging, not
-// the serving. Nobody passes secrets here: settings that are secret have no string form (config/secret.ts).
+// the serving. Warnings and errors are written at once, the rest a moment later, many lines in one write. Nobody passes secrets here: settings that are secret have no string form (config/secret.ts).
 
 import { writeSync } from 'node:fs';
+import { realWorld, type Timer } from './world.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, unknown>>;
@@ -21,7 +22,7 @@ export interface LogOptions {
   readonly level: Level;
   readonly format: 'json' | 'text';
   /** Where lines go; default: standard error. */
-  readonly write?: (line: string) => void;
+  readonly write?: (line: string, level: Level) => void;
   /** Fields of every line. */
   readonly base?: Fields;
 }
@@ -31,7 +32,7 @@ export function createLog(options: LogOptions): Log {
   const at = (level: Level, event: string, fields: Fields = {}): void => {
     if (RANK[level] < RANK[options.level]) return;
     const entry = { time: new Date().toISOString(), level, event, ...options.base, ...fields };
-    write(options.format === 'json' ? `${JSON.stringify(entry)}\n` : textLine(entry));
+    write(options.format === 'json' ? `${JSON.stringify(entry)}\n` : textLine(entry), level);
   };
   return {
     at,
@@ -55,12 +56,43 @@ function textValue(value: unknown): string {
   return /^[\x21-\x7e]+$/.test(text) && !/["=]/.test(text) ? text : JSON.stringify(text);
 }
 
-function writeToStandardError(line: string): void {
-  try {
-    writeSync(2, line);
-  } catch {
-    // EAGAIN on a full pipe or EPIPE on a closed one: a line is lost, the service is not.
+/** Lines of little urgency wait this long for others, so that a busy worker writes once for many. */
+const GATHER_MS = 20;
+const GATHER_BYTES = 32_768;
+
+class StandardError {
+  #waiting = '';
+  #timer: Timer | null = null;
+
+  constructor() {
+    process.on('exit', () => this.flush());
   }
+
+  write(line: string, level: Level): void {
+    this.#waiting += line;
+    if (RANK[level] > RANK.info || this.#waiting.length > GATHER_BYTES) this.flush();
+    else this.#timer ??= realWorld.after(GATHER_MS, () => this.flush());
+  }
+
+  flush(): void {
+    const text = this.#waiting;
+    this.#waiting = '';
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (text === '') return;
+    try {
+      writeSync(2, text);
+    } catch {
+      // EAGAIN on a full pipe or EPIPE on a closed one: lines are lost, the service is not.
+    }
+  }
+}
+
+let standardError: StandardError | null = null;
+
+function writeToStandardError(line: string, level: Level): void {
+  standardError ??= new StandardError();
+  standardError.write(line, level);
 }
 
 /** The chain of causes as one string, for log fields: messages only, no stack. */

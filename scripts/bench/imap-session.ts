@@ -9,6 +9,8 @@ export interface Target {
   readonly port: number;
   /** PEM text that the server's certificate is verified against; null: plain TCP (the sink itself). */
   readonly ca: string | null;
+  /** The key exchange group; X25519 where nothing is said. */
+  readonly group?: string;
 }
 
 const CHUNK = Buffer.alloc(
@@ -20,16 +22,17 @@ const CLOSE_WAIT_MS = 2_000;
 
 const contexts = new Map<string, tls.SecureContext>();
 
-function contextFor(ca: string): tls.SecureContext {
-  let context = contexts.get(ca);
+function contextFor(ca: string, group: string): tls.SecureContext {
+  const key = `${group} ${ca}`;
+  let context = contexts.get(key);
   if (context === undefined) {
     context = tls.createSecureContext({
       ca,
       minVersion: 'TLSv1.3',
       ciphers: 'TLS_AES_256_GCM_SHA384',
-      ecdhCurve: 'X25519',
+      ecdhCurve: group,
     });
-    contexts.set(ca, context);
+    contexts.set(key, context);
   }
   return context;
 }
@@ -59,14 +62,14 @@ export class ImapSession {
         host: '127.0.0.1',
         port: target.port,
         servername: 'localhost',
-        secureContext: contextFor(target.ca),
+        secureContext: contextFor(target.ca, target.group ?? 'X25519'),
         ...(ticket === undefined ? {} : { session: ticket }),
       });
       socket.setNoDelay(true);
       socket.on('session', (session) => (this.ticket = session));
       this.#socket = socket;
     }
-    this.#socket.on('data', (chunk) => this.#receive(chunk));
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#socket.on('error', (error) => this.#fail(error));
     this.#socket.on('close', () => this.#fail(new Error('connection closed')));
   }
@@ -170,7 +173,7 @@ export class ImapSession {
       }
       const newline = chunk.indexOf(10, at);
       const end = newline < 0 ? chunk.length : newline + 1;
-      this.#text += chunk.latin1Slice(at, end);
+      this.#text += chunk.toString('latin1', at, end);
       at = end;
       if (newline >= 0) this.#takeLine();
       else if (this.#text.length > MAX_TEXT) this.#socket.destroy(new Error('endless line'));

@@ -3,7 +3,7 @@
 // round, so that a slow moment of the machine hits all of them. A peer that is missing or fails gets its line and
 // stops nobody. All processes and files of the bench are gone when it ends, also by Ctrl-C.
 
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KEY_TITLES, makeCertificate } from './certificates.ts';
@@ -50,7 +50,6 @@ class Contest {
   readonly #folder: string;
   readonly #certificate: Certificate;
   readonly #contenders: readonly Contender[];
-  #starts = 0;
 
   constructor(bench: Bench, certificate: Certificate, options: { folder: string; peers: readonly Peer[] }) {
     this.#bench = bench;
@@ -71,7 +70,7 @@ class Contest {
         keep(result, await measureRound(this.#bench, running, { logins, directUs }));
       });
     }
-    await Promise.all(this.#contenders.map(({ running }) => running?.stop()));
+    await Promise.all(this.#contenders.map(async ({ running }) => running?.stop()));
     return this.#contenders.map(({ result }) => result);
   }
 
@@ -93,9 +92,8 @@ class Contest {
   }
 
   async #start(contender: Contender): Promise<RunningPeer> {
-    this.#starts += 1;
-    const folder = join(this.#folder, `${contender.peer.name}-${this.#starts}`);
-    mkdirSync(folder, { mode: 0o711 });
+    const folder = mkdtempSync(join(this.#folder, `${contender.peer.name}-`));
+    chmodSync(folder, 0o711);
     contender.running = await contender.peer.start({
       folder,
       port: await freePort(),
@@ -107,22 +105,22 @@ class Contest {
     return contender.running;
   }
 
-  async #warm(running: RunningPeer, peer: Peer): Promise<void> {
-    const { plan } = this.#bench;
-    await warmUp(this.#bench, running, peer.weight === 'heavy' ? plan.heavyWarmUpLogins : plan.warmUpLogins);
-  }
-
   async #idle(contender: Contender): Promise<void> {
     const { plan } = this.#bench;
     const running = await this.#start(contender);
-    await this.#warm(running, contender.peer);
     const counts = contender.peer.weight === 'heavy' ? plan.heavyIdle : plan.idle;
     keep(contender.result, await measureIdle(this.#bench, running, counts));
     await running.stop();
   }
 
   async #prepare(contender: Contender): Promise<void> {
-    await this.#warm(await this.#start(contender), contender.peer);
+    const { plan } = this.#bench;
+    const running = await this.#start(contender);
+    await warmUp(
+      this.#bench,
+      running,
+      contender.peer.weight === 'heavy' ? plan.heavyWarmUpLogins : plan.warmUpLogins,
+    );
   }
 }
 

@@ -2,6 +2,7 @@
 // CPU is sampled over all processes of the peer, a moment after the load has ended, so that closing counts too.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Target } from './imap-session.ts';
 import type { LoadRequest } from './load.ts';
 import { cpuBetween, sampleCpu, sampleMemory } from './meter.ts';
 import type { RunningPeer } from './peers/peer.ts';
@@ -11,6 +12,8 @@ import type { Stage } from './stage.ts';
 const SETTLE_MS = 150;
 const IDLE_SETTLE_MS = 1_000;
 const MIB = 1024 * 1024;
+/** Few, and no transfer: a heap that has been large shrinks while the connections grow. */
+const IDLE_WARM_UP_LOGINS = 50;
 const LANES = 8;
 const STREAMS = 4;
 
@@ -46,6 +49,10 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
+function targetOf(bench: Bench, peer: RunningPeer): Target {
+  return { port: peer.port, ca: bench.ca, ...(peer.group === null ? {} : { group: peer.group }) };
+}
+
 /** Milliseconds of CPU that the peer used while the load did `request`. */
 async function cpuDuring(bench: Bench, peer: RunningPeer, request: LoadRequest): Promise<number> {
   const before = sampleCpu(peer.pids());
@@ -54,11 +61,16 @@ async function cpuDuring(bench: Bench, peer: RunningPeer, request: LoadRequest):
   return cpuBetween(before, sampleCpu(peer.pids()));
 }
 
+async function warmUpLogins(bench: Bench, peer: RunningPeer, count: number): Promise<void> {
+  const target = targetOf(bench, peer);
+  await bench.stage.ask({ kind: 'logins', target, count, concurrency: LANES, handshake: 'full' });
+}
+
 /** Enough of everything that code is compiled, pools are filled and tickets are made before anything counts. */
 export async function warmUp(bench: Bench, peer: RunningPeer, logins: number): Promise<void> {
-  const target = { port: peer.port, ca: bench.ca };
+  const target = targetOf(bench, peer);
   const { stage, plan } = bench;
-  await stage.ask({ kind: 'logins', target, count: logins, concurrency: LANES, handshake: 'full' });
+  await warmUpLogins(bench, peer, logins);
   await stage.ask({ kind: 'open', target, count: STREAMS, concurrency: STREAMS });
   await stage.ask({ kind: 'download', bytes: (plan.warmUpMiB * MIB) / STREAMS });
   await stage.ask({ kind: 'upload', bytes: (plan.warmUpMiB * MIB) / STREAMS });
@@ -66,7 +78,7 @@ export async function warmUp(bench: Bench, peer: RunningPeer, logins: number): P
 }
 
 async function measureLogins(bench: Bench, peer: RunningPeer, count: number): Promise<Figures> {
-  const target = { port: peer.port, ca: bench.ca };
+  const target = targetOf(bench, peer);
   const full = { kind: 'logins', target, count, concurrency: LANES, handshake: 'full' } as const;
   const fullMs = await cpuDuring(bench, peer, full);
   const before = sampleCpu(peer.pids());
@@ -81,7 +93,7 @@ async function measureLogins(bench: Bench, peer: RunningPeer, count: number): Pr
 }
 
 async function measureRelay(bench: Bench, peer: RunningPeer): Promise<Figures> {
-  const target = { port: peer.port, ca: bench.ca };
+  const target = targetOf(bench, peer);
   const bytes = (bench.plan.transferMiB * MIB) / STREAMS;
   await bench.stage.ask({ kind: 'open', target, count: STREAMS, concurrency: STREAMS });
   await sleep(SETTLE_MS);
@@ -108,7 +120,7 @@ export async function measureDirect(bench: Bench): Promise<number> {
 }
 
 async function measureLatency(bench: Bench, peer: RunningPeer, directUs: number): Promise<Figures> {
-  const target = { port: peer.port, ca: bench.ca };
+  const target = targetOf(bench, peer);
   const times = await roundTrips(bench, target);
   const count = bench.plan.wallLogins;
   const logins = await bench.stage.ask({ kind: 'logins', target, count, concurrency: 1, handshake: 'full' });
@@ -148,10 +160,11 @@ export async function measureIdle(
   peer: RunningPeer,
   counts: readonly number[],
 ): Promise<Figures> {
-  const target = { port: peer.port, ca: bench.ca };
+  const target = targetOf(bench, peer);
   const pss: [number, number][] = [];
   const rss: [number, number][] = [];
   let open = 0;
+  await warmUpLogins(bench, peer, IDLE_WARM_UP_LOGINS);
   for (const count of counts) {
     await bench.stage.ask({ kind: 'open', target, count: count - open, concurrency: LANES });
     open = count;

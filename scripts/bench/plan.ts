@@ -28,9 +28,9 @@ const FULL: Plan = {
   transferMiB: 256,
   noops: 1000,
   wallLogins: 60,
-  warmUpLogins: 400,
+  warmUpLogins: 1500,
   heavyWarmUpLogins: 20,
-  warmUpMiB: 64,
+  warmUpMiB: 256,
   idle: [500, 1000, 1500, 2000],
   heavyIdle: [100, 200, 300],
 };

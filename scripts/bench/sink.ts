@@ -29,7 +29,7 @@ class StoreConnection {
   constructor(socket: net.Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.on('data', (chunk) => this.#receive(chunk));
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('error', () => socket.destroy());
     this.#say(`* OK [CAPABILITY ${CAPABILITIES}] Bench store ready`);
   }
@@ -43,14 +43,14 @@ class StoreConnection {
     while (at < chunk.length) {
       if (this.#literalLeft > 0) {
         const end = Math.min(chunk.length, at + this.#literalLeft);
-        if (this.#keepsLiteral) this.#command += chunk.latin1Slice(at, end);
+        if (this.#keepsLiteral) this.#command += chunk.toString('latin1', at, end);
         this.#literalLeft -= end - at;
         at = end;
         continue;
       }
       const newline = chunk.indexOf(10, at);
       const end = newline < 0 ? chunk.length : newline;
-      this.#line += chunk.latin1Slice(at, end);
+      this.#line += chunk.toString('latin1', at, end);
       at = end + 1;
       if (this.#line.length + this.#command.length > MAX_COMMAND_BYTES) {
         this.#socket.destroy();

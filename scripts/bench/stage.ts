@@ -13,12 +13,8 @@ const REQUEST_LIMIT_MS = 60_000;
 type Message = Readonly<Record<string, unknown>>;
 
 function startHelper(file: string): ChildProcess {
-  const [program = process.execPath, ...args] = [
-    ...pinTo(1),
-    process.execPath,
-    join(import.meta.dirname, file),
-  ];
-  return spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const [program, ...args] = [...pinTo(1), process.execPath, join(import.meta.dirname, file)];
+  return spawn(program ?? process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
 
 async function firstMessage(child: ChildProcess): Promise<Message> {

@@ -17,6 +17,7 @@ import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
 export interface BackLeg {
   readonly leg: Leg;
   readonly session: BackSession;
+  readonly endpoint: Endpoint;
   /** For logs: host:port or path. */
   readonly server: string;
 }
@@ -100,7 +101,7 @@ export class Backend {
         else leg.attach();
         const session = dialect.back(leg);
         await session.open({ tls: mode === 'implicit' ? 'musttls' : mode, limits, host: name, hostname });
-        return { leg, session, server: name };
+        return { leg, session, endpoint: server, server: name };
       });
     } catch (error) {
       leg.destroy();
@@ -185,8 +186,14 @@ export function serverName(server: Endpoint): string {
 /** A password may go in clear over loopback and Unix sockets, else only where the settings say so by name. */
 export function mayCarryPassword(back: BackLeg, settings: BackendSettings): boolean {
   if (back.leg.secured || settings.allowClearBackend) return true;
-  const address = back.leg.socket.remoteAddress;
-  return address === undefined || address === '::1' || /^(::ffff:)?127\./.test(address);
+  return back.endpoint.kind === 'unix' || isLoopback(back.endpoint.host, back.leg);
+}
+
+const LOOPBACK = /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/;
+
+/** An address says it itself; for a name it is where the name led to that counts. */
+function isLoopback(host: string, leg: Leg): boolean {
+  return LOOPBACK.test(net.isIP(host) === 0 ? (leg.socket.remoteAddress ?? '') : host);
 }
 
 /** Runs `work` and fails the leg, so that whatever waits on it ends, when `ms` milliseconds are over. */

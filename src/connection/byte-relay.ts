@@ -19,7 +19,15 @@ export interface RelaySide {
 /** A command that changes what a farewell or the idle time must know is never longer than this. */
 const SHORT_BYTES = 64;
 const LF = 0x0a;
-const CLOSING_BRACE = 0x7d;
+const DOT = 0x2e;
+const MINUS = 0x2d;
+const SPACE = 0x20;
+/** What a line that announces a literal ends with (RFC 9051 4.3). */
+const LITERAL_FOLLOWS = Buffer.from('}\r\n');
+/** 'OK', 'NO' and 'BA' of a tagged response as 16-bit numbers. */
+const STATUSES = new Set([0x4f4b, 0x4e4f, 0x4241]);
+/** Longer than any tag. */
+const TAG_BYTES_MAX = 64;
 
 export class ByteRelay {
   up = 0;
@@ -27,32 +35,37 @@ export class ByteRelay {
   /** The client sent IDLE and has not ended it yet (RFC 2177). */
   inIdle = false;
 
-  readonly #client: RelaySide;
-  readonly #backend: RelaySide;
+  readonly #client: net.Socket;
+  readonly #backend: net.Socket;
   readonly #imap: boolean;
+  #sides: readonly [client: RelaySide, backend: RelaySide] | null;
   #compressed = false;
   #lastWasDown = true;
-  #atLineEnd = true;
+  /** The backend's last response is whole: neither a literal nor a multi-line answer of POP3 is open. */
+  #atRest = true;
+  /** POP3: the last command asked for an answer of many lines. */
+  #expectsMany = false;
   #resolve: (() => void) | null = null;
   #failure: GateError | null = null;
   #open = 2;
   #end: RelayEnd | null = null;
 
   constructor(client: RelaySide, backend: RelaySide, protocol: 'imap' | 'pop3' | 'smtp') {
-    this.#client = client;
-    this.#backend = backend;
+    this.#client = client.socket;
+    this.#backend = backend.socket;
+    this.#sides = [client, backend];
     this.#imap = protocol === 'imap';
   }
 
-  /** The backend has the last word, a whole line, and the stream can still be read by us: words may be put in. */
+  /** The backend has the last word, a whole response, and the stream can still be read by us: words may be put in. */
   get farewellFits(): boolean {
-    return this.#lastWasDown && this.#atLineEnd && !this.#compressed;
+    return this.#lastWasDown && this.#atRest && !this.#compressed;
   }
 
   /** Resolves when either side is closed, or both halves have ended; rejects with what finish() was given. */
   async run(): Promise<RelayEnd> {
-    const client = this.#client.socket;
-    const backend = this.#backend.socket;
+    const client = this.#client;
+    const backend = this.#backend;
     client.on('data', this.#onUp).on('end', this.#onClientEnd).on('close', this.#onClientClose);
     backend.on('data', this.#onDown).on('end', this.#onBackendEnd).on('close', this.#onBackendClose);
     client.on('drain', () => backend.resume());
@@ -60,10 +73,7 @@ export class ByteRelay {
     const ended = new Promise<void>((resolve) => {
       this.#resolve = resolve;
     });
-    if (this.#client.rest.length > 0) this.#onUp(this.#client.rest);
-    if (this.#backend.rest.length > 0) this.#onDown(this.#backend.rest);
-    if (this.#client.ended) this.#onClientEnd();
-    if (this.#backend.ended) this.#onBackendEnd();
+    this.#begin();
     if (client.destroyed) this.#onClientClose();
     if (backend.destroyed) this.#onBackendClose();
     if (client.isPaused()) client.resume();
@@ -71,6 +81,17 @@ export class ByteRelay {
     await ended;
     if (this.#failure !== null) throw this.#failure;
     return this.#end ?? 'both sides closed';
+  }
+
+  /** What the legs had read; it is not kept. */
+  #begin(): void {
+    if (this.#sides === null) return;
+    const [client, backend] = this.#sides;
+    this.#sides = null;
+    if (client.rest.length > 0) this.#onUp(client.rest);
+    if (backend.rest.length > 0) this.#onDown(backend.rest);
+    if (client.ended) this.#onClientEnd();
+    if (backend.ended) this.#onBackendEnd();
   }
 
   /** Ends the relay from outside; words are put in only where they fit. */
@@ -82,35 +103,55 @@ export class ByteRelay {
   readonly #onUp = (chunk: Buffer): void => {
     this.up += chunk.length;
     this.#lastWasDown = false;
-    if (this.#imap && chunk.length < SHORT_BYTES && !this.#compressed) this.#look(chunk);
-    if (!this.#backend.socket.write(chunk)) this.#client.socket.pause();
+    if (chunk.length < SHORT_BYTES && !this.#compressed) this.#look(chunk);
+    if (!this.#backend.write(chunk)) this.#client.pause();
   };
 
   readonly #onDown = (chunk: Buffer): void => {
-    const { length } = chunk;
-    this.down += length;
+    this.down += chunk.length;
     this.#lastWasDown = true;
-    // A line that announces a literal is not the end of a response.
-    this.#atLineEnd = chunk[length - 1] === LF && chunk[length - 3] !== CLOSING_BRACE;
-    if (!this.#client.socket.write(chunk)) this.#backend.socket.pause();
+    this.#atRest = chunk[chunk.length - 1] === LF && (this.#imap ? this.#imapRests(chunk) : this.#pop3Rests(chunk));
+    if (!this.#client.write(chunk)) this.#backend.pause();
   };
+
+  /** For a chunk that ends a line: nothing began in it that goes on, or its last line completes a command. */
+  #imapRests(chunk: Buffer): boolean {
+    if (this.#atRest && !chunk.includes(LITERAL_FOLLOWS)) return true;
+    const start = chunk.lastIndexOf(LF, -2) + 1;
+    if (start === 0 && !this.#atRest) return false;
+    const space = chunk.indexOf(SPACE, start);
+    if (space <= start || space - start > TAG_BYTES_MAX || space + 3 > chunk.length) return false;
+    return STATUSES.has(chunk.readUInt16BE(space + 1));
+  }
+
+  /** For a chunk that ends a line: the dot that ends many lines (RFC 1939 3), or an answer of one line. */
+  #pop3Rests(chunk: Buffer): boolean {
+    const start = chunk.lastIndexOf(LF, -2) + 1;
+    if (chunk[start] === DOT && chunk.length - start === 3) return true;
+    return this.#atRest && (!this.#expectsMany || chunk[0] === MINUS);
+  }
 
   #look(chunk: Buffer): void {
     const text = chunk.toString('latin1');
+    if (!this.#imap) {
+      this.#expectsMany = /^(RETR|TOP|LIST|UIDL|CAPA)\b/im.test(text);
+      return;
+    }
     if (/^DONE\r\n/i.test(text)) this.inIdle = false;
     if (/ IDLE\r\n$/i.test(text)) this.inIdle = true;
     else if (/ COMPRESS /i.test(text)) this.#compressed = true;
   }
 
   readonly #onClientEnd = (): void => {
+    // A backend that has ended needs no end from us; the socket will just be closed.
+    if (this.#end === null) this.#backend.end();
     this.#end ??= 'client closed';
-    this.#backend.socket.end();
     this.#halfEnded();
   };
 
   readonly #onBackendEnd = (): void => {
     this.#end ??= 'backend closed';
-    this.#client.socket.end();
+    this.#client.end();
     this.#halfEnded();
   };
 
@@ -130,8 +171,8 @@ export class ByteRelay {
 
   /** From here on chunks go nowhere; the sockets are the caller's again. */
   #settle(): void {
-    const client = this.#client.socket;
-    const backend = this.#backend.socket;
+    const client = this.#client;
+    const backend = this.#backend;
     client.off('data', this.#onUp).off('end', this.#onClientEnd).off('close', this.#onClientClose);
     backend.off('data', this.#onDown).off('end', this.#onBackendEnd).off('close', this.#onBackendClose);
     client.removeAllListeners('drain');

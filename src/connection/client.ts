@@ -28,7 +28,6 @@ export class Client {
   readonly leg: Leg;
   readonly session: FrontSession;
   readonly remote: Peer;
-  readonly local: Peer;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
   /** Forward-confirmed host name, where the service looks it up. */
@@ -46,6 +45,8 @@ export class Client {
   draining = false;
   /** A backend has taken it once: from then on silence is limited, no longer the way to the login. */
   welcomed = false;
+  /** The client has had its last words already, from the relay. */
+  dismissed = false;
   /** How it ended, where no error says it. */
   ending = 'quit';
 
@@ -64,10 +65,15 @@ export class Client {
     });
     this.session = gate.dialect.front(this.leg, gate.rules);
     this.remote = peer(socket.remoteAddress, socket.remotePort);
-    this.local = peer(socket.localAddress, socket.localPort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
     this.name = gate.settings.clientLookup ? lookUp(gate, this.remote.address) : NO_NAME;
+  }
+
+  /** The address that the client connected to; asked for only where a backend is told. */
+  get local(): Peer {
+    const { socket } = this.leg;
+    return peer(socket.localAddress, socket.localPort);
   }
 
   get phase(): Phase {
@@ -112,7 +118,7 @@ export class Client {
   /** Asks the connection to end at its next idle point. */
   drain(): void {
     this.draining = true;
-    if (this.leg.atCommand) this.leg.fail(new GateError('DRAINING'));
+    this.leg.dismiss(new GateError('DRAINING'));
   }
 
   /** Called at each point where a new command is about to be waited for. */

@@ -24,6 +24,7 @@ export function close(client: Client, error: GateError | null): void {
 
 /** After login the stream is the backend's: words go in only at the end of a whole line (and never compressed). */
 function wordsFit(client: Client): boolean {
+  if (client.dismissed) return false;
   return client.relayed === null || client.relayed.farewellFits;
 }
 

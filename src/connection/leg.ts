@@ -55,6 +55,7 @@ export class Leg implements Talk {
   #facts: TlsFacts | null = null;
   #buffer: Buffer = EMPTY;
   #failure: GateError | null = null;
+  #dismissal: GateError | null = null;
   #ended = false;
   #wake: (() => void) | null = null;
   #atCommand = false;
@@ -125,6 +126,7 @@ export class Leg implements Talk {
   }
 
   async command(): Promise<Buffer> {
+    if (this.#dismissal !== null && this.#buffer.length === 0) throw this.#dismissal;
     this.#atCommand = true;
     try {
       return await this.line();
@@ -202,11 +204,19 @@ export class Leg implements Talk {
     this.#wake?.();
   }
 
+  /** Ends the next wait for a new command, or the one that is going on, with `failure`. */
+  dismiss(failure: GateError): void {
+    this.#dismissal = failure;
+    if (this.atCommand) this.fail(failure);
+  }
+
   /** Hands the socket over, with what was read and not used; its errors stay answered with destroy(). */
   release(): { readonly socket: net.Socket; readonly rest: Buffer; readonly ended: boolean } {
     this.#detach(this.#socket);
     const rest = this.#buffer;
     this.#buffer = EMPTY;
+    // Whoever takes it counts it.
+    this.#bytesIn -= rest.length;
     return { socket: this.#socket, rest, ended: this.#ended };
   }
 
@@ -215,10 +225,15 @@ export class Leg implements Talk {
     const socket = this.#socket;
     socket.off('data', this.#onData);
     this.#buffer = EMPTY;
+    const peerIsDone = socket.readableEnded && words === '' && socket.writableLength === 0;
+    if (peerIsDone || socket.writableFinished) {
+      socket.destroy();
+      return;
+    }
     if (socket.writable) {
       this.#bytesOut += words.length;
       socket.end(words);
-    } else if (socket.writableFinished) socket.destroy();
+    }
     // Otherwise what was written before the end is still on its way; the socket closes when it is through.
     socket.resume();
   }
@@ -230,7 +245,7 @@ export class Leg implements Talk {
   /** Destroys when `ms` milliseconds are over and the socket has not closed by itself. */
   destroySoon(world: World, ms: number): void {
     const socket = this.#socket;
-    if (socket.closed) return;
+    if (socket.destroyed) return;
     const timer = world.after(ms, () => socket.destroy());
     socket.once('close', () => timer.cancel());
   }

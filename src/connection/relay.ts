@@ -35,8 +35,10 @@ async function relayTransactions(
     messageAccepted: () => client.messages++,
   });
   const end = await transactions.run();
-  if (end === 'refused by relay')
+  if (end === 'refused by relay') {
+    client.dismissed = true;
     throw new GateError('BACKEND_CLOSED', { backend: client.server ?? '', said: '421' });
+  }
   if (end === 'quit') {
     client.ending = 'quit';
     return 'over';

@@ -178,7 +178,7 @@ export class ImapBack implements BackSession {
   }
 
   #learn(response: Response): boolean {
-    const list = capabilitiesIn(response);
+    const list = capabilityList(response);
     if (list !== null) this.#capabilities = list;
     return list !== null;
   }
@@ -248,6 +248,23 @@ export class ImapBack implements BackSession {
 }
 
 const CRLF = Buffer.from('\r\n');
+
+/** Backends say the same list over and over; it is taken apart once. */
+const LISTS_MAX = 64;
+const lists = new Map<string, readonly string[] | null>();
+
+function capabilityList(response: Response): readonly string[] | null {
+  if (response.kind !== 'tagged' && response.kind !== 'untagged') return null;
+  const words = response.status === 'CAPABILITY' ? response.text : response.code;
+  if (words === '') return null;
+  const key = `${response.status} ${words}`;
+  const known = lists.get(key);
+  if (known !== undefined) return known;
+  const list = capabilitiesIn(response);
+  if (lists.size >= LISTS_MAX) lists.clear();
+  lists.set(key, list);
+  return list;
+}
 
 const UNOPENED: BackPlan = {
   tls: 'notls',

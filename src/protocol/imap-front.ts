@@ -171,6 +171,8 @@ export class ImapFront implements FrontSession {
       bytes += literal.bytes;
       if (bytes > this.#rules.limits.commandBytes)
         throw new GateError('LINE_TOO_LONG', { what: 'literal', bytes });
+      const tag = literal.synchronising ? this.#tagOfClearLogin(pieces) : null;
+      if (tag !== null) return this.#needsTls(tag);
       if (literal.synchronising) this.#talk.send('+ Ready for the literal\r\n');
       else if (literal.bytes > LITERAL_MINUS_BYTES)
         throw new GateError('LINE_TOO_LONG', { what: 'LITERAL-' });
@@ -184,6 +186,13 @@ export class ImapFront implements FrontSession {
     const command = parseCommand(pieces);
     if (command.kind === 'command') return command;
     return this.#bad(command.tag ?? '*', 'Command not understood');
+  }
+
+  /** Whoever asks for a literal of these asks for a password: null where that may be done. */
+  #tagOfClearLogin(pieces: readonly Buffer[]): string | null {
+    if (!this.#mustSecure()) return null;
+    const head = /^([\x21-\x7e]+) (?:LOGIN|AUTHENTICATE) /i.exec(pieces[0]?.toString('latin1') ?? '');
+    return head?.[1] ?? null;
   }
 
   #capabilities(offer: Offer): string {

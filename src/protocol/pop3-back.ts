@@ -58,6 +58,8 @@ export class Pop3Back implements BackSession {
       ['TTL', '5'],
     ]);
     const listed = offered.split(' ').slice(1);
+    // A store that cannot be told the address would take the client for us.
+    if (listed.length > 0 && !listed.includes('ADDR')) return false;
     const words = (listed.length > 0 ? listed : [...values.keys()]).flatMap((name) => {
       const value = values.get(name);
       return value === undefined ? [] : [`${name}=${value}`];

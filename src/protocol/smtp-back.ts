@@ -58,7 +58,8 @@ export class SmtpBack implements BackSession {
   /** Postfix XCLIENT: every attribute that the relay listed, then a new EHLO in the client's name. */
   async introduce(_method: 'id' | 'xclient', client: ClientFacts): Promise<boolean> {
     const listed = this.#parametersOf('XCLIENT');
-    if (listed === null) return false;
+    // A relay that cannot be told the address would take the client for us.
+    if (listed === null || !listed.some((name) => name.toUpperCase() === 'ADDR')) return false;
     const known = xclientAttributes(client);
     const words = listed.flatMap((name) => {
       const value = known.get(name.toUpperCase());
@@ -91,10 +92,13 @@ export class SmtpBack implements BackSession {
   async readReply(): Promise<SmtpReply> {
     const texts: string[] = [];
     let raw = '';
+    let code: number | null = null;
     for (;;) {
       const line = await this.talk.line();
       const reply = parseReplyLine(line);
-      if (reply.kind !== 'reply') throw new GateError('BACKEND_PROTOCOL', { backend: this.#plan?.host });
+      if (reply.kind !== 'reply' || reply.code !== (code ??= reply.code)) {
+        throw new GateError('BACKEND_PROTOCOL', { backend: this.#plan?.host });
+      }
       texts.push(reply.text);
       raw += `${line.toString('latin1')}\r\n`;
       if (raw.length > (this.#plan?.limits.replyBytes ?? 0)) {

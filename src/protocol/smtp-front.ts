@@ -92,11 +92,16 @@ export class SmtpFront implements FrontSession {
 
   admit(verdict: Verdict): void {
     this.#authenticated = true;
-    this.talk.send(verdict.words);
+    this.#repeat(verdict);
   }
 
   refuse(verdict: Verdict): void {
-    this.talk.send(verdict.words);
+    this.#repeat(verdict);
+  }
+
+  /** The relay's reply, byte by byte as it came. */
+  #repeat(verdict: Verdict): void {
+    this.talk.send(Buffer.from(verdict.words, 'latin1'));
   }
 
   wordsFor(error: GateError): string {

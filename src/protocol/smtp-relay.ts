@@ -187,7 +187,7 @@ export class SmtpRelay {
         client.putBack(result.rest);
         return;
       }
-      await relay.flushed();
+      await this.#room('DATA');
     }
   }
 
@@ -202,17 +202,20 @@ export class SmtpRelay {
       await this.#front.answer(command);
       return null;
     }
-    this.#back.talk.send(Buffer.concat([command.line, CRLF]));
     const scanner = (this.#chunks ??= new ChunkScanner('refuse'));
-    await this.#streamChunk(bdat.bytes, scanner);
-    if (bdat.last) this.#forwardChecked(scanner.end());
+    if (bdat.last && bdat.bytes === 0) this.#forwardChecked(scanner.end());
+    this.#back.talk.send(Buffer.concat([command.line, CRLF]));
+    await this.#streamChunk(bdat, scanner);
     const reply = await this.#hear(bdat.last ? 'end of data' : 'relay');
     if (bdat.last) this.#finish(reply);
     else this.#tell(reply);
     return null;
   }
 
-  async #streamChunk(bytes: number, scanner: ChunkScanner): Promise<void> {
+  async #streamChunk(
+    { bytes, last }: { readonly bytes: number; readonly last: boolean },
+    scanner: ChunkScanner,
+  ): Promise<void> {
     const client = this.#front.talk;
     this.#notes.waitFor('client');
     for (let left = bytes; left > 0;) {
@@ -220,9 +223,18 @@ export class SmtpRelay {
       const part = arrived.length > left ? arrived.subarray(0, left) : arrived;
       if (arrived.length > left) client.putBack(arrived.subarray(left));
       left -= part.length;
-      this.#forwardChecked(scanner.push(part));
-      await this.#back.talk.flushed();
+      const result = scanner.push(part);
+      // With its last octet the relay has the message, so what is wrong with the end must be known before.
+      if (last && left === 0) this.#forwardChecked(scanner.end());
+      this.#forwardChecked(result);
+      if (left > 0) await this.#room('BDAT');
     }
+  }
+
+  /** Waits until the relay takes more; a relay that has left takes nothing. */
+  async #room(phase: string): Promise<void> {
+    await this.#back.talk.flushed();
+    if (this.#back.talk.ended) throw new GateError('BACKEND_CLOSED', { phase });
   }
 
   #forwardChecked(result: ReturnType<ChunkScanner['push']>): void {

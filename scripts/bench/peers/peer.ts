@@ -22,6 +22,8 @@ export interface RunningPeer {
   readonly name: string;
   readonly version: string;
   readonly port: number;
+  /** The key exchange group, where it has no X25519. */
+  readonly group: string | null;
   /** All its processes as they are now. */
   pids(): readonly number[];
   stop(): Promise<void>;
@@ -31,6 +33,8 @@ export interface Peer {
   /** As `--only` takes it. */
   readonly name: string;
   readonly title: string;
+  /** The only key exchange group that it has, if that is not X25519. */
+  readonly group?: string;
   /** A heavy one gets fewer logins and idle connections, so that the run ends in time. */
   readonly weight: 'light' | 'heavy';
   /** null: not installed. */
@@ -55,6 +59,7 @@ export async function launch({ peer, context, command, isReady }: Launch): Promi
     name: peer.name,
     version: peer.version() ?? '',
     port: context.port,
+    group: peer.group ?? null,
     pids: () => processTree(program.pid),
     stop: () => program.stop(),
   };

@@ -1,4 +1,5 @@
-// Perdition: forks a process for each connection, logs in, passes bytes on. It has no other mode.
+// Perdition: forks a process for each connection, logs in, passes bytes on. It has no other mode,
+// and no other key exchange than P-256.
 
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,8 @@ import type { Peer } from './peer.ts';
 
 export const perdition: Peer = {
   name: 'perdition',
-  title: 'Perdition',
+  title: 'Perdition (P-256 key exchange)',
+  group: 'P-256',
   weight: 'heavy',
   version() {
     // It has no option that tells its version.
