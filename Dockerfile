@@ -5,7 +5,9 @@
 #     -v /srv/sallyport:/etc/sallyport:ro -v sallyport-state:/var/lib/sallyport \
 #     -p 143:143 -p 993:993 -p 110:110 -p 995:995 -p 25:25 -p 587:587 -p 465:465 sallyport
 #
-# /etc/sallyport       sallyport.yaml, and the certificates and secrets that it names; readable by uid 10025
+# /etc/sallyport       sallyport.yaml, and the certificates and secrets that it names; readable by uid 10025.
+#                      Keys and secrets must belong to uid 10025 (or root, where it can read them) and be its owner's
+#                      only: chown 10025 key.pem && chmod 600 key.pem (or 400); anything more open is refused.
 # /var/lib/sallyport   state and control socket (dataDir); keep it
 #
 # It runs as uid 10025, never as root. Ports below 1024 need nothing on a current Docker, which lets every container

@@ -1,17 +1,17 @@
 // The quickstart behind scripts/quickstart: a Dovecot and a Postfix of its own on loopback, Sallyport before them, and
 // one real session of each protocol over STARTTLS and one over implicit TLS, printed line by line. Then it waits for
-// Ctrl-C. It owns ./quickstart (settings, CA, data) and a temporary folder for the two servers, which must be passable
+// Ctrl-C. It owns ./quickstart (settings, CA, data, the front's log) and a temporary folder for the two servers, which must be passable
 // for their own users; both go at the end, and so does every process that it started.
 // --exit: ends after the sessions. --folder F: instead of ./quickstart.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { makeAuthority } from '../test/support/authority.ts';
 import { startDovecot } from '../test/support/dovecot.ts';
-import { startFront } from '../test/support/front.ts';
+import { startFront, type Front } from '../test/support/front.ts';
 import { freePort, isFree } from '../test/support/ports.ts';
 import { startPostfix } from '../test/support/postfix.ts';
 import { until } from '../test/support/program.ts';
@@ -35,6 +35,8 @@ type Ports = typeof wishes;
 const { values: given } = parseArgs({ options: { exit: { type: 'boolean' }, folder: { type: 'string' } } });
 const folder = resolve(given.folder ?? join(import.meta.dirname, '..', 'quickstart'));
 const caFile = join(folder, 'quickstart-ca.pem');
+const logFile = join(folder, 'sallyport.log');
+const LOG_COPY_MS = 200;
 const servers = mkdtempSync(join(tmpdir(), 'sallyport-quickstart-'));
 const running: { stop(): Promise<unknown> }[] = [];
 
@@ -63,6 +65,7 @@ async function main(): Promise<void> {
     await playPop3(stage, way);
   }
   await showLogs(stage);
+  showLogFiles();
   if (given.exit === true) return;
   showNextSteps(stage);
   await interrupted;
@@ -115,7 +118,7 @@ async function startEverything(): Promise<Scene> {
     folder,
     settings: settingsFor(siteSettings({ authority, dovecot, postfix }), ports),
   });
-  running.push(front);
+  running.push(copyLog(front), front);
   say(
     `Sallyport runs: ${Object.entries(ports)
       .map(([name, port]) => `${name} ${port}`)
@@ -137,6 +140,25 @@ async function startEverything(): Promise<Scene> {
         10_000,
         () => postfix.logText(),
       );
+    },
+  };
+}
+
+/** Appends what the front logs to a file, so that it can be followed. */
+function copyLog(front: Front): { stop(): Promise<void> } {
+  let copied = 0;
+  const copy = (): void => {
+    const lines = front.log().slice(copied);
+    copied += lines.length;
+    appendFileSync(logFile, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  };
+  copy();
+  const timer = setInterval(copy, LOG_COPY_MS);
+  return {
+    stop() {
+      clearInterval(timer);
+      copy();
+      return Promise.resolve();
     },
   };
 }
@@ -179,6 +201,15 @@ async function showLogs(scene: Scene): Promise<void> {
   }
   say("\nSallyport's log has one line for every connection, such as:");
   say(`   ${JSON.stringify(front.findLast((line) => line['user'] === login.user))}`);
+}
+
+function showLogFiles(): void {
+  say(`
+The logs, as they go on:
+
+  tail -f ${show(logFile)}
+  tail -f ${join(servers, 'dovecot', 'dovecot.log')}
+  tail -f ${join(servers, 'postfix', 'postfix.log')}`);
 }
 
 function showNextSteps({ ports, pid }: Scene): void {

@@ -98,7 +98,7 @@ export const ERRORS = {
     level: 'info',
   },
   TOO_MANY_LOGINS: {
-    doc: 'More logins failed on this connection than limits.authAttempts.',
+    doc: 'As many logins failed on this connection as limits.authAttempts allows.',
     smtp: [421, '4.7.0'],
     imap: ['BYE', ''],
     pop3: '',

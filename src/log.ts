@@ -1,5 +1,8 @@
-// One line per event, JSON or text, on standard error. The writer never throws; a broken pipe ends the logging, not
-// the serving. Warnings and errors are written at once, the rest a moment later, many lines in one write. Nobody passes secrets here: settings that are secret have no string form (config/secret.ts).
+// One line per event, JSON or text, on standard error; as text, a list of mistakes is one line each. The writer never
+// throws; a broken pipe ends the logging, not the serving. Warnings and errors are written at once, the rest a moment
+// later, many lines in one write. What strangers sent cannot move a terminal's cursor, break a line or turn its reading
+// direction: such characters are escaped. Nobody passes secrets here: settings that are secret have no string form
+// (config/secret.ts).
 
 import { writeSync } from 'node:fs';
 import { realWorld, type Timer } from './world.ts';
@@ -32,7 +35,8 @@ export function createLog(options: LogOptions): Log {
   const at = (level: Level, event: string, fields: Fields = {}): void => {
     if (RANK[level] < RANK[options.level]) return;
     const entry = { time: new Date().toISOString(), level, event, ...options.base, ...fields };
-    write(options.format === 'json' ? `${JSON.stringify(entry)}\n` : textLine(entry), level);
+    const lines = options.format === 'json' ? [JSON.stringify(entry)] : textLines(entry);
+    write(lines.map((line) => `${harmless(line)}\n`).join(''), level);
   };
   return {
     at,
@@ -43,12 +47,40 @@ export function createLog(options: LogOptions): Log {
   };
 }
 
-function textLine(entry: { time: string; level: string; event: string } & Fields): string {
-  const { time, level, event, ...fields } = entry;
-  const words = Object.entries(fields)
-    .filter(([, value]) => value !== undefined && value !== null)
-    .map(([key, value]) => `${key}=${textValue(value)}`);
-  return `${time} ${level.toUpperCase()} ${event}${words.length > 0 ? ` ${words.join(' ')}` : ''}\n`;
+/** DEL and C1, the line and paragraph separators, and what changes the direction of reading. C0 is escaped before. */
+// oxlint-disable-next-line no-control-regex
+const HARMFUL = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+function harmless(line: string): string {
+  return line.replace(HARMFUL, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+type Entry = { time: string; level: string; event: string } & Fields;
+
+function textLines({ time, level, event, mistakes, ...fields }: Entry): string[] {
+  const words = flatten(fields, '', 0).map(([key, value]) => `${key}=${textValue(value)}`);
+  const start = [time, level.toUpperCase(), event, ...words].join(' ');
+  if (!Array.isArray(mistakes) || mistakes.length === 0) return [start];
+  return mistakes.map((mistake: unknown) => `${start} mistake=${textValue(mistake)}`);
+}
+
+const DEPTH_MAX = 4;
+
+/** `{ tls: { version } }` as `tls.version`; a list of words as one word with commas. */
+function flatten(fields: object, above: string, depth: number): [string, unknown][] {
+  return Object.entries(fields).flatMap(([name, given]: [string, unknown]): [string, unknown][] => {
+    // JSON first: it is how a secret is masked.
+    const value: unknown =
+      typeof given === 'object' && given !== null && depth === 0
+        ? JSON.parse(JSON.stringify(given) ?? 'null')
+        : given;
+    if (value === undefined || value === null) return [];
+    const key = `${above}${name}`;
+    if (Array.isArray(value) && value.every((item) => typeof item === 'string'))
+      return [[key, value.join(',')]];
+    const isMap = typeof value === 'object' && !Array.isArray(value);
+    return isMap && depth < DEPTH_MAX ? flatten(value, `${key}.`, depth + 1) : [[key, value]];
+  });
 }
 
 function textValue(value: unknown): string {

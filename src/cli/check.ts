@@ -101,7 +101,7 @@ export function probeText(result: ProbeResult, now: number): string {
   const expiry =
     certificateNotAfter === null
       ? ''
-      : `, certificate has ${Math.floor((certificateNotAfter - now) / DAY_MS)} days left`;
+      : `, certificate has ${Math.floor((Date.parse(certificateNotAfter) - now) / DAY_MS)} days left`;
   const offers = [capabilities.join(' '), mechanisms.length > 0 ? `SASL ${mechanisms.join(' ')}` : ''];
   const offered = offers.filter((words) => words !== '').join('; ');
   const lines = [

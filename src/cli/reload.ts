@@ -2,7 +2,7 @@
 // prints every mistake, one a line, and the old ones go on.
 
 import { askSupervisor, refusalText } from './ask.ts';
-import { CONFIG_HELP, CONFIG_OPTION, DONE, FAILED, WRONG_SETTINGS } from './usage.ts';
+import { CONFIG_HELP, CONFIG_OPTION, counted, DONE, FAILED, WRONG_SETTINGS } from './usage.ts';
 import type { Command } from './usage.ts';
 
 export const reload: Command = {
@@ -17,7 +17,8 @@ export const reload: Command = {
       return answer.refused === 'settings' ? WRONG_SETTINGS : FAILED;
     }
     program.out(
-      `reloaded: ${Number(answer['opened'])} addresses opened, ${Number(answer['closed'])} closed\n`,
+      `reloaded: ${counted(Number(answer['opened']), 'address', 'addresses')} opened, ` +
+        `${Number(answer['closed'])} closed\n`,
     );
     const keys: unknown = answer['needRestart'];
     if (Array.isArray(keys) && keys.length > 0)

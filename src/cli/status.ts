@@ -1,9 +1,9 @@
 // `sallyport status`: what the running supervisor says of itself, its workers, services and certificates.
 
 import { certificateText } from '../service/status.ts';
-import type { Status } from '../service/status.ts';
+import type { ChangeStatus, Status } from '../service/status.ts';
 import { askSupervisor, refusalText } from './ask.ts';
-import { CONFIG_HELP, CONFIG_OPTION, DONE, FAILED, JSON_HELP, JSON_OPTION } from './usage.ts';
+import { CONFIG_HELP, CONFIG_OPTION, counted, DONE, FAILED, JSON_HELP, JSON_OPTION } from './usage.ts';
 import type { Command } from './usage.ts';
 
 export const status: Command = {
@@ -29,18 +29,29 @@ export function statusText(found: Status): string {
     `sallyport ${version}: ${state}, pid ${pid}, up ${uptimeText(uptimeSeconds)}, ${file ?? 'defaults'}`,
   ];
   for (const worker of found.workers) {
-    const open = worker.open === null ? 'no answer' : `${worker.open} connections`;
+    const open = worker.open === null ? 'no answer' : counted(worker.open, 'connection');
     lines.push(
-      `worker ${worker.index}: ${worker.state}, pid ${worker.pid ?? '-'}, ${open}, ${worker.restarts} restarts`,
+      `worker ${worker.index}: ${worker.state}, pid ${worker.pid ?? '-'}, ${open}, ${counted(worker.restarts, 'restart')}`,
     );
   }
   for (const { name, protocol, listen } of found.services) {
     lines.push(`service ${name}: ${protocol} on ${listen.join(', ') || 'no address'}`);
   }
   lines.push(...found.certificates.map(certificateText));
+  lines.push(...found.changes.flatMap(changeLines));
   const totals = Object.entries(found.totals).map(([name, value]) => `${name} ${value}`);
   if (totals.length > 0) lines.push(`totals: ${totals.join(', ')}`);
   return lines.map((line) => `${line}\n`).join('');
+}
+
+function changeLines({ what, at, ok, mistakes }: ChangeStatus): string[] {
+  const name = what === 'reload' ? 'last reload' : 'last change of certificate files';
+  const end = ok
+    ? 'done'
+    : what === 'reload'
+      ? 'REFUSED, the old settings go on'
+      : 'REFUSED, the old ones are served on';
+  return [`${name}: ${end}, ${at}`, ...mistakes.map((mistake) => `  ${mistake}`)];
 }
 
 function uptimeText(seconds: number): string {

@@ -87,6 +87,11 @@ export function textOption(values: OptionValues, name: string): string | undefin
   return typeof value === 'string' ? value : undefined;
 }
 
+/** `1 address`, `2 addresses`. */
+export function counted(count: number, one: string, more = `${one}s`): string {
+  return `${count} ${count === 1 ? one : more}`;
+}
+
 /** The name nearest to what was typed, if it is near enough to be meant. */
 export function nearestName(typed: string, names: readonly string[]): string | null {
   let best: string | null = null;

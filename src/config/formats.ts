@@ -10,6 +10,7 @@ import { parseEndpoint } from '../wire/address.ts';
 import { parseChannelKeywords } from '../wire/channel-keywords.ts';
 import { inlineSecret } from './secret.ts';
 import type { ClientInfo, Endpoint, Secret } from './settings.ts';
+import { suggest } from './suggest.ts';
 
 /** One setting of the schema. */
 export interface Leaf {
@@ -147,8 +148,8 @@ function simple(expected: string, fits: (value: string) => boolean): Format<stri
   };
 }
 
-/** A list whose items are read one by one; a single value is a list of one. */
-function readList<T>(value: unknown, leaf: Leaf, readItem: (item: unknown) => T | null): T[] {
+/** A list whose items are read one by one; a single value is a list of one. An item may say itself what is wrong. */
+function readList<T>(value: unknown, leaf: Leaf, readItem: (item: unknown) => T | Misfit | null): T[] {
   if (value === null || (value instanceof Map && !FORMATS[leaf.format].takesMap)) {
     throw new Misfit([misfit(leaf, value)]);
   }
@@ -157,8 +158,9 @@ function readList<T>(value: unknown, leaf: Leaf, readItem: (item: unknown) => T 
   const wrong: string[] = [];
   const right = items.flatMap((item, index) => {
     const read = readItem(item);
-    if (read !== null) return [read];
-    wrong.push(`${Array.isArray(value) ? `[${index}] ` : ''}${misfit(leaf, item)}`);
+    if (read !== null && !(read instanceof Misfit)) return [read as T];
+    const text = read instanceof Misfit ? read.message : misfit(leaf, item);
+    wrong.push(`${Array.isArray(value) ? `[${index}] ` : ''}${text}`);
     return [];
   });
   if (wrong.length > 0) throw new Misfit(wrong);
@@ -181,8 +183,14 @@ function readListener(item: unknown): Endpoint | null {
   return free ? { ...endpoint, port: 0 } : endpoint;
 }
 
-function readServer(item: unknown): Endpoint | null {
-  return isText(item) ? parseEndpoint(item) : null;
+function readServer(item: unknown): Endpoint | Misfit | null {
+  if (!isText(item)) return null;
+  const endpoint = parseEndpoint(item);
+  if (endpoint !== null) return endpoint;
+  const withPort = `${isIP(item) === 6 ? `[${item}]` : item}:143`;
+  return item.length <= 60 && parseEndpoint(withPort) !== null
+    ? new Misfit([`a port is missing, as in ${withPort}`])
+    : null;
 }
 
 function readClient(item: unknown): ClientInfo | null {
@@ -190,6 +198,12 @@ function readClient(item: unknown): ClientInfo | null {
   if (!match) return null;
   return { method: match[1] === 'id' ? 'id' : 'xclient', required: match[2] === undefined };
 }
+
+/** The keywords of a channel that do something here. */
+const CHANNEL_WORDS = ['notls', 'maytls', 'musttls', 'nosasl', 'maysasl', 'mustsasl'].flatMap((rule) => [
+  rule,
+  `${rule}server`,
+]);
 
 /** A nickname is also a file name in the certificate database, so it cannot leave that folder. */
 function isNickname(text: unknown): text is string {
@@ -300,7 +314,10 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read(value, leaf) {
       if (!isText(value)) throw new Misfit([misfit(leaf, value)]);
       const { unknown } = parseChannelKeywords(value);
-      if (unknown.length > 0) throw new Misfit(unknown.map((word) => `unknown keyword ${found(word)}`));
+      if (unknown.length > 0)
+        throw new Misfit(
+          unknown.map((word) => `unknown keyword ${found(word)}${suggest(word, CHANNEL_WORDS)}`),
+        );
       return value;
     },
   },

@@ -42,6 +42,16 @@ export function loadSettings({ file }: { file: string | null }): Settings {
   return freeze(complete(given, file));
 }
 
+/** `FILE:LINE` of a setting, or as near as the file tells; for mistakes that only the machine can show. */
+export function placeOf(file: string, key: string): string {
+  try {
+    const line = parseSettings(readText(file)).lineOf([key]);
+    return line === null ? file : `${file}:${line}`;
+  } catch {
+    return file;
+  }
+}
+
 function readText(file: string): string {
   const refuse = (words: string): never => {
     throw new SettingsError([`${file}: ${words}`]);

@@ -1,14 +1,15 @@
 // What one setting demands of another: names that must exist, protocols that need a backend or a channel, addresses
-// that only one service can have. A setting that is wrong by itself is not judged a second time.
+// that only one service can have, ways to name the client that a protocol knows. A setting that is wrong by itself is not judged a second time.
 
 import { formatHostPort, ipOf } from '../wire/address.ts';
+import { formatPath } from './check.ts';
 import type { Report } from './check.ts';
-import { suggest } from './check.ts';
 import { found } from './formats.ts';
 import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema, settingsSchema } from './schema.ts';
 import type { Endpoint } from './settings.ts';
+import { suggest } from './suggest.ts';
 
 export function checkReferences(given: GivenSettings, report: Report): void {
   for (const service of given.services.values()) {
@@ -22,7 +23,9 @@ export function checkReferences(given: GivenSettings, report: Report): void {
       report,
     );
   }
+  checkClients(given, report);
   checkAddresses(given, report);
+  checkWildcards(given, report);
   checkVersions(given, report);
 }
 
@@ -82,6 +85,31 @@ function checkSmtpOnly(service: GivenService, report: Report): void {
   }
 }
 
+/** How each protocol can tell a server who the client is. */
+const CLIENT_METHOD = { imap: 'id', pop3: 'xclient', smtp: 'xclient' } as const;
+
+/** A way that is required and that the protocol does not have would refuse every connection. */
+function checkClients(given: GivenSettings, report: Report): void {
+  const told = new Set<string>();
+  for (const [service, { values }] of given.services) {
+    if (values.protocol === null) continue;
+    const { relay } = given.channels.get(values.channel ?? '')?.values ?? {};
+    const backend = given.backends.get((values.protocol === 'smtp' ? relay : values.backend) ?? '');
+    const client = backend?.values.client ?? [];
+    for (const [index, { method, required }] of client.entries()) {
+      const known = CLIENT_METHOD[values.protocol];
+      if (backend === undefined || !required || method === known) continue;
+      const once = `${formatPath(backend.path)} ${method} ${values.protocol}`;
+      if (told.has(once)) continue;
+      told.add(once);
+      report.add(
+        [...backend.path, 'client', ...(client.length > 1 ? [index] : [])],
+        `expected ${known} for ${values.protocol} (services.${service}), which has no ${method.toUpperCase()}, found ${method}`,
+      );
+    }
+  }
+}
+
 /** Port 0 is any free port, so it is never the same twice. */
 function checkAddresses(given: GivenSettings, report: Report): void {
   const taken = new Map<string, string>();
@@ -96,6 +124,37 @@ function checkAddresses(given: GivenSettings, report: Report): void {
       else if (owner === name) report.add(path, `${address} is listed twice`);
       else report.add(path, `${address} is taken by services.${owner} already`);
     }
+  }
+}
+
+const EVERY_IPV4 = '0.0.0.0';
+const EVERY_IPV6 = '::';
+
+/** An address of its own beside one that stands for every address, with the same port. */
+function checkWildcards(given: GivenSettings, report: Report): void {
+  const everywhere = new Map<string, string>();
+  const listeners = [...given.services].flatMap(([name, { path, values }]) =>
+    (values.listen ?? []).flatMap((endpoint, index, listen) => {
+      if (endpoint.kind === 'unix' || endpoint.port === 0) return [];
+      const host = ipOf(endpoint.host)?.address ?? endpoint.host;
+      const address = formatHostPort(host, endpoint.port);
+      const isWildcard = host === EVERY_IPV4 || host === EVERY_IPV6;
+      if (isWildcard && !everywhere.has(address)) everywhere.set(address, name);
+      const place = [...path, 'listen', ...(listen.length > 1 ? [index] : [])];
+      return isWildcard ? [] : [{ host, port: endpoint.port, address, place }];
+    }),
+  );
+  for (const { host, port, address, place } of listeners) {
+    // [::] takes IPv4 too where 0.0.0.0 is not listed beside it.
+    const family = host.includes(':') ? [EVERY_IPV6] : [EVERY_IPV4, EVERY_IPV6];
+    const wildcard = family
+      .map((every) => formatHostPort(every, port))
+      .find((every) => everywhere.has(every));
+    if (wildcard === undefined) continue;
+    report.add(
+      place,
+      `${address} is taken already by ${wildcard} of services.${everywhere.get(wildcard)}, which is every address`,
+    );
   }
 }
 

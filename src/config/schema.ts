@@ -139,9 +139,11 @@ export const settingsSchema = {
       max: 1000,
     },
     commandBytes: {
-      doc: 'Bytes of one command with its literals, before login and in SMTP.',
+      doc:
+        'Bytes of one command: before login with its literals, in SMTP always. ' +
+        'An AUTH message (SASL) is such a command, a token in it too.',
       format: 'count',
-      default: 65_536,
+      default: 16_384,
       min: 512,
       max: 16_777_216,
     },
@@ -163,7 +165,13 @@ export const settingsSchema = {
   timeouts: {
     handshake: { doc: 'For the TLS handshake with a client.', ...TIME, default: 15 },
     login: { doc: 'From the greeting to the login (SMTP: to the first transaction).', ...TIME, default: 60 },
-    connect: { doc: 'To reach a backend, its TLS handshake included.', ...TIME, default: 10 },
+    connect: {
+      doc:
+        'To reach one backend and be greeted by it, TLS included; ' +
+        'where a backend has several servers, they share it.',
+      ...TIME,
+      default: 20,
+    },
     reply: { doc: 'For the answer of a backend to a command.', ...TIME, default: 60 },
     imap: {
       doc: 'Silence on a logged-in IMAP connection (RFC 3501 5.4: 1800 or more).',

@@ -1,9 +1,10 @@
 // Secrets: their value when it is needed, and their mask everywhere else.
 // A secret written into the settings has no printed form: JSON and util.inspect show the mask. That holds for settings
 // sent as JSON too, so whoever needs the value resolves it before (the supervisor). The one user of process.env.
-// On failure: a SettingsError that names the file or credential, never what is in it.
+// A secret's file is a regular one, its owner's alone, and its owner is root or us; it is opened without waiting, so a
+// named pipe holds nothing up. On failure: a SettingsError that names the file or credential, never what is in it.
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { SettingsError } from '../errors.ts';
@@ -49,18 +50,30 @@ export function resolveSecret(secret: Secret): string {
   }
 }
 
-function refuseShared(path: string, mode: number): void {
+function refuseShared(path: string, { uid, mode }: Stats): void {
+  const us = process.getuid?.() ?? uid;
+  if (uid !== 0 && uid !== us) {
+    throw new SettingsError([
+      `${path}: belongs to user ${uid}, a secret must belong to root or to user ${us}: chown ${us} ${path}`,
+    ]);
+  }
   if ((mode & 0o077) === 0) return;
-  const found = (mode & 0o777).toString(8).padStart(3, '0');
-  throw new SettingsError([`${path}: others may open this secret (mode ${found}); run: chmod 600 ${path}`]);
+  const found = (mode & 0o777).toString(8).padStart(4, '0');
+  throw new SettingsError([
+    `${path}: has mode ${found}, a secret must be its owner's only: chmod 600 ${path}`,
+  ]);
 }
 
-function readSecretFile(path: string, checkMode: (path: string, mode: number) => void): string {
+function readSecretFile(path: string, checkStats: (path: string, stats: Stats) => void): string {
   try {
-    const descriptor = openSync(path, 'r');
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const { mode } = fstatSync(descriptor);
-      checkMode(path, mode);
+      const stats = fstatSync(descriptor);
+      if (!stats.isFile())
+        throw new SettingsError([
+          `${path}: expected a regular file with a secret, found another kind of file`,
+        ]);
+      checkStats(path, stats);
       const room = Buffer.alloc(MAX_SECRET_BYTES + 1);
       const size = readSync(descriptor, room);
       if (size > MAX_SECRET_BYTES) {

@@ -11,7 +11,7 @@ export async function authenticate(client: Client): Promise<Wish> {
   client.enter(client.ownTurn);
   const wish = await client.session.nextWish();
   if (wish.kind === 'login') {
-    client.user = wish.credentials.user;
+    client.claimed = wish.credentials.user;
     client.mechanism = wish.credentials.mechanism;
   }
   return wish;

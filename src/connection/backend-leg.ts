@@ -42,6 +42,8 @@ export interface BackendOptions {
 
 /** After a failed probe the next one waits this long, so that a dead backend is not dialled for each client twice. */
 const PROBE_PAUSE_MS = 1000;
+/** What a slow server may add to the probe of its quicker neighbours. */
+const PROBE_LAG_MS = 500;
 
 export class Backend {
   readonly #options: BackendOptions;
@@ -70,7 +72,8 @@ export class Backend {
       const left = deadline - this.#options.world.monotonic();
       if (server === undefined || left <= 0) break;
       try {
-        return await this.open(server, left);
+        // One that is silent must leave time for those behind it.
+        return await this.open(server, left / (servers.length - i));
       } catch (error) {
         failure = asGateError(error);
         this.#options.log.warn('backend-failed', {
@@ -86,8 +89,9 @@ export class Backend {
 
   /** Opens a leg to one server. */
   async open(server: Endpoint, connectMs = this.#options.timeouts.connectMs): Promise<BackLeg> {
-    const { world, timeouts, limits, dialect, settings, hostname } = this.#options;
+    const { world, limits, dialect, settings, hostname } = this.#options;
     const name = serverName(server);
+    const startedAt = world.monotonic();
     const raw = await dial(world, { server, connectMs });
     const leg = new Leg(raw, {
       role: BACKEND_ROLE,
@@ -95,7 +99,9 @@ export class Backend {
       lineBytesMax: limits.replyBytes,
     });
     try {
-      return await within(world, { leg, ms: timeouts.replyMs, server: name }, async () => {
+      // The budget is for the whole way to a greeted, secured leg: a server that accepts and is silent is no server.
+      const left = Math.max(1, connectMs - (world.monotonic() - startedAt));
+      return await within(world, { leg, ms: left, server: name, what: 'greeting and TLS' }, async () => {
         const { mode } = settings.tls;
         if (mode === 'implicit') await leg.startTls('');
         else leg.attach();
@@ -145,7 +151,8 @@ export class Backend {
 
   /** The intersection over the servers that answer; an error where none does. */
   async #probeServers(): Promise<Knowledge> {
-    const found = await Promise.allSettled(
+    const found = await settledSoon(
+      this.#options.world,
       this.#options.settings.servers.map(async (server) => {
         const { leg, session } = await this.open(server);
         session.quit();
@@ -183,6 +190,25 @@ export function serverName(server: Endpoint): string {
   return server.kind === 'unix' ? server.path : formatHostPort(server.host, server.port);
 }
 
+/** Waits for all, but once one has succeeded no longer than PROBE_LAG_MS for the others. */
+async function settledSoon<T>(
+  world: World,
+  probes: readonly Promise<T>[],
+): Promise<readonly PromiseSettledResult<T>[]> {
+  const settled: PromiseSettledResult<T>[] = [];
+  const each = probes.map(async (probe) => {
+    const [result] = await Promise.allSettled([probe]);
+    settled.push(result);
+    if (result.status === 'rejected') throw result.reason;
+  });
+  await Promise.any(each).catch(() => undefined);
+  const late = Promise.withResolvers<void>();
+  const timer = world.after(PROBE_LAG_MS, late.resolve);
+  await Promise.race([Promise.allSettled(each), late.promise]);
+  timer.cancel();
+  return [...settled];
+}
+
 /** A password may go in clear over loopback and Unix sockets, else only where the settings say so by name. */
 export function mayCarryPassword(back: BackLeg, settings: BackendSettings): boolean {
   if (back.leg.secured || settings.allowClearBackend) return true;
@@ -199,11 +225,17 @@ function isLoopback(host: string, leg: Leg): boolean {
 /** Runs `work` and fails the leg, so that whatever waits on it ends, when `ms` milliseconds are over. */
 export async function within<T>(
   world: World,
-  limit: { readonly leg: Leg; readonly ms: number; readonly server: string },
+  limit: { readonly leg: Leg; readonly ms: number; readonly server: string; readonly what: string },
   work: () => Promise<T>,
 ): Promise<T> {
   const timer = world.after(limit.ms, () => {
-    limit.leg.fail(new GateError('BACKEND_TIMEOUT', { backend: limit.server, ms: limit.ms }));
+    limit.leg.fail(
+      new GateError('BACKEND_TIMEOUT', {
+        backend: limit.server,
+        phase: limit.what,
+        ms: Math.round(limit.ms),
+      }),
+    );
     limit.leg.destroy();
   });
   try {

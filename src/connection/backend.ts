@@ -23,18 +23,21 @@ export async function connectBackend(
     client.back = back;
     client.server = back.server;
     client.serverTls = back.leg.facts?.version ?? null;
-    const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server };
+    const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server, what: 'login' };
     const welcome = await within(client.gate.world, limit, async () => {
       await introduce(client, backend, back);
       return errand.kind === 'mail' || (await logIn(client, back, errand));
     });
-    client.welcomed ||= welcome;
-    if (welcome) return back;
+    if (welcome) {
+      client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
+      return back;
+    }
   } catch (cause) {
     const error = asGateError(cause);
     client.leaveBackend();
     if (client.session.ends(error)) throw error;
     client.loginsFailed++;
+    client.failure = error.code;
     client.gate.log.at(error.row.level, 'login-failed', {
       ...about(client),
       code: error.code,
@@ -42,7 +45,6 @@ export async function connectBackend(
     });
     client.leg.send(client.session.wordsFor(error));
   }
-  client.user = null;
   return null;
 }
 
@@ -133,7 +135,7 @@ function about(client: Client): Readonly<Record<string, unknown>> {
     service: client.gate.name,
     session: client.id,
     client: client.remote.address,
-    user: client.user,
+    user: client.claimed,
     mechanism: client.mechanism,
     backend: client.server,
   };

@@ -1,12 +1,13 @@
 // IMAP and POP3 after login: bytes, both ways, with back-pressure and half-close. Owns both sockets while it runs; when
 // run() resolves, the caller closes them. Nothing is allocated per chunk and nothing is timed per chunk: idleness is
-// found by comparing the byte counts. What little of IMAP it looks at (IDLE, COMPRESS) is in short chunks only.
+// found by comparing the byte counts. Commands are looked at in short chunks only (IDLE, COMPRESS, what asks for many
+// lines), responses at their chunks' ends, for farewellFits.
 
 import type net from 'node:net';
-import { GateError } from '../errors.ts';
+import type { GateError } from '../errors.ts';
 
-/** Who ended it first. */
-export type RelayEnd = 'client closed' | 'backend closed' | 'both sides closed';
+/** Who ended it first; a backend that neither was asked to leave nor said BYE is lost. */
+export type RelayEnd = 'logout' | 'client closed' | 'backend closed' | 'backend lost';
 
 export interface RelaySide {
   readonly socket: net.Socket;
@@ -18,10 +19,17 @@ export interface RelaySide {
 
 /** A command that changes what a farewell or the idle time must know is never longer than this. */
 const SHORT_BYTES = 64;
+const CR = 0x0d;
 const LF = 0x0a;
+const BRACE = 0x7d;
 const DOT = 0x2e;
 const MINUS = 0x2d;
 const SPACE = 0x20;
+const PLUS = 0x2b;
+const STAR = 0x2a;
+/** A goodbye is looked for in so many bytes at the end of what the client sent, and in a backend's short lines. */
+const GOODBYE_BYTES = 16;
+const BYE_BYTES_MAX = 1024;
 /** What a line that announces a literal ends with (RFC 9051 4.3). */
 const LITERAL_FOLLOWS = Buffer.from('}\r\n');
 /** 'OK', 'NO' and 'BA' of a tagged response as 16-bit numbers. */
@@ -34,6 +42,8 @@ export class ByteRelay {
   down = 0;
   /** The client sent IDLE and has not ended it yet (RFC 2177). */
   inIdle = false;
+  /** All that is still awaited is the client's own end. */
+  backendEnded = false;
 
   readonly #client: net.Socket;
   readonly #backend: net.Socket;
@@ -41,13 +51,19 @@ export class ByteRelay {
   #sides: readonly [client: RelaySide, backend: RelaySide] | null;
   #compressed = false;
   #lastWasDown = true;
-  /** The backend's last response is whole: neither a literal nor a multi-line answer of POP3 is open. */
-  #atRest = true;
-  /** POP3: the last command asked for an answer of many lines. */
+  /** The backend's last chunk ended a line. */
+  #atLineStart = true;
+  /** A literal or a multi-line answer of POP3 has begun and is not known to be over. */
+  #unfinished = false;
+  /** POP3: a command that waits for its answer asked for many lines. */
   #expectsMany = false;
   #resolve: (() => void) | null = null;
   #failure: GateError | null = null;
   #open = 2;
+  /** The end of what the client said last. */
+  #tail = '';
+  /** The client said LOGOUT or QUIT; the backend said BYE. */
+  #leaving: 'logout' | 'backend closed' | null = null;
   #end: RelayEnd | null = null;
 
   constructor(client: RelaySide, backend: RelaySide, protocol: 'imap' | 'pop3' | 'smtp') {
@@ -59,7 +75,7 @@ export class ByteRelay {
 
   /** The backend has the last word, a whole response, and the stream can still be read by us: words may be put in. */
   get farewellFits(): boolean {
-    return this.#lastWasDown && this.#atRest && !this.#compressed;
+    return this.#lastWasDown && this.#atLineStart && !this.#unfinished && !this.#compressed;
   }
 
   /** Resolves when either side is closed, or both halves have ended; rejects with what finish() was given. */
@@ -80,7 +96,7 @@ export class ByteRelay {
     if (backend.isPaused()) backend.resume();
     await ended;
     if (this.#failure !== null) throw this.#failure;
-    return this.#end ?? 'both sides closed';
+    return this.#end ?? 'client closed';
   }
 
   /** What the legs had read; it is not kept. */
@@ -94,6 +110,11 @@ export class ByteRelay {
     if (backend.ended) this.#onBackendEnd();
   }
 
+  /** Ends the relay from outside, as it has ended already for the backend. */
+  leave(): void {
+    this.#settle();
+  }
+
   /** Ends the relay from outside; words are put in only where they fit. */
   finish(failure: GateError): void {
     this.#failure ??= failure;
@@ -102,44 +123,74 @@ export class ByteRelay {
 
   readonly #onUp = (chunk: Buffer): void => {
     this.up += chunk.length;
+    if (this.#lastWasDown) this.#expectsMany = false;
     this.#lastWasDown = false;
-    if (chunk.length < SHORT_BYTES && !this.#compressed) this.#look(chunk);
+    if (chunk.length >= SHORT_BYTES) {
+      this.#expectsMany = true;
+      if (chunk[chunk.length - 1] === LF)
+        this.#lookForGoodbye(chunk.toString('latin1', chunk.length - GOODBYE_BYTES));
+      else this.#tail = '';
+    } else if (!this.#compressed) this.#look(chunk);
     if (!this.#backend.write(chunk)) this.#client.pause();
   };
 
   readonly #onDown = (chunk: Buffer): void => {
     this.down += chunk.length;
     this.#lastWasDown = true;
-    this.#atRest = chunk[chunk.length - 1] === LF && (this.#imap ? this.#imapRests(chunk) : this.#pop3Rests(chunk));
+    this.#unfinished = this.#imap ? this.#imapUnfinished(chunk) : this.#pop3Unfinished(chunk);
+    if (chunk[0] === STAR && this.#atLineStart && chunk.length < BYE_BYTES_MAX) this.#lookForBye(chunk);
+    this.#atLineStart = chunk[chunk.length - 1] === LF;
     if (!this.#client.write(chunk)) this.#backend.pause();
   };
 
-  /** For a chunk that ends a line: nothing began in it that goes on, or its last line completes a command. */
-  #imapRests(chunk: Buffer): boolean {
-    if (this.#atRest && !chunk.includes(LITERAL_FOLLOWS)) return true;
-    const start = chunk.lastIndexOf(LF, -2) + 1;
-    if (start === 0 && !this.#atRest) return false;
+  /** A literal may be over where the last line completes a command. */
+  #imapUnfinished(chunk: Buffer): boolean {
+    // `+ go ahead` asks for what the client owes; only IDLE rests there (RFC 2177).
+    if (chunk[0] === PLUS && this.#atLineStart) return !this.inIdle;
+    if (!this.#unfinished && !chunk.includes(LITERAL_FOLLOWS) && !endsInBrace(chunk)) return false;
+    const start = this.#lastLine(chunk);
+    if (start < 0) return true;
     const space = chunk.indexOf(SPACE, start);
-    if (space <= start || space - start > TAG_BYTES_MAX || space + 3 > chunk.length) return false;
-    return STATUSES.has(chunk.readUInt16BE(space + 1));
+    if (space <= start || space - start > TAG_BYTES_MAX || space + 3 > chunk.length) return true;
+    return !STATUSES.has(chunk.readUInt16BE(space + 1));
   }
 
-  /** For a chunk that ends a line: the dot that ends many lines (RFC 1939 3), or an answer of one line. */
-  #pop3Rests(chunk: Buffer): boolean {
+  /** Many lines end with a dot (RFC 1939 3); where they were asked for, -ERR is one line all the same. */
+  #pop3Unfinished(chunk: Buffer): boolean {
+    const start = this.#lastLine(chunk);
+    if (start >= 0 && chunk[start] === DOT && chunk.length - start === 3) return false;
+    return this.#unfinished || (this.#atLineStart && this.#expectsMany && chunk[0] !== MINUS);
+  }
+
+  /** Where the chunk's last line begins; -1 where the chunk does not hold a whole one at its end. */
+  #lastLine(chunk: Buffer): number {
+    if (chunk[chunk.length - 1] !== LF) return -1;
     const start = chunk.lastIndexOf(LF, -2) + 1;
-    if (chunk[start] === DOT && chunk.length - start === 3) return true;
-    return this.#atRest && (!this.#expectsMany || chunk[0] === MINUS);
+    return start === 0 && !this.#atLineStart ? -1 : start;
   }
 
   #look(chunk: Buffer): void {
     const text = chunk.toString('latin1');
+    this.#lookForGoodbye(text);
     if (!this.#imap) {
-      this.#expectsMany = /^(RETR|TOP|LIST|UIDL|CAPA)\b/im.test(text);
+      this.#expectsMany ||= /^(?:(?:RETR|TOP|CAPA)\b|(?:LIST|UIDL) *\r$)/im.test(text);
       return;
     }
     if (/^DONE\r\n/i.test(text)) this.inIdle = false;
     if (/ IDLE\r\n$/i.test(text)) this.inIdle = true;
     else if (/ COMPRESS /i.test(text)) this.#compressed = true;
+  }
+
+  /** RFC 9051 7.1.5: untagged, and the connection ends. */
+  #lookForBye(chunk: Buffer): void {
+    if (this.#imap && chunk.toString('latin1', 0, 6).toUpperCase() === '* BYE ')
+      this.#leaving ??= 'backend closed';
+  }
+
+  /** A command may come in pieces, so the end of what came before is kept. */
+  #lookForGoodbye(text: string): void {
+    this.#tail = `${this.#tail}${text}`.slice(-GOODBYE_BYTES);
+    if ((this.#imap ? / LOGOUT\r\n$/i : /(^|\n)QUIT\r\n$/i).test(this.#tail)) this.#leaving = 'logout';
   }
 
   readonly #onClientEnd = (): void => {
@@ -150,7 +201,8 @@ export class ByteRelay {
   };
 
   readonly #onBackendEnd = (): void => {
-    this.#end ??= 'backend closed';
+    this.#end ??= this.#leaving ?? 'backend lost';
+    this.backendEnded = true;
     this.#client.end();
     this.#halfEnded();
   };
@@ -165,7 +217,7 @@ export class ByteRelay {
   };
 
   readonly #onBackendClose = (): void => {
-    this.#end ??= 'backend closed';
+    this.#end ??= this.#leaving ?? 'backend lost';
     this.#settle();
   };
 
@@ -179,4 +231,10 @@ export class ByteRelay {
     backend.removeAllListeners('drain');
     this.#resolve?.();
   }
+}
+
+/** A literal's announcement may be cut in front of its line end. */
+function endsInBrace(chunk: Buffer): boolean {
+  const last = chunk[chunk.length - 1];
+  return last === BRACE || (last === CR && chunk[chunk.length - 2] === BRACE);
 }

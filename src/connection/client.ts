@@ -19,6 +19,12 @@ export interface Peer {
   readonly port: number;
 }
 
+export interface ClientOptions {
+  readonly id: string;
+  readonly onClose: (client: Client) => void;
+  readonly onLogin: () => void;
+}
+
 /** In a drain, a byte relay is quiet when nothing has passed for this long. */
 const QUIET_MS = 200;
 
@@ -30,16 +36,24 @@ export class Client {
   readonly remote: Peer;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
+  readonly #onLogin: () => void;
   /** Forward-confirmed host name, where the service looks it up. */
   readonly name: Promise<string | null>;
 
+  /** Whom a backend has let in. */
   user: string | null = null;
+  /** Who was last tried; unproven. */
+  claimed: string | null = null;
   mechanism: string | null = null;
   back: BackLeg | null = null;
   /** Of the last backend leg, for the closing line. */
   server: string | null = null;
   serverTls: string | null = null;
   loginsFailed = 0;
+  /** The error code of the last login that could not be decided. */
+  failure: string | null = null;
+  /** SMTP: the relay's answer to the last message. */
+  said: string | undefined;
   messages = 0;
   relayed: ByteRelay | null = null;
   draining = false;
@@ -54,10 +68,11 @@ export class Client {
   #since: number;
   #progress = 0;
 
-  constructor(gate: Gate, socket: net.Socket, options: { id: string; onClose: (client: Client) => void }) {
+  constructor(gate: Gate, socket: net.Socket, options: ClientOptions) {
     this.gate = gate;
     this.id = options.id;
     this.onClose = options.onClose;
+    this.#onLogin = options.onLogin;
     this.leg = new Leg(socket, {
       role: CLIENT_ROLE,
       upgrader: gate.upgrader,
@@ -102,6 +117,8 @@ export class Client {
 
   /** Looks whether the current wait is over; `now` on the monotonic clock. */
   check(now: number): void {
+    // A relay that hung up between two commands is not kept half-closed until the client speaks again.
+    if (this.#phase === 'client' && this.back?.leg.ended === true) this.leaveBackend();
     const passed = this.#passed();
     // Before login there is one budget for everything; later each sign of life starts the wait anew.
     if (passed !== this.#progress && this.#phase !== 'login') {
@@ -110,7 +127,8 @@ export class Client {
       return;
     }
     const since = this.#phase === 'login' ? this.startedAt : this.#since;
-    if (this.draining && this.relayed?.farewellFits === true && now - this.#since >= QUIET_MS) {
+    const quiet = this.#phase === 'bytes' && now - this.#since >= QUIET_MS;
+    if (this.draining && quiet && this.relayed?.farewellFits === true) {
       this.relayed.finish(new GateError('DRAINING'));
     } else if (now - since >= this.#limitMs()) this.#expire();
   }
@@ -124,6 +142,13 @@ export class Client {
   /** Called at each point where a new command is about to be waited for. */
   idle(): void {
     if (this.draining && this.leg.pendingBytes === 0) throw new GateError('DRAINING');
+  }
+
+  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as nobody in particular. */
+  welcome(as: 'claimed' | 'nobody'): void {
+    this.welcomed = true;
+    this.user = as === 'claimed' ? this.claimed : null;
+    if (as === 'claimed') this.#onLogin();
   }
 
   /** Leaves the backend, if there is one: quietly, without waiting. */
@@ -155,6 +180,7 @@ export class Client {
       case 'closing':
         return timeouts.closeMs;
       case 'bytes':
+        if (this.relayed?.backendEnded === true) return timeouts.closeMs;
         if (dialect.protocol === 'pop3') return timeouts.pop3Ms;
         return this.relayed?.inIdle === true ? timeouts.imapIdleMs : timeouts.imapMs;
     }
@@ -167,6 +193,7 @@ export class Client {
       case 'client':
         return this.leg.fail(new GateError('IDLE_TIMEOUT'));
       case 'bytes':
+        if (this.relayed?.backendEnded === true) return this.relayed.leave();
         return this.relayed?.finish(new GateError('IDLE_TIMEOUT'));
       case 'closing':
         return this.cut();
@@ -179,12 +206,21 @@ export class Client {
     }
   }
 
+  /** What counts as a sign of life of the side that is waited for. */
   #passed(): number {
-    if (this.#phase === 'closing') return this.leg.socket.writableLength;
-    const relay = this.relayed;
-    return relay === null
-      ? this.leg.bytesIn + this.leg.bytesOut + (this.back?.leg.bytesIn ?? 0)
-      : relay.up + relay.down;
+    switch (this.#phase) {
+      case 'closing':
+        return this.leg.socket.writableLength;
+      case 'bytes':
+        return (this.relayed?.up ?? 0) + (this.relayed?.down ?? 0);
+      case 'backend':
+      case 'relay':
+      case 'end of data':
+        return this.back?.leg.bytesIn ?? 0;
+      case 'login':
+      case 'client':
+        return this.leg.bytesIn;
+    }
   }
 }
 

@@ -39,6 +39,8 @@ export const BACKEND_ROLE: LegRole = {
 };
 
 const EMPTY = Buffer.alloc(0);
+/** Lines that one connection may have answered in one turn of the event loop. */
+const STREAK_MAX = 32;
 /** TLS record type 22, handshake (RFC 8446 5.1). */
 const TLS_HANDSHAKE = 0x16;
 
@@ -60,6 +62,8 @@ export class Leg implements Talk {
   #wake: (() => void) | null = null;
   #atCommand = false;
   #paused = false;
+  /** Lines taken since the socket was last waited for. */
+  #streak = 0;
   #bytesIn = 0;
   #bytesOut = 0;
 
@@ -114,6 +118,7 @@ export class Leg implements Talk {
   }
 
   async line(): Promise<Buffer> {
+    await this.#giveWay();
     for (;;) {
       const taken = takeLine(this.#buffer, 0, this.#options.lineBytesMax);
       if (taken.kind === 'line') {
@@ -142,20 +147,25 @@ export class Leg implements Talk {
     return taken;
   }
 
-  async chunk(): Promise<Buffer> {
+  async chunk(countMax = Number.POSITIVE_INFINITY): Promise<Buffer> {
     while (this.#buffer.length === 0) await this.#more();
-    const taken = this.#buffer;
+    const taken = this.#buffer.length <= countMax ? this.#buffer : this.#buffer.subarray(0, countMax);
     this.#drop(taken.length);
     return taken;
   }
 
   putBack(bytes: Buffer): void {
     this.#buffer = this.#buffer.length === 0 ? bytes : Buffer.concat([bytes, this.#buffer]);
+    this.#pauseIfFull();
   }
 
   send(data: string | Buffer): void {
     if (this.#socket.writable) this.#socket.write(data);
     this.#bytesOut += data.length;
+  }
+
+  get congested(): boolean {
+    return this.#socket.writableNeedDrain;
   }
 
   async flushed(): Promise<void> {
@@ -256,10 +266,22 @@ export class Leg implements Talk {
 
   #drop(count: number): void {
     this.#buffer = count === this.#buffer.length ? EMPTY : this.#buffer.subarray(count);
-    if (this.#paused && this.#buffer.length < this.#options.lineBytesMax) {
-      this.#paused = false;
-      this.#socket.resume();
-    }
+  }
+
+  #pauseIfFull(): void {
+    if (this.#paused || this.#buffer.length < this.#options.lineBytesMax + 2) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  /** Who sends many lines at once, or does not read the answers, waits for the others and for himself. */
+  async #giveWay(): Promise<void> {
+    if (this.#socket.writableNeedDrain) await this.flushed();
+    if (++this.#streak <= STREAK_MAX) return;
+    this.#streak = 0;
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
   }
 
   /** Waits for bytes; a client that does not read its answers is not read either. */
@@ -269,6 +291,11 @@ export class Leg implements Talk {
     if (this.#socket.destroyed) throw new GateError(this.#options.role.reset);
     // Bytes, an end or a failure may come meanwhile; who waits looks again.
     if (this.#socket.writableNeedDrain) return this.flushed();
+    this.#streak = 0;
+    if (this.#paused) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
@@ -288,10 +315,7 @@ export class Leg implements Talk {
   readonly #onData = (chunk: Buffer): void => {
     this.#bytesIn += chunk.length;
     this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
-    if (this.#buffer.length >= this.#options.lineBytesMax + 2 && !this.#paused) {
-      this.#paused = true;
-      this.#socket.pause();
-    }
+    this.#pauseIfFull();
     this.#wake?.();
   };
 

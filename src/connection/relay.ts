@@ -9,6 +9,9 @@ import type { BackLeg } from './backend-leg.ts';
 import { ByteRelay } from './byte-relay.ts';
 import type { Client } from './client.ts';
 
+/** So much of the relay's answer goes into the log: the queue's name for the message is in it. */
+const SAID_MAX = 200;
+
 /** 'again': back to step 5 with the next command. */
 export async function relay(client: Client, back: BackLeg): Promise<'over' | 'again'> {
   const { session } = client;
@@ -19,6 +22,8 @@ export async function relay(client: Client, back: BackLeg): Promise<'over' | 'ag
   client.relayed = bytes;
   client.enter('bytes');
   client.ending = await bytes.run();
+  if (client.ending === 'backend lost')
+    throw new GateError('BACKEND_CLOSED', { backend: client.server ?? '' });
   return 'over';
 }
 
@@ -32,7 +37,10 @@ async function relayTransactions(
       if (client.phase !== whom) client.enter(whom);
     },
     betweenTransactions: () => client.idle(),
-    messageAccepted: () => client.messages++,
+    messageAnswered: (reply) => {
+      client.said = reply.raw.trim().slice(0, SAID_MAX);
+      if (reply.code < 300) client.messages++;
+    },
   });
   const end = await transactions.run();
   if (end === 'refused by relay') {

@@ -14,8 +14,8 @@ export interface Talk {
   command(): Promise<Buffer>;
   /** Exactly `count` bytes. */
   bytes(count: number): Promise<Buffer>;
-  /** What has arrived, at least one byte. */
-  chunk(): Promise<Buffer>;
+  /** What has arrived, at least one byte and at most `countMax`. */
+  chunk(countMax?: number): Promise<Buffer>;
   /** Puts bytes back that belong to what comes next. */
   putBack(bytes: Buffer): void;
   /** Bytes that have arrived and were not taken yet. */
@@ -24,6 +24,8 @@ export interface Talk {
   readonly lineReady: boolean;
   readonly ended: boolean;
   send(data: string | Buffer): void;
+  /** What was sent does not fit the socket's buffer. */
+  readonly congested: boolean;
   /** Resolves when what was sent fits the socket's buffer again. */
   flushed(): Promise<void>;
   /**

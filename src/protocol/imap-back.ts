@@ -137,15 +137,15 @@ export class ImapBack implements BackSession {
   }
 
   async #verdict(command: string, onChallenge: (challenge: string) => Promise<void>): Promise<Verdict> {
-    const { tagged, capabilityLine } = await this.#run(command, onChallenge);
+    const { tagged, capabilityLine, alerts } = await this.#run(command, onChallenge);
     const words = `${tagged.code === '' ? '' : `[${tagged.code}] `}${tagged.text}`;
     const accepted = tagged.status === 'OK';
     const temporary = !accepted && TEMPORARY.test(tagged.code);
-    if (!accepted) return { accepted, temporary, words, extra: [] };
+    if (!accepted) return { accepted, temporary, words, extra: alerts };
     // RFC 9051 6.2.3: the client may only trust the list from after the login, so it must get one.
     const told = tagged.code.startsWith('CAPABILITY');
     const line = told ? null : (capabilityLine ?? (await this.#run('CAPABILITY')).capabilityLine);
-    return { accepted, temporary, words, extra: line === null ? [] : [`${line}\r\n`] };
+    return { accepted, temporary, words, extra: line === null ? alerts : [...alerts, `${line}\r\n`] };
   }
 
   #checkGreeting(response: Response): void {
@@ -187,11 +187,12 @@ export class ImapBack implements BackSession {
   async #run(
     command: string,
     onChallenge: (challenge: string) => Promise<void> = refuseChallenge,
-  ): Promise<{ tagged: Tagged; capabilityLine: string | null }> {
+  ): Promise<{ tagged: Tagged; capabilityLine: string | null; alerts: readonly string[] }> {
     const tag = `s${++this.#count}`;
     this.#bytesLeft = this.#plan.limits.replyBytes;
     this.#talk.send(`${tag} ${command}\r\n`);
     let capabilityLine: string | null = null;
+    const alerts: string[] = [];
     for (;;) {
       const { response, raw } = await this.#hear();
       switch (response.kind) {
@@ -202,12 +203,14 @@ export class ImapBack implements BackSession {
           if (response.status === 'BYE') {
             throw new GateError('BACKEND_REFUSED', { backend: this.#plan.host, said: response.text });
           }
+          // RFC 3501 7.1: an alert must be shown to the user.
+          if (response.code.toUpperCase() === 'ALERT') alerts.push(`${raw}\r\n`);
           if (this.#learn(response) && response.status === 'CAPABILITY') capabilityLine = raw;
           break;
         case 'tagged':
           if (response.tag !== tag) throw this.#nonsense();
           this.#learn(response);
-          return { tagged: response, capabilityLine };
+          return { tagged: response, capabilityLine, alerts };
         default:
           throw this.#nonsense();
       }

@@ -49,10 +49,12 @@ export class ImapFront implements FrontSession {
 
   admit(verdict: Verdict): void {
     this.#talk.send(`${verdict.extra.join('')}${this.#tag} OK ${verdict.words}\r\n`);
+    // From here on only an untagged BYE is ours to say.
+    this.#tag = '*';
   }
 
   refuse(verdict: Verdict): void {
-    this.#talk.send(`${this.#tag} NO ${verdict.words}\r\n`);
+    this.#talk.send(`${verdict.extra.join('')}${this.#tag} NO ${verdict.words}\r\n`);
   }
 
   wordsFor(error: GateError): string {
@@ -212,6 +214,7 @@ export class ImapFront implements FrontSession {
   }
 
   #ok(command: Command, words: string): null {
+    this.#patience.waste();
     this.#talk.send(`${command.tag} OK ${words}\r\n`);
     return null;
   }

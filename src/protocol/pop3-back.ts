@@ -68,7 +68,11 @@ export class Pop3Back implements BackSession {
   }
 
   async login(credentials: Replayable, options: { readonly utf8?: boolean } = {}): Promise<Verdict> {
-    if (options.utf8 === true) await this.#run('UTF8');
+    if (options.utf8 === true) {
+      const reply = await this.#run('UTF8');
+      // The client has been told that UTF8 is on; without it names and passwords would mean something else.
+      if (reply.kind === 'err') throw this.#error('BACKEND_REFUSED', { said: reply.text, phase: 'UTF8' });
+    }
     switch (credentials.kind) {
       case 'password':
         return this.#password(credentials);
@@ -117,11 +121,15 @@ export class Pop3Back implements BackSession {
     this.#capabilities = this.#greetedXclient ? ['XCLIENT'] : [];
     if ((await this.#run('CAPA')).kind === 'err') return;
     const lines: string[] = [];
+    let bytes = 0;
     for (;;) {
       const line = (await this.#talk.line()).toString('latin1');
       if (line === '.') break;
-      lines.push(line.trim());
-      if (lines.length > CAPA_LINES_MAX) throw this.#error('BACKEND_PROTOCOL', { phase: 'endless CAPA' });
+      bytes += line.length;
+      // What could pass for the end of a list or for a reply is no capability.
+      if (/^[A-Za-z0-9][\x20-\x7e]*$/.test(line)) lines.push(line.trimEnd());
+      if (lines.length > CAPA_LINES_MAX || bytes > (this.#plan?.limits.replyBytes ?? 0))
+        throw this.#error('BACKEND_PROTOCOL', { phase: 'endless CAPA' });
     }
     this.#capabilities = [...this.#capabilities, ...lines];
   }

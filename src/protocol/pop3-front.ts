@@ -100,6 +100,7 @@ export class Pop3Front implements FrontSession {
       ...(tls === 'notls' || secured ? [] : ['STLS']),
       ...login,
     ];
+    this.#patience.waste();
     this.#talk.send(`+OK Capabilities follow\r\n${lines.map((line) => `${line}\r\n`).join('')}.\r\n`);
     return null;
   }
@@ -184,6 +185,7 @@ export class Pop3Front implements FrontSession {
   }
 
   #ok(words: string): null {
+    this.#patience.waste();
     this.#talk.send(`+OK ${words}\r\n`);
     return null;
   }

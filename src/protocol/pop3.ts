@@ -5,7 +5,7 @@ import { Pop3Back } from './pop3-back.ts';
 import { Pop3Front } from './pop3-front.ts';
 
 /** What is ours to say: login and TLS of the client leg, the name of the software, the way for proxies. */
-const OURS = /^(SASL|STLS|USER|XCLIENT|XOIP|IMPLEMENTATION|RESP-CODES|AUTH-RESP-CODE|APOP)\b/;
+const OURS = /^(SASL|STLS|USER|XCLIENT|XOIP|IMPLEMENTATION|RESP-CODES|AUTH-RESP-CODE|APOP)\b/i;
 
 export const pop3: Dialect = {
   protocol: 'pop3',

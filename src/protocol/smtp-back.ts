@@ -159,6 +159,7 @@ export class SmtpBack implements BackSession {
   }
 
   async #helo(name: string): Promise<void> {
+    this.#capabilities = [];
     const reply = await this.#run(`HELO ${name}`);
     if (reply.code !== 250) throw this.#error('BACKEND_REFUSED', reply);
   }

@@ -11,8 +11,6 @@ import { collectCredentials } from './sasl.ts';
 export interface SmtpCommand {
   readonly verb: string;
   readonly argument: string;
-  /** As it came, without CRLF: this is what goes to the relay. */
-  readonly line: Buffer;
 }
 
 export interface Helo {
@@ -81,8 +79,8 @@ export class SmtpFront implements FrontSession {
     const line = where === 'between' ? await this.talk.command() : await this.talk.line();
     const command = parseCommand(line);
     return command.kind === 'command'
-      ? { verb: command.verb, argument: command.argument, line }
-      : { verb: '', argument: '', line };
+      ? { verb: command.verb, argument: command.argument }
+      : { verb: '', argument: '' };
   }
 
   /** Leaves a command for whoever asks next. */
@@ -126,12 +124,14 @@ export class SmtpFront implements FrontSession {
       case 'STARTTLS':
         return this.#startTls(command);
       case 'NOOP':
-        return this.reply(250, '2.0.0', 'OK');
       case 'RSET':
+        this.#patience.waste();
         return this.reply(250, '2.0.0', 'OK');
       case 'HELP':
+        this.#patience.waste();
         return this.reply(214, '2.0.0', 'See RFC 5321');
       case 'VRFY':
+        this.#patience.waste();
         // RFC 5321 3.5.3: no address is confirmed to strangers.
         return this.reply(252, '2.1.5', 'Cannot verify, send some mail and see');
       case 'RCPT':
@@ -166,11 +166,20 @@ export class SmtpFront implements FrontSession {
     if (path.parameters.get('BODY')?.toUpperCase() === 'BINARYMIME') {
       return this.#no(555, '5.5.4', 'BINARYMIME is not offered');
     }
+    // RFC 4954 5: who is not authenticated vouches for nobody.
+    if (!this.#authenticated && (path.parameters.get('AUTH') ?? '<>') !== '<>') {
+      return this.#no(555, '5.5.4', 'AUTH= needs an authenticated session');
+    }
     // RFC 8689 4.2.1: only on a session that is secured itself.
     if (path.parameters.has('REQUIRETLS') && !this.talk.secured) {
       return this.#no(530, '5.7.4', 'REQUIRETLS needs STARTTLS');
     }
     return true;
+  }
+
+  /** A message went through: what was wasted before is forgiven. */
+  forgive(): void {
+    this.#patience.restore();
   }
 
   reply(code: number, enhanced: string | null, text: string): void {
@@ -196,6 +205,7 @@ export class SmtpFront implements FrontSession {
     if (name === '' || name.length > HELO_NAME_MAX || /\s/.test(name)) {
       return this.bad(501, '5.5.4', `Syntax: ${command.verb} hostname`);
     }
+    this.#patience.waste();
     const esmtp = command.verb === 'EHLO';
     this.#helo = { name, esmtp };
     if (!esmtp) return this.reply(250, null, this.rules.hostname);
@@ -269,9 +279,7 @@ export class SmtpFront implements FrontSession {
     const bdat = parseBdat(command.argument);
     if (bdat.kind !== 'bdat') throw new GateError('BAD_LINE_ENDING', { what: 'BDAT without a size' });
     for (let left = bdat.bytes; left > 0;) {
-      const chunk = await this.talk.chunk();
-      if (chunk.length > left) this.talk.putBack(chunk.subarray(left));
-      left -= Math.min(left, chunk.length);
+      left -= (await this.talk.chunk(left)).length;
     }
     this.bad(503, '5.5.1', 'MAIL and RCPT first');
   }

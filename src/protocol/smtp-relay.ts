@@ -1,5 +1,6 @@
-// Transactions between a client and its relay. Commands go on as they came, replies come back as they are and in
-// order; PIPELINING is kept in both directions. DATA streams and is never collected. Promises: only CRLF.CRLF ends a
+// Transactions between a client and its relay. Commands go on in their plainest form, so that the relay cannot read
+// another length or end into them than we did; replies come back as they are and in order; PIPELINING is kept in both
+// directions. DATA streams and is never collected. Promises: only CRLF.CRLF ends a
 // message; a bare CR, bare LF or NUL ends the connection with the message undelivered (or is normalised, by setting);
 // where the client goes away before the end, the relay never sees an end.
 
@@ -18,7 +19,8 @@ export interface RelayNotes {
   waitFor(whom: 'client' | 'relay' | 'end of data'): void;
   /** Nothing is under way; throws where the connection is to end here. */
   betweenTransactions(): void;
-  messageAccepted(): void;
+  /** The relay's answer to the end of a message. */
+  messageAnswered(reply: SmtpReply): void;
 }
 
 export class SmtpRelay {
@@ -111,6 +113,11 @@ export class SmtpRelay {
   }
 
   async #forward(command: SmtpCommand): Promise<null> {
+    if (Buffer.byteLength(command.argument) > ARGUMENT_BYTES_MAX) {
+      await this.#settle();
+      this.#front.bad(500, '5.5.2', 'Line too long');
+      return null;
+    }
     this.#pass(command);
     const more = this.#front.talk.lineReady && this.#inFlight.length < this.#pipelinedMax;
     if (!more) await this.#settle();
@@ -118,8 +125,16 @@ export class SmtpRelay {
   }
 
   #pass(command: SmtpCommand): void {
-    this.#back.talk.send(Buffer.concat([command.line, CRLF]));
+    this.#tellRelay(command.argument === '' ? command.verb : `${command.verb} ${command.argument}`);
     this.#inFlight.push(command.verb);
+  }
+
+  /** What comes unasked would be taken for the answer to the next command. */
+  #tellRelay(line: string): void {
+    if (this.#inFlight.length === 0 && this.#back.talk.pendingBytes > 0) {
+      throw new GateError('BACKEND_PROTOCOL', { phase: 'unasked reply' });
+    }
+    this.#back.talk.send(`${line}\r\n`);
   }
 
   /** Brings all outstanding replies to the client. */
@@ -146,7 +161,7 @@ export class SmtpRelay {
   }
 
   async #resetRelay(): Promise<void> {
-    this.#back.talk.send('RSET\r\n');
+    this.#tellRelay('RSET');
     const reply = await this.#hear('relay');
     if (reply.code >= 300) throw new GateError('BACKEND_REFUSED', { said: reply.raw.trim() });
     this.#endTransaction();
@@ -164,7 +179,11 @@ export class SmtpRelay {
       await this.#front.answer(command);
       return null;
     }
-    this.#back.talk.send(Buffer.concat([command.line, CRLF]));
+    if (command.argument !== '') {
+      this.#front.bad(501, '5.5.4', 'DATA takes no parameter');
+      return null;
+    }
+    this.#tellRelay('DATA');
     const go = await this.#hear('relay');
     this.#tell(go);
     if (go.code !== 354) return null;
@@ -194,7 +213,8 @@ export class SmtpRelay {
   /** RFC 3030: the announced octets follow the command at once. */
   async #chunk(command: SmtpCommand): Promise<null> {
     const bdat = parseBdat(command.argument);
-    const offered = this.#back.has('CHUNKING') && bdat.kind === 'bdat';
+    const chunking = this.#front.helo?.esmtp === true && this.#back.has('CHUNKING');
+    const offered = chunking && bdat.kind === 'bdat';
     if (offered) await this.#settle();
     if (this.#refused) return null;
     if (!offered || !this.#inTransaction) {
@@ -204,7 +224,7 @@ export class SmtpRelay {
     }
     const scanner = (this.#chunks ??= new ChunkScanner('refuse'));
     if (bdat.last && bdat.bytes === 0) this.#forwardChecked(scanner.end());
-    this.#back.talk.send(Buffer.concat([command.line, CRLF]));
+    this.#tellRelay(`BDAT ${bdat.bytes}${bdat.last ? ' LAST' : ''}`);
     await this.#streamChunk(bdat, scanner);
     const reply = await this.#hear(bdat.last ? 'end of data' : 'relay');
     if (bdat.last) this.#finish(reply);
@@ -219,9 +239,7 @@ export class SmtpRelay {
     const client = this.#front.talk;
     this.#notes.waitFor('client');
     for (let left = bytes; left > 0;) {
-      const arrived = await client.chunk();
-      const part = arrived.length > left ? arrived.subarray(0, left) : arrived;
-      if (arrived.length > left) client.putBack(arrived.subarray(left));
+      const part = await client.chunk(left);
       left -= part.length;
       const result = scanner.push(part);
       // With its last octet the relay has the message, so what is wrong with the end must be known before.
@@ -233,7 +251,11 @@ export class SmtpRelay {
 
   /** Waits until the relay takes more; a relay that has left takes nothing. */
   async #room(phase: string): Promise<void> {
-    await this.#back.talk.flushed();
+    if (this.#back.talk.congested) {
+      this.#notes.waitFor('relay');
+      await this.#back.talk.flushed();
+      this.#notes.waitFor('client');
+    }
     if (this.#back.talk.ended) throw new GateError('BACKEND_CLOSED', { phase });
   }
 
@@ -245,9 +267,11 @@ export class SmtpRelay {
 
   #finish(reply: SmtpReply): void {
     this.#endTransaction();
-    if (reply.code < 300) this.#notes.messageAccepted();
+    if (reply.code < 300) this.#front.forgive();
+    this.#notes.messageAnswered(reply);
     this.#tell(reply);
   }
 }
 
-const CRLF = Buffer.from('\r\n');
+/** Postfix takes lines of 2,048 octets; what is longer, other servers would cut, and run the rest as a command. */
+const ARGUMENT_BYTES_MAX = 2000;

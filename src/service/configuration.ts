@@ -3,7 +3,7 @@
 // Fingerprints of the files are taken before the files are read, so a change in between is noticed later, not lost.
 // Passphrases are used here and go no further: the settings inside have none.
 
-import { loadSettings } from '../config/load.ts';
+import { loadSettings, placeOf } from '../config/load.ts';
 import type { CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
@@ -49,7 +49,7 @@ export function createConfigurationSource({
   let missing = first;
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
-    const mistakes = settings.user === null ? [] : noSuchUser(settings.user);
+    const mistakes = settings.user === null ? [] : noSuchUser(settings.user, file);
     const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
       throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
     });
@@ -71,8 +71,10 @@ export function createConfigurationSource({
   };
 }
 
-function noSuchUser(user: string): string[] {
-  return findUser(user) === null ? [`user: there is no user ${user} on this machine`] : [];
+function noSuchUser(user: string, file: string | null): string[] {
+  if (findUser(user) !== null) return [];
+  const place = file === null ? '' : `${placeOf(file, 'user')}: `;
+  return [`${place}user: there is no user ${user} on this machine`];
 }
 
 /** The same settings with every passphrase left out; workers get keys that are decrypted already. */

@@ -4,9 +4,9 @@
 // openControl() is also the lock on dataDir: where a supervisor answers already, it refuses.
 // The server owns the socket file and removes it at close().
 
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import net from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { explain } from '../log.ts';
 import type { World } from '../world.ts';
@@ -43,7 +43,7 @@ export function controlPath(dataDir: string): string {
   return join(dataDir, 'sallyport.sock');
 }
 
-/** Opens the socket, and dataDir (0700) if it is missing; a sentence where that is not possible. */
+/** Opens the socket, and makes dataDir (0700) in a folder that exists; a sentence where that is not possible. */
 export async function openControl(
   dataDir: string,
   commands: ControlCommands,
@@ -54,17 +54,28 @@ export async function openControl(
   if (bytes > SOCKET_PATH_BYTES_MAX) {
     return `dataDir ${dataDir} is too long: ${path} has ${bytes} bytes, a Unix socket's path may have ${SOCKET_PATH_BYTES_MAX}`;
   }
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    return `dataDir ${dataDir} cannot be made: ${explain(error)}`;
-  }
+  const refusal = makeFolder(dataDir);
+  if (refusal !== null) return `dataDir ${dataDir} ${refusal}`;
   const stale = await removeStaleSocket(path, world);
   if (stale === 'another program answers on it') {
     return `dataDir ${dataDir} is in use: another supervisor answers on ${path}; stop it, or set another dataDir`;
   }
   if (stale !== null) return `control socket ${path}: ${stale}`;
   return listen(path, commands, world);
+}
+
+// One level only: the runtime's own recursion does not end where a file system has no room for folders, as in /proc.
+function makeFolder(folder: string): string | null {
+  try {
+    const there = statSync(folder, { throwIfNoEntry: false });
+    if (there !== undefined) return there.isDirectory() ? null : 'is not a folder';
+    if (statSync(dirname(folder), { throwIfNoEntry: false }) === undefined)
+      return `cannot be made: there is no folder ${dirname(folder)}`;
+    mkdirSync(folder, { mode: 0o700 });
+    return null;
+  } catch (error) {
+    return `cannot be made: ${explain(error)}`;
+  }
 }
 
 async function listen(path: string, commands: ControlCommands, world: World): Promise<Control | string> {
@@ -169,7 +180,7 @@ export async function askControl(
     if (error.code === 'EACCES')
       failure = `${path} may be used by its owner only (run as the supervisor's user)`;
     else if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
-      failure = `no supervisor runs on ${path}`;
+      failure = `no supervisor runs on ${path} (was dataDir changed since the start?)`;
     socket.destroy();
   });
   socket.write(`${JSON.stringify({ command })}\n`);

@@ -42,6 +42,9 @@ export interface FrontOptions {
 /** How often waits are looked at: the resolution of every time-out. */
 const CHECK_MS = 100;
 
+/** Well below the descriptors that machine.ts keeps free. */
+const TURNED_AWAY_MAX = 40;
+
 const BANNER = 'Sallyport ready';
 
 export function createFront(options: FrontOptions): Front {
@@ -58,6 +61,7 @@ class MailFront implements Front {
   #backends = new Map<string, Backend>();
   #count = 0;
   #draining = false;
+  #turnedAway = 0;
   #whenEmpty: (() => void) | null = null;
   readonly #totals = {
     connections: 0,
@@ -88,9 +92,14 @@ class MailFront implements Front {
     const client = accept(gate, socket, {
       id: `${this.#prefix}-${(++this.#count).toString(36)}`,
       full: this.#clients.size >= this.#connectionsMax,
+      crowded: this.#turnedAway >= TURNED_AWAY_MAX,
       onClose: this.#forget,
+      onLogin: this.#countLogin,
     });
-    if (client === null) return;
+    if (client === null) {
+      this.#turnAway(socket);
+      return;
+    }
     this.#clients.add(client);
     if (this.#draining) client.drain();
     proxyMail(client).catch((defect: unknown) => {
@@ -111,7 +120,8 @@ class MailFront implements Front {
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
     );
-    this.#gates = gates;
+    // A service that is gone keeps its gate: what the kernel has queued for it is still to be served.
+    this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
     // What clients will be shown is asked for before the first of them comes.
     for (const gate of gates.values()) gate.rules.offer().catch(() => undefined);
@@ -138,15 +148,25 @@ class MailFront implements Front {
     return { open: this.#clients.size, ...this.#totals };
   }
 
+  /** They hold a descriptor each until they have read why. */
+  #turnAway(socket: net.Socket): void {
+    if (socket.destroyed) return;
+    this.#turnedAway++;
+    socket.once('close', () => this.#turnedAway--);
+  }
+
   #check(): void {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
   }
 
+  readonly #countLogin = (): void => {
+    this.#totals.logins++;
+  };
+
   readonly #forget = (client: Client): void => {
     if (!this.#clients.delete(client)) return;
     const totals = this.#totals;
-    if (client.user !== null) totals.logins++;
     totals.loginsFailed += client.loginsFailed;
     totals.messages += client.messages;
     totals.bytesIn += client.bytesIn;

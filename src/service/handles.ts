@@ -2,11 +2,11 @@
 // Binding never throws: it gives back a handle, or a sentence that names the service, the address and the cause.
 // The supervisor owns every handle and accepts nothing on it; workers get copies and call listen() themselves. So a
 // port stays open while workers come and go. The kernel begins to queue connections when the first worker listens.
-// A Unix socket gets mode 0660 and, if workers change user, that user as owner. Its file goes when the handle is
+// A Unix socket is born with mode 0660 and, if workers change user, given to that user. Its file goes when the handle is
 // closed. A file left behind by a crash is removed only if it is a socket on which nobody answers.
 // net._createServerHandle has no public twin; this is the only file that names it.
 
-import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
+import { lchownSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 
@@ -159,7 +159,7 @@ async function bindListener(
   const handle = createHandle(listener);
   if (typeof handle === 'number') return failed(bindCause(getSystemErrorName(handle), endpoint));
   if (endpoint.kind === 'unix') {
-    const denied = openToGroup(endpoint.path, owner);
+    const denied = giveTo(owner, endpoint.path);
     if (denied === null) return { ...listener, handle, address: endpointText(endpoint) };
     handle.close();
     return failed(denied);
@@ -175,7 +175,15 @@ async function bindListener(
 
 function createHandle({ endpoint, ipv6Only }: WantedListener): NativeHandle | number {
   const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
-  if (endpoint.kind === 'unix') return create(endpoint.path, -1, -1);
+  if (endpoint.kind === 'unix') {
+    // bind() makes the file before it returns, so the mask is ours alone, and no mode is set by name afterwards.
+    const mask = process.umask(0o117);
+    try {
+      return create(endpoint.path, -1, -1);
+    } finally {
+      process.umask(mask);
+    }
+  }
   const family = net.isIPv6(endpoint.host) ? 6 : 4;
   return create(endpoint.host, endpoint.port, family, undefined, ipv6Only ? IPV6_ONLY : 0);
 }
@@ -204,10 +212,10 @@ export function bindCause(code: string, endpoint: Endpoint): string {
   }
 }
 
-function openToGroup(path: string, owner: Owner | null): string | null {
+// Not by way of a symbolic link, which somebody may have put there since the socket was made.
+function giveTo(owner: Owner | null, path: string): string | null {
   try {
-    chmodSync(path, 0o660);
-    if (owner !== null) chownSync(path, owner.uid, owner.gid);
+    if (owner !== null) lchownSync(path, owner.uid, owner.gid);
     return null;
   } catch (error) {
     return explain(error);

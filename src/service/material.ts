@@ -186,6 +186,7 @@ class MaterialReader {
       return { pattern, certificates };
     });
     if (pairs === null) return null;
+    this.#warnOfHostname(service, pairs);
     const { minVersion, maxVersion, ciphers, groups } = tls;
     const material = {
       certificates: pairs.map(pemOf),
@@ -205,6 +206,18 @@ class MaterialReader {
       this.#fail(error, ` (for services.${name})`);
     }
     return material;
+  }
+
+  /** The name that mail programs are most likely told to connect to. */
+  #warnOfHostname({ tls }: ServiceSettings, pairs: readonly KeyPair[]): void {
+    const { hostname } = this.#request.settings;
+    if (Object.keys(tls.sni).some((pattern) => isNameCovered(hostname, pattern))) return;
+    for (const [index, { names }] of pairs.entries()) {
+      const ref = tls.certificates[index];
+      if (ref === undefined || names.some((shown) => isNameCovered(hostname, shown))) continue;
+      const warning = `certificate ${sourceOf(ref)}: is for ${names.join(', ') || 'no name'}, not for the hostname ${hostname}`;
+      if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
+    }
   }
 
   /** null where one of them is not there; why is a mistake already. */

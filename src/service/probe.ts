@@ -16,8 +16,8 @@ export interface ProbeResult {
   /** Null: reached, greeted, secured as its rule says. */
   readonly error: string | null;
   readonly tls: string | null;
-  /** When the server's certificate ends, ms; null without TLS. */
-  readonly certificateNotAfter: number | null;
+  /** When the server's certificate ends, ISO 8601; null without TLS. */
+  readonly certificateNotAfter: string | null;
   readonly capabilities: readonly string[];
   readonly mechanisms: readonly string[];
   /** What is required of it and missing. */
@@ -75,7 +75,8 @@ async function probe(
     const { leg, session } = await backend.open(target.server);
     const { capabilities, mechanisms } = session;
     const tls = leg.facts === null ? null : `${leg.facts.version} ${leg.facts.cipher}`;
-    const certificateNotAfter = certificateExpiry(leg.socket);
+    const expiry = certificateExpiry(leg.socket);
+    const certificateNotAfter = expiry === null ? null : new Date(expiry).toISOString();
     session.quit();
     leg.finish('');
     leg.destroySoon(target.world, target.closeMs);

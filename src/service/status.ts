@@ -29,6 +29,15 @@ export interface CertificateStatus {
   readonly daysLeft: number;
 }
 
+/** How a reload, or a look at changed certificate files, ended. */
+export interface ChangeStatus {
+  readonly what: 'reload' | 'certificates';
+  /** ISO 8601. */
+  readonly at: string;
+  readonly ok: boolean;
+  readonly mistakes: readonly string[];
+}
+
 export interface Status {
   readonly version: string;
   readonly pid: number;
@@ -38,6 +47,8 @@ export interface Status {
   readonly workers: readonly WorkerStatus[];
   readonly services: readonly ServiceStatus[];
   readonly certificates: readonly CertificateStatus[];
+  /** The last of each kind since the start. */
+  readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
   readonly totals: Counters;
 }
@@ -55,6 +66,7 @@ export interface StatusFacts {
   readonly configuration: Configuration | null;
   readonly listeners: readonly BoundListener[];
   readonly workers: readonly WorkerView[];
+  readonly changes: Iterable<ChangeStatus>;
 }
 
 export function createStatus(facts: StatusFacts): Status {
@@ -81,6 +93,7 @@ export function createStatus(facts: StatusFacts): Status {
     certificates: (configuration?.certificates ?? []).map((certificate) =>
       certificateStatus(certificate, facts.now),
     ),
+    changes: [...facts.changes],
     totals: sum(facts.workers.map(({ counters }) => counters ?? {})),
   };
 }

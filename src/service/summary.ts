@@ -68,7 +68,12 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
       ca: tls.ca,
       client: client.map(({ method, required }) => (required ? method : `${method}?`)),
     })),
-    warnings: [...warnings, ...unusedWarnings(settings), ...clearWarnings(settings)],
+    warnings: [
+      ...warnings,
+      ...unusedWarnings(settings),
+      ...clearWarnings(settings),
+      ...timeoutWarnings(settings),
+    ],
   };
 }
 
@@ -111,6 +116,21 @@ function clearWarnings({ backends }: Settings): string[] {
       ({ backend, server }) =>
         `backends.${backend}: ${server} has no TLS, so no password is sent to it and logins fail ` +
         `(tls: maytls or musttls, or allowClearBackend: true)`,
+    );
+}
+
+/** What the protocols promise to a client that is silent. */
+function timeoutWarnings({ timeouts: { imapMs, imapIdleMs, pop3Ms } }: Settings): string[] {
+  const least = [
+    { key: 'imap', ms: imapMs, seconds: 1800, rfc: 'RFC 3501 5.4' },
+    { key: 'imapIdle', ms: imapIdleMs, seconds: 1800, rfc: 'RFC 2177' },
+    { key: 'pop3', ms: pop3Ms, seconds: 600, rfc: 'RFC 1939 3' },
+  ];
+  return least
+    .filter(({ ms, seconds }) => ms < seconds * 1000)
+    .map(
+      ({ key, ms, seconds, rfc }) =>
+        `timeouts.${key}: ${ms / 1000} is less than the ${seconds} seconds of ${rfc}; clients are cut off while they are idle`,
     );
 }
 

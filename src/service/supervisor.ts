@@ -24,7 +24,7 @@ import type { LiveLog } from './live-log.ts';
 import { connectionsAllowed, decidePrivileges, limitWarnings, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
 import { addressesByService, createStatus } from './status.ts';
-import type { Status } from './status.ts';
+import type { ChangeStatus, Status } from './status.ts';
 import { watchFiles } from './watch.ts';
 import type { FileWatch } from './watch.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -53,11 +53,14 @@ export class Supervisor {
   readonly #startedAt: number;
   readonly #pool: WorkerPool;
   #configuration: Configuration | null = null;
+  /** What this run was started with, of which some holds until its end. */
+  #startedWith: Settings | null = null;
   #privileges: Privileges = { owner: null, mistakes: [], warnings: [] };
   #listeners = new Map<string, BoundListener>();
   #control: Control | null = null;
   #watch: FileWatch | null = null;
   #state: Status['state'] = 'starting';
+  readonly #changes = new Map<ChangeStatus['what'], ChangeStatus>();
   /** The end of the queue of changes. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -125,6 +128,7 @@ export class Supervisor {
       configuration: this.#configuration,
       listeners: [...this.#listeners.values()],
       workers: workers.map((worker, place) => ({ worker, counters: counters[place] ?? null })),
+      changes: this.#changes.values(),
     });
   }
 
@@ -139,6 +143,7 @@ export class Supervisor {
     const configuration = await source.load();
     const { settings } = configuration;
     this.#configuration = configuration;
+    this.#startedWith = settings;
     log.change(settings.log);
     this.#privileges = decidePrivileges(settings.user, process.geteuid?.() ?? -1);
     if (this.#privileges.mistakes.length > 0) throw new SettingsError(this.#privileges.mistakes);
@@ -157,6 +162,7 @@ export class Supervisor {
     log.info('ready', {
       version: this.#options.version,
       pid: process.pid,
+      file: settings.file,
       workers: this.#pool.workers.length,
       services: addressesByService(this.#listeners.values()),
     });
@@ -193,7 +199,8 @@ export class Supervisor {
   #introduce(send: Send): void {
     if (this.#configuration === null) return;
     const { shared, material } = this.#configuration;
-    const connectionsMax = connectionsAllowed(shared.limits.connections, this.#limits);
+    const { limits } = this.#startedWith ?? shared;
+    const connectionsMax = connectionsAllowed(limits.connections, this.#limits);
     send({ kind: 'start', settings: shared, material, connectionsMax });
     for (const { key, service, handle } of this.#listeners.values())
       send({ kind: 'listen', key, service }, handle);
@@ -225,9 +232,12 @@ export class Supervisor {
     try {
       this.#configuration = await source.refresh(this.#configuration.settings);
     } catch (error) {
-      log.error('certificates-refused', { files, mistakes: mistakesOf(error) });
+      const mistakes = mistakesOf(error);
+      this.#remember('certificates', mistakes);
+      log.error('certificates-refused', { files, served: servedOn(this.#configuration), mistakes });
       return;
     }
+    this.#remember('certificates', []);
     await this.#tellConfiguration(this.#configuration);
     log.info('certificates-reloaded', { files });
     for (const warning of this.#configuration.warnings) log.warn('warning', { warning });
@@ -238,7 +248,8 @@ export class Supervisor {
     const before = this.#configuration?.settings;
     if (before === undefined || this.draining) return { ok: false, error: 'the supervisor is shutting down' };
     const refuse = (refused: 'settings' | 'machine', mistakes: readonly string[]): ControlAnswer => {
-      log.error('reload-refused', { refused, mistakes });
+      this.#remember('reload', mistakes);
+      log.error('reload-refused', { file: before.file, refused, mistakes });
       return { ok: false, error: 'refused, the old settings go on:', mistakes, refused };
     };
     let next: Configuration;
@@ -266,11 +277,23 @@ export class Supervisor {
     }
     for (const listener of change.closes) listener.handle.close();
     this.#warn(next);
-    const restart = needRestart(before, next.settings);
+    const restart = needRestart(this.#startedWith ?? before, next.settings);
     if (restart.length > 0) log.warn('reload-needs-restart', { keys: restart });
     const services = addressesByService(this.#listeners.values());
-    log.info('reloaded', { opened: bound.length, closed: change.closes.length, services });
+    this.#remember('reload', []);
+    log.info('reloaded', {
+      file: next.settings.file,
+      opened: bound.length,
+      closed: change.closes.length,
+      services,
+    });
     return { ok: true, services, opened: bound.length, closed: change.closes.length, needRestart: restart };
+  }
+
+  /** Without mistakes it was done. */
+  #remember(what: ChangeStatus['what'], mistakes: readonly string[]): void {
+    const at = new Date(this.#options.world.now()).toISOString();
+    this.#changes.set(what, { what, at, ok: mistakes.length === 0, mistakes });
   }
 
   async #tellConfiguration({ shared, material }: Configuration): Promise<void> {
@@ -317,8 +340,13 @@ function mistakesOf(error: unknown): readonly string[] {
   return error instanceof SettingsError ? error.mistakes : [explain(error)];
 }
 
+/** What goes on being shown where new files are refused. */
+function servedOn({ certificates }: Configuration): string[] {
+  return certificates.map(({ source, notAfter }) => `${source} until ${new Date(notAfter).toISOString()}`);
+}
+
 /** Keys whose new value this run cannot take. */
-function needRestart(before: Settings, after: Settings): string[] {
-  const keys: string[] = (['dataDir', 'user'] as const).filter((key) => before[key] !== after[key]);
-  return before.limits.connections === after.limits.connections ? keys : [...keys, 'limits.connections'];
+function needRestart(start: Settings, after: Settings): string[] {
+  const keys: string[] = (['dataDir', 'user'] as const).filter((key) => start[key] !== after[key]);
+  return start.limits.connections === after.limits.connections ? keys : [...keys, 'limits.connections'];
 }

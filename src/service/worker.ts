@@ -132,6 +132,8 @@ class Worker {
   }
 
   #listen(key: string, service: string, handle: ListeningHandle): void {
+    // A worker that starts in the middle of a reload is told of a new listener twice.
+    if (this.#listeners.has(key)) return handle.close();
     const server = net.createServer({ allowHalfOpen: true, noDelay: true });
     const listener: Listener = { server, service };
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -50,7 +50,8 @@ export function parseCommand(line: Buffer): SmtpCommand | Malformed {
   if (!isUtf8(line)) return malformed('syntax');
   const text = line.toString('utf8');
   if (CONTROL.test(text)) return malformed('syntax');
-  const match = COMMAND.exec(text.trimEnd());
+  // Blanks only: what else counts as white space here is a character of the argument to the next server.
+  const match = COMMAND.exec(text.replace(/ +$/, ''));
   if (match === null) return malformed('syntax');
   return { kind: 'command', verb: (match[1] ?? '').toUpperCase(), argument: match[2] ?? '' };
 }

@@ -3,7 +3,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { nearestName } from '../../src/cli/usage.ts';
+import { statusText } from '../../src/cli/status.ts';
+import { counted, nearestName } from '../../src/cli/usage.ts';
 import { temporaryFolder } from '../service/stub-supervisor.ts';
 import { run } from '../support/program.ts';
 import type { Run } from '../support/program.ts';
@@ -64,6 +65,36 @@ test('a name is near only if it is', () => {
   assert.equal(nearestName('srve', names), 'serve');
   assert.equal(nearestName('x', names), null);
   assert.equal(nearestName('z'.repeat(100_000), names), null);
+});
+
+test('one thing is counted as one, and the last changes are told with their mistakes', () => {
+  assert.deepEqual(
+    [0, 1, 2].map((count) => counted(count, 'address', 'addresses')),
+    ['0 addresses', '1 address', '2 addresses'],
+  );
+  const at = '2030-01-01T00:00:00.000Z';
+  const text = statusText({
+    version: '1.0.0',
+    pid: 7,
+    state: 'running',
+    uptimeSeconds: 90_061,
+    file: null,
+    workers: [{ index: 1, pid: 8, state: 'ready', restarts: 1, open: 1 }],
+    services: [],
+    certificates: [],
+    changes: [
+      { what: 'certificates', at, ok: true, mistakes: [] },
+      { what: 'reload', at, ok: false, mistakes: ['x.yaml:1: a: wrong', 'x.yaml:2: b: wrong'] },
+    ],
+    totals: {},
+  });
+  assert.deepEqual(text.trim().split('\n').slice(1), [
+    'worker 1: ready, pid 8, 1 connection, 1 restart',
+    `last change of certificate files: done, ${at}`,
+    `last reload: REFUSED, the old settings go on, ${at}`,
+    '  x.yaml:1: a: wrong',
+    '  x.yaml:2: b: wrong',
+  ]);
 });
 
 test('check says what would be served, and makes nothing', async () => {
@@ -140,6 +171,9 @@ test('status, reload and drain without a supervisor end with 1 and name the sock
   for (const command of ['status', 'reload', 'drain']) {
     const { code, text } = await sallyport([command], folder.path);
     assert.equal(code, 1, text);
-    assert.match(text, /no supervisor runs on .*data\/sallyport\.sock/);
+    assert.match(
+      text,
+      /no supervisor runs on .*data\/sallyport\.sock \(was dataDir changed since the start\?\)/,
+    );
   }
 });

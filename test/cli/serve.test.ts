@@ -77,7 +77,8 @@ test('serve, status, reload and drain work together, and no process title or log
   });
   const status = await sallyport(front, 'status');
   assert.equal(status.code, 0, status.text);
-  assert.match(status.text, /worker 2: ready/);
+  assert.match(status.text, /worker 2: ready, pid \d+, 0 connections, 0 restarts/);
+  assert.equal(front.log().find((line) => line['event'] === 'ready')?.['file'], front.settingsFile);
   assert.match(status.text, new RegExp(`service imap: imap on 127\\.0\\.0\\.1:${front.port('imap')}`));
   assert.match(status.text, /certificate .*: mx\.test; until .* for imap, imaps/);
   for (const pid of await workerPids(front)) {
@@ -126,7 +127,12 @@ test('a new certificate file is shown to the next client, and a broken one never
   const other = authority.issue({ names: ['new.test'], file: 'next' });
   // The certificate without its key: refused, and tried again when the key comes.
   renameSync(other.certFile, certFile);
-  await front.waitForLog((line) => line['event'] === 'certificates-refused');
+  const refused = await front.waitForLog((line) => line['event'] === 'certificates-refused');
+  assert.match(String((refused['served'] as string[])[0]), /live.* until \d{4}-\d\d-\d\dT/);
+  assert.match(
+    (await sallyport(front, 'status')).text,
+    /^last change of certificate files: REFUSED, the old ones are served on, \d{4}-.*\n  .*does not match/m,
+  );
   assert.equal(await shownNames(port), 'DNS:old.test');
   renameSync(other.keyFile, keyFile);
   await front.waitForLog((line) => line['event'] === 'certificates-reloaded');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
@@ -84,7 +85,7 @@ test('a secret file that others may open is refused with the command that mends 
   for (const mode of [0o640, 0o604, 0o620, 0o666]) {
     chmodSync(path, mode);
     assert.throws(() => resolveSecret({ kind: 'file', path }), {
-      message: `${path}: others may open this secret (mode ${mode.toString(8)}); run: chmod 600 ${path}`,
+      message: `${path}: has mode 0${mode.toString(8)}, a secret must be its owner's only: chmod 600 ${path}`,
     });
   }
 });
@@ -101,6 +102,29 @@ test('a secret file of its owner alone is read, without the final line break', (
     writeFileSync(path, content, { mode: 0o600 });
     assert.equal(resolveSecret({ kind: 'file', path }), secret);
   }
+});
+
+test('a named pipe where a secret is wanted is refused and holds nothing up', (t) => {
+  const { folder } = settingsFile(t, '');
+  const path = join(folder, 'pipe');
+  execFileSync('mkfifo', ['-m', '600', path]);
+  assert.throws(() => resolveSecret({ kind: 'file', path }), /pipe: expected a regular file with a secret/);
+});
+
+test("somebody else's secret file is refused, even with mode 600", (t) => {
+  if (process.getuid?.() !== 0) {
+    assert.throws(() => resolveSecret({ kind: 'file', path: '/etc/shadow' }), /cannot be read \(EACCES\)/);
+    return;
+  }
+  const { folder } = settingsFile(t, '');
+  const path = join(folder, 'pass');
+  writeFileSync(path, SECRET, { mode: 0o600 });
+  chownSync(path, 12_345, 12_345);
+  assert.throws(() => resolveSecret({ kind: 'file', path }), {
+    message: `${path}: belongs to user 12345, a secret must belong to root or to user 0: chown 0 ${path}`,
+  });
+  chownSync(path, 0, 12_345);
+  assert.equal(resolveSecret({ kind: 'file', path }), SECRET);
 });
 
 test('a secret file that is missing, empty or too large is named, not shown', (t) => {

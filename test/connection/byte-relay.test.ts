@@ -73,7 +73,7 @@ test('both directions arrive octet for octet, whatever the cut and whoever ends 
         const [heardUp, heardDown] = clientFirst ? [firstHeard, secondHeard] : [secondHeard, firstHeard];
         assert.equal(heardUp, Buffer.concat(up).toString('latin1'));
         assert.equal(heardDown, Buffer.concat(down).toString('latin1'));
-        assert.equal(await run, clientFirst ? 'client closed' : 'backend closed');
+        assert.equal(await run, clientFirst ? 'client closed' : 'backend lost');
         assert.deepEqual([relay.up, relay.down], [heardUp.length, heardDown.length]);
       },
     ),
@@ -128,7 +128,7 @@ test('a half that ends is passed on, and the other half goes on', async (t) => {
 
 for (const [who, ending] of [
   ['client', 'client closed'],
-  ['backend', 'backend closed'],
+  ['backend', 'backend lost'],
 ] as const) {
   test(`a ${who} that breaks ends the relay`, async (t) => {
     const made = stage(t);

@@ -22,6 +22,8 @@ test('the quickstart plays six sessions, shows the logs, prints no password and 
   assert.equal(text.match(/-- TLSv1\.3, .*certificate verified/g)?.length, 6);
   assert.match(text, /imap-login: Info: Login: user=<anna@example\.com>.* rip=127\.0\.0\.23,/);
   assert.match(text, /client=unknown\[127\.0\.0\.23\]/);
+  assert.match(text, /tail -f .*own\/sallyport\.log\n/);
+  for (const name of ['dovecot', 'postfix']) assert.match(text, new RegExp(`tail -f /.*/${name}\\.log\\n`));
   assert.ok(!text.includes('open sesame'));
   assert.ok(!text.includes(Buffer.from('open sesame').toString('base64').slice(0, 12)));
   assert.ok(!existsSync(own));

@@ -1,4 +1,5 @@
-// A backend that accepts and then keeps silent: the client is not left waiting longer than timeouts.reply.
+// A backend that accepts and then keeps silent: the client is not left waiting longer than timeouts.connect
+// for the greeting and timeouts.reply for the login.
 
 import { test } from 'node:test';
 import { ALL, IMAP, SEND, SMTP } from '../support/dialects.ts';
@@ -10,8 +11,8 @@ async function sayNothing({ talk }: BackendCall): Promise<void> {
 
 for (const errands of ALL) {
   const { protocol } = errands;
-  test(`${protocol}: a backend that does not even greet is given up after timeouts.reply`, async (t) => {
-    const gateway = openGateway(t, { protocol, backend: sayNothing, timeouts: { reply: 5 } });
+  test(`${protocol}: a backend that does not even greet is given up after timeouts.connect`, async (t) => {
+    const gateway = openGateway(t, { protocol, backend: sayNothing, timeouts: { connect: 5 } });
     const client = await gateway.play(`${errands.greeting}\n${errands.tries}`);
     await gateway.call();
     await gateway.advance(5000);
@@ -29,7 +30,7 @@ for (const errands of ALL) {
     });
     const gateway = openGateway(t, {
       protocol,
-      timeouts: { reply: 5 },
+      timeouts: { connect: 5, reply: 5 },
       backend: async (call) => {
         await started;
         if (typeof store.script !== 'string') await store.script(call);

@@ -55,7 +55,7 @@ for (const errands of [IMAP, POP3]) {
     const client = await gateway.play(`${errands.greeting}\n${errands.login}\nC: ${command}`);
     assert.equal(await client.end(), answer.slice(0, 100));
     client.finish();
-    assertLine(await gateway.closed(), { code: null, end: 'backend closed' });
+    assertLine(await gateway.closed(), { code: 'BACKEND_CLOSED', end: 'error' });
   });
 
   test(`${protocol}: a backend whose connection breaks after the login is no defect of ours`, async (t) => {
@@ -63,7 +63,7 @@ for (const errands of [IMAP, POP3]) {
     const client = await gateway.play(`${errands.greeting}\n${errands.login}`);
     (await gateway.call()).end.reset();
     await client.end();
-    assertLine(await gateway.closed(), { code: null, end: 'backend closed' });
+    assertLine(await gateway.closed(), { code: 'BACKEND_CLOSED', end: 'error' });
   });
 }
 

@@ -38,9 +38,13 @@ for (const errands of ALL) {
   });
 
   test(`${protocol}: many short lines without a pause are all answered`, async (t) => {
-    const gateway = openGateway(t, { protocol, backend: errands.store().script });
+    const gateway = openGateway(t, {
+      protocol,
+      backend: errands.store().script,
+      limits: { badCommands: 1000 },
+    });
     const client = await gateway.play(errands.greeting);
-    const lines = 20_000;
+    const lines = 9000;
     const done = (async () => {
       for (let count = 0; count < lines; count++) await client.line();
     })();
@@ -48,5 +52,17 @@ for (const errands of ALL) {
     await done;
     await gateway.resume(client, errands.logout);
     assertLine(await gateway.closed(), { code: null });
+  });
+
+  test(`${protocol}: commands that lead nowhere end in TOO_MANY_ERRORS, ten for a wrong one`, async (t) => {
+    const gateway = openGateway(t, { protocol, backend: errands.store().script, limits: { badCommands: 3 } });
+    const client = await gateway.play(errands.greeting);
+    for (let count = 0; count < 30; count++) {
+      client.say(protocol === 'imap' ? 'a NOOP' : 'NOOP');
+      assert.match(await client.line(), /^(a OK|\+OK|250 )/);
+    }
+    client.say(`${protocol === 'imap' ? 'a NOOP' : 'NOOP'}\r\n`.repeat(10).trimEnd());
+    assert.match(await client.end(), /Too many errors/);
+    assertLine(await gateway.closed(), { code: 'TOO_MANY_ERRORS' });
   });
 }

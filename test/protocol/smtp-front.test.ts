@@ -332,7 +332,7 @@ test('MAIL waits as it came for whoever relays it', async () => {
   );
   assert.deepEqual(end, { kind: 'mail' });
   const command = await front.nextCommand('between');
-  assert.deepEqual([command.verb, command.line.toString()], ['MAIL', 'mail from:<a@b> SIZE=10 ENVID=x+20y']);
+  assert.deepEqual([command.verb, command.argument], ['MAIL', 'from:<a@b> SIZE=10 ENVID=x+20y']);
   assert.equal((await front.nextCommand('in transaction')).verb, 'RCPT');
 });
 

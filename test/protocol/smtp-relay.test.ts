@@ -58,7 +58,7 @@ async function relayed(scene: Scene): Promise<Seen> {
   const back = new SmtpBack(relay);
   await back.open(backPlan());
   assert.equal((await front.nextCommand('between')).verb, 'EHLO');
-  await front.answer({ verb: 'EHLO', argument: 'client.test', line: Buffer.from('EHLO client.test') });
+  await front.answer({ verb: 'EHLO', argument: 'client.test' });
   client.saidSince();
   relay.saidSince();
   journal.length = 0;
@@ -68,7 +68,7 @@ async function relayed(scene: Scene): Promise<Seen> {
   const transactions = new SmtpRelay(front, back, {
     waitFor: (whom) => waits.push(whom),
     betweenTransactions: () => waits.push('idle'),
-    messageAccepted: () => (accepted += 1),
+    messageAnswered: ({ code }) => (accepted += code < 300 ? 1 : 0),
   });
   const end = await transactions
     .run()
@@ -94,11 +94,33 @@ test('a transaction goes to the relay as it came, and the replies come back as t
   assert.deepEqual([seen.end, seen.accepted], ['quit', 1]);
 });
 
-test('parameters and odd case go on untouched', async () => {
+test('parameters go on untouched, the verb in its plainest form', async () => {
   const mail = 'mail FROM:<anna@example.org> SIZE=10 RET=HDRS ENVID=x+20y BODY=8BITMIME SMTPUTF8\r\n';
   const rcpt = 'Rcpt to:<bert@example.com> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;bert@example.com\r\n';
   const seen = await relayed({ client: [mail, rcpt, 'QUIT\r\n'], relay: OK });
-  assert.equal(seen.toRelay, `${mail}${rcpt}QUIT\r\n`);
+  assert.equal(seen.toRelay, `MAIL${mail.slice(4)}RCPT${rcpt.slice(4)}QUIT\r\n`);
+});
+
+test('BDAT goes on with the very size that was counted, whatever was around it', async () => {
+  const padded = `BDAT${' '.repeat(2043)}0000000005 LAST  \r\n`;
+  const seen = await relayed({
+    client: [MAIL, RCPT, padded, 'abc\r\n', 'QUIT\r\n'],
+    relay: [...OK, QUEUED],
+  });
+  assert.equal(seen.toRelay, `${MAIL}${RCPT}BDAT 5 LAST\r\nabc\r\nQUIT\r\n`);
+});
+
+test('a line that a relay might cut in two goes no further, and its longest neighbour does', async () => {
+  const fits = `RCPT TO:<bert@example.com> X=${'x'.repeat(1900)}\r\n`;
+  const long = `RCPT TO:<bert@example.com> X=${'x'.repeat(2100)}\r\n`;
+  const seen = await relayed({ client: [MAIL, fits, long, 'QUIT\r\n'], relay: OK });
+  assert.equal(seen.toRelay, `${MAIL}${fits}QUIT\r\n`);
+  assert.match(seen.toClient, /500 5\.5\.2 Line too long/);
+});
+
+test('a reply that nobody asked for ends the leg before it can pass for the answer to a command', async () => {
+  const stray = await relayed({ client: [MAIL, RCPT, 'QUIT\r\n'], relay: [`${OK[0]}250 stray\r\n`] });
+  assert.equal(stray.end, 'BACKEND_PROTOCOL');
 });
 
 test('replies of many lines come back whole, byte by byte', async () => {
@@ -269,6 +291,7 @@ test('a relay that leaves within DATA ends the connection, and no more is read f
     client: [MAIL, RCPT, 'DATA\r\n', 'one\r\n', 'two\r\n', '.\r\n'],
     relay: [...OK, GO],
     before: ({ relay }) => {
+      relay.congested = true;
       relay.onFlush = () => (relay.ended = true);
     },
   });
@@ -282,6 +305,7 @@ test('DATA goes on no faster than the relay takes it', async () => {
     client: [MAIL, RCPT, 'DATA\r\n', 'one\r\n', 'two\r\n', '.\r\n', 'QUIT\r\n'],
     relay: [...OK, GO, QUEUED],
     before: ({ relay }) => {
+      relay.congested = true;
       relay.onFlush = () => void (flushes += 1);
     },
   });

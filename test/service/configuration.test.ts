@@ -94,7 +94,7 @@ test('every mistake is told at once, and which service wants the file', async ()
   });
   const mistakes = await mistakesOf(source(folder.path, settings).load());
   assert.equal(mistakes.length, 3, mistakes.join('\n'));
-  assert.match(mistakes[0] ?? '', /^user: there is no user nobody-has-this-name/);
+  assert.match(mistakes[0] ?? '', /sallyport\.yaml:\d+: user: there is no user nobody-has-this-name/);
   assert.match(mistakes[1] ?? '', /does not match the private key.*\(for services\.imap, services\.pop3\)/);
   assert.match(
     mistakes[2] ?? '',
@@ -127,6 +127,15 @@ test('what serves badly is a warning: expired, too new, soon over, for another n
   assert.match(await load({ days: 5 }), /expires on \d{4}-\d\d-\d\d, in [45] days/);
   assert.match(await load({ sni: 'other.test' }), /sni\.other\.test: the certificate is not for other\.test/);
   assert.equal(await load({ sni: 'mx.test' }), '');
+  const { certFile, keyFile } = authority.issue({ names: ['*.example.org'] });
+  const tls = { certificate: { cert: certFile, key: keyFile } };
+  const warnings = async (hostname: string): Promise<string> =>
+    (await source(folder.path, imap({ hostname, tls })).load()).warnings.join();
+  assert.match(
+    await warnings('example.org'),
+    /: is for \*\.example\.org, not for the hostname example\.org$/,
+  );
+  assert.equal(await warnings('mail.example.org'), '');
 });
 
 test('a first start makes the default certificate, and later loads miss it where it has gone', async () => {
@@ -227,6 +236,13 @@ test('the summary names what is served, what does nothing and what nobody uses',
     inert: ['smtp', 'mx'],
     relay: 'mta',
   });
+  assert.doesNotMatch(summary.warnings.join('\n'), /timeouts/);
+  const hasty = { imap: 60, pop3: 0.5 };
+  const short = await source(folder.path, { ...settings, timeouts: hasty }, 'foresee').load();
+  assert.match(
+    summarise(short, 0).warnings.join('\n'),
+    /timeouts\.imap: 60 is less .*\n.*timeouts\.pop3: 0\.5 is/,
+  );
   const warnings = summary.warnings.join('\n');
   assert.match(warnings, /channels\.idle: no service uses it/);
   assert.match(warnings, /backends\.unused: nothing leads to it/);

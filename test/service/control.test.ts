@@ -61,12 +61,25 @@ test('a command is answered, a refusal and a failure too', async () => {
 
 test('the socket is for its owner alone, and so is a dataDir that had to be made', async () => {
   using folder = temporaryFolder();
-  const dataDir = join(folder.path, 'new', 'data');
+  const dataDir = join(folder.path, 'data');
   const control = await open(dataDir);
   assert.equal(statSync(controlPath(dataDir)).mode & 0o777, 0o600);
   assert.equal(statSync(dataDir).mode & 0o777, 0o700);
   control.close();
   assert.equal(existsSync(controlPath(dataDir)), false);
+});
+
+test('a dataDir is made in a folder that exists, and nowhere else; /proc is told and not waited for', async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, 'file');
+  writeFileSync(file, '');
+  for (const [dataDir, refusal] of [
+    [join(folder.path, 'new', 'data'), /data cannot be made: there is no folder .*new$/],
+    ['/proc/sallyport', /^dataDir \/proc\/sallyport cannot be made: ENOENT/],
+    [file, /file is not a folder$/],
+  ] as const) {
+    assert.match(String(await openControl(dataDir, commands, realWorld)), refusal);
+  }
 });
 
 test('a dataDir that is there keeps its mode', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -90,6 +90,16 @@ test('a Unix socket that a crash left behind is taken over', async () => {
     realWorld,
   );
   assert.deepEqual(failures, []);
+  for (const { handle } of bound) handle.close();
+});
+
+test('a Unix socket is born for its owner and group only, and the mask of the process stays', async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, 's');
+  const mask = process.umask(0o022);
+  const { bound } = await bindListeners(wanted(service('imap', { kind: 'unix', path })), null, realWorld);
+  assert.equal(statSync(path).mode & 0o777, 0o660);
+  assert.equal(process.umask(mask), 0o022);
   for (const { handle } of bound) handle.close();
 });
 

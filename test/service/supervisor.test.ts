@@ -147,15 +147,44 @@ test('an address that stays is never refused during reloads', async () => {
 
 test('a reload with mistakes is refused with all of them, and everything goes on as before', async () => {
   using folder = temporaryFolder();
-  await using rig = startRig(settingsOf([service('imap', tcp())], { dataDir: folder.path }));
+  const base = { dataDir: folder.path, file: '/etc/sallyport.yaml' };
+  await using rig = startRig(settingsOf([service('imap', tcp())], base));
   const port = await firstPort(rig, 'imap');
   rig.configure = () => {
     throw new SettingsError(['a: wrong', 'b: wrong']);
   };
   const answer = await askControl(folder.path, 'reload', { world: realWorld, limitMs: 5000 });
   assert.deepEqual(!answer.ok && [answer.refused, answer.mistakes], ['settings', ['a: wrong', 'b: wrong']]);
-  assert.deepEqual((await rig.event('reload-refused'))['mistakes'], ['a: wrong', 'b: wrong']);
+  const line = await rig.event('reload-refused');
+  assert.deepEqual([line['mistakes'], line['file']], [['a: wrong', 'b: wrong'], '/etc/sallyport.yaml']);
+  const [change] = (await rig.supervisor.status()).changes;
+  assert.deepEqual([change?.what, change?.ok, change?.mistakes], ['reload', false, ['a: wrong', 'b: wrong']]);
+  assert.ok(Math.abs(Date.parse(change?.at ?? '') - Date.now()) < 60_000);
   assert.equal((await greeting(port))[3], 'first');
+});
+
+test('what takes a restart is told by the settings of the start, not by those of the last reload', async () => {
+  using folder = temporaryFolder();
+  const base = { dataDir: folder.path, file: '/etc/sallyport.yaml' };
+  const withLimit = (connections: number): Settings => {
+    const { limits, ...rest } = settingsOf([service('imap', tcp())], base);
+    return { ...rest, limits: { ...limits, connections } };
+  };
+  await using rig = startRig(withLimit(100));
+  assert.equal((await rig.event('ready'))['file'], '/etc/sallyport.yaml');
+  const reload = async (connections: number): Promise<unknown> => {
+    rig.configure = () => withLimit(connections);
+    const answer = await rig.supervisor.reload();
+    return answer.ok && answer['needRestart'];
+  };
+  assert.deepEqual(await reload(200), ['limits.connections']);
+  assert.deepEqual(await reload(200), ['limits.connections']);
+  assert.deepEqual(await reload(100), []);
+  assert.equal((await rig.event('reloaded'))['file'], '/etc/sallyport.yaml');
+  assert.deepEqual(
+    (await rig.supervisor.status()).changes.map(({ what, ok }) => [what, ok]),
+    [['reload', true]],
+  );
 });
 
 test('a reload is refused whole when one address cannot be bound', async () => {

@@ -69,7 +69,11 @@ export function testClient(gate: Gate, addresses: Partial<CableEnd> = {}): TestC
   const [near, far] = cable();
   Object.assign(near, { remoteAddress: '192.0.2.7', remotePort: 50_001, ...addresses });
   const closed: Client[] = [];
-  const client = new Client(gate, near.asSocket(), { id: 'ab-1', onClose: (it) => closed.push(it) });
+  const client = new Client(gate, near.asSocket(), {
+    id: 'ab-1',
+    onClose: (it) => closed.push(it),
+    onLogin: () => undefined,
+  });
   return { client, talk: new Conversation(far), near, far, closed };
 }
 
@@ -82,7 +86,11 @@ export interface TestBack {
 /** An open leg to a backend on whose other side the test sits. */
 export function testBack(gate: Gate): TestBack {
   const [near, far] = cable();
-  const leg = new Leg(near.asSocket(), { role: BACKEND_ROLE, upgrader: null, lineBytesMax: LIMITS.replyBytes });
+  const leg = new Leg(near.asSocket(), {
+    role: BACKEND_ROLE,
+    upgrader: null,
+    lineBytesMax: LIMITS.replyBytes,
+  });
   leg.attach();
   const endpoint = { kind: 'tcp', host: '127.0.0.1', port: 143 } as const;
   const back: BackLeg = { leg, session: gate.dialect.back(leg), endpoint, server: '127.0.0.1:143' };

@@ -27,6 +27,8 @@ export class ScriptedTalk implements Talk {
   ended = false;
   /** Commands that were waited for with nothing under way. */
   commands = 0;
+  /** A socket that takes no more for the moment; flushed() is then waited for. */
+  congested = false;
   /** Called at each flushed(). */
   onFlush: () => void = () => undefined;
   readonly #options: TalkOptions;
@@ -95,10 +97,10 @@ export class ScriptedTalk implements Talk {
     return taken;
   }
 
-  async chunk(): Promise<Buffer> {
+  async chunk(countMax = this.#arrived.length + 1_000_000): Promise<Buffer> {
     if (this.#arrived.length === 0) this.#more();
-    const taken = this.#arrived;
-    this.#arrived = Buffer.alloc(0);
+    const taken = this.#arrived.subarray(0, countMax);
+    this.#arrived = this.#arrived.subarray(taken.length);
     return taken;
   }
 

@@ -1,0 +1,117 @@
+// What clients of a service are shown of its backend.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Mechanism, ServiceSettings } from '../../src/config/settings.ts';
+import type { Backend, Knowledge } from '../../src/connection/backend-leg.ts';
+import { offerOf } from '../../src/connection/gate.ts';
+import { GateError } from '../../src/errors.ts';
+import type { Offer } from '../../src/protocol/dialect.ts';
+import { DIALECTS } from '../../src/service/backends.ts';
+
+const ALL: readonly Mechanism[] = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'];
+
+interface Scene {
+  readonly protocol: 'imap' | 'pop3' | 'smtp';
+  readonly service?: Partial<ServiceSettings>;
+  /** null: the backend cannot be asked. */
+  readonly known: Knowledge | null;
+}
+
+function offering(scene: Scene): {
+  readonly offer: () => Promise<Offer>;
+  readonly know: (known: Knowledge | null) => void;
+} {
+  let { known } = scene;
+  const service = {
+    name: 'mail',
+    protocol: scene.protocol,
+    capabilities: null,
+    ehloKeywords: [],
+    mechanisms: ALL,
+    ...scene.service,
+  } as unknown as ServiceSettings;
+  const backend = {
+    async knowledge() {
+      if (known === null) throw new GateError('BACKEND_UNREACHABLE');
+      return known;
+    },
+  } as unknown as Backend;
+  const offer = offerOf(service, DIALECTS[scene.protocol], backend);
+  return { offer, know: (next) => void (known = next) };
+}
+
+test('a fixed list is what it says, and the backend is never asked', async () => {
+  const service = { capabilities: ['IMAP4rev1', 'IDLE'], mechanisms: ['PLAIN'] } as const;
+  const { offer } = offering({ protocol: 'imap', known: null, service });
+  assert.deepEqual(await offer(), { capabilities: ['IMAP4rev1', 'IDLE'], mechanisms: ['PLAIN'] });
+});
+
+test('otherwise it is what the backend has, without what is ours', async () => {
+  const capabilities = ['IMAP4REV1', 'IDLE', 'STARTTLS', 'AUTH=PLAIN', 'XCLIENT'];
+  const { offer } = offering({ protocol: 'imap', known: { capabilities, mechanisms: ['PLAIN'] } });
+  assert.deepEqual((await offer()).capabilities, ['IMAP4REV1', 'IDLE']);
+});
+
+for (const protocol of ['imap', 'pop3'] as const) {
+  test(`${protocol}: passwords can always be carried, tokens where the backend takes them`, async () => {
+    const none = offering({ protocol, known: { capabilities: [], mechanisms: [] } });
+    assert.deepEqual((await none.offer()).mechanisms, ['PLAIN', 'LOGIN']);
+    const tokens = offering({ protocol, known: { capabilities: [], mechanisms: ['XOAUTH2', 'GSSAPI'] } });
+    assert.deepEqual((await tokens.offer()).mechanisms, ['PLAIN', 'LOGIN', 'XOAUTH2']);
+  });
+
+  test(`${protocol}: where the backend cannot be asked the client sees the least that every store has`, async () => {
+    const { offer } = offering({ protocol, known: null });
+    assert.deepEqual(await offer(), { capabilities: [], mechanisms: ['PLAIN', 'LOGIN'] });
+  });
+}
+
+test('smtp: either password mechanism of the relay carries both, none carries none', async () => {
+  for (const [mechanisms, offered] of [
+    [['PLAIN'], ['PLAIN', 'LOGIN']],
+    [['LOGIN'], ['PLAIN', 'LOGIN']],
+    [['CRAM-MD5'], []],
+    [[], []],
+    [['XOAUTH2'], ['XOAUTH2']],
+  ] as const) {
+    const { offer } = offering({ protocol: 'smtp', known: { capabilities: [], mechanisms } });
+    assert.deepEqual((await offer()).mechanisms, offered);
+  }
+});
+
+test('smtp: where the relay cannot be asked there is no least, and the failure is the answer', async () => {
+  await assert.rejects(offering({ protocol: 'smtp', known: null }).offer(), { code: 'BACKEND_UNREACHABLE' });
+});
+
+test('smtp: keywords that the settings name pass besides the known ones', async () => {
+  const known = { capabilities: ['SIZE 10', 'XFROB', 'ETRN'], mechanisms: [] };
+  const { offer } = offering({ protocol: 'smtp', known, service: { ehloKeywords: ['ETRN'] } });
+  assert.deepEqual((await offer()).capabilities, ['SIZE 10', 'ETRN']);
+});
+
+test('what the service does not name as a mechanism is not offered', async () => {
+  const known = { capabilities: [], mechanisms: ['PLAIN', 'XOAUTH2'] };
+  const { offer } = offering({ protocol: 'smtp', known, service: { mechanisms: ['XOAUTH2'] } });
+  assert.deepEqual((await offer()).mechanisms, ['XOAUTH2']);
+  const blind = offering({ protocol: 'imap', known: null, service: { mechanisms: ['XOAUTH2'] } });
+  assert.deepEqual((await blind.offer()).mechanisms, []);
+});
+
+test('the same knowledge makes the same offer, so that texts made from it are made once', async () => {
+  const known = { capabilities: ['IDLE'], mechanisms: ['PLAIN'] };
+  const { offer, know } = offering({ protocol: 'imap', known });
+  const first = await offer();
+  assert.equal(await offer(), first);
+  know({ capabilities: ['IDLE', 'MOVE'], mechanisms: ['PLAIN'] });
+  assert.deepEqual((await offer()).capabilities, ['IDLE', 'MOVE']);
+  const blind = offering({ protocol: 'imap', known: null });
+  assert.equal(await blind.offer(), await blind.offer());
+});
+
+test('a backend that comes back is shown from then on', async () => {
+  const { offer, know } = offering({ protocol: 'imap', known: null });
+  assert.deepEqual((await offer()).capabilities, []);
+  know({ capabilities: ['IDLE'], mechanisms: [] });
+  assert.deepEqual((await offer()).capabilities, ['IDLE']);
+});
