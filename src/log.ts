@@ -5,6 +5,7 @@
 // (config/secret.ts).
 
 import { writeSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { realWorld, type Timer } from './world.ts';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -47,9 +48,9 @@ export function createLog(options: LogOptions): Log {
   };
 }
 
-/** DEL and C1, the line and paragraph separators, and what changes the direction of reading. C0 is escaped before. */
+/** Control characters, the line and paragraph separators, and what changes the direction of reading. */
 // oxlint-disable-next-line no-control-regex
-const HARMFUL = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const HARMFUL = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 function harmless(line: string): string {
   return line.replace(HARMFUL, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
@@ -135,7 +136,7 @@ export function explain(error: unknown): string {
     e !== undefined && seen.length < 5;
     e = e instanceof Error ? e.cause : undefined
   ) {
-    const text = e instanceof Error ? e.message || e.name : String(e);
+    const text = e instanceof Error ? e.message || e.name : typeof e === 'string' ? e : inspect(e);
     if (!seen.includes(text)) seen.push(text);
   }
   return seen.join(': ');

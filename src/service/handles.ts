@@ -42,6 +42,7 @@ interface NativeHandle extends ListeningHandle {
   getsockname?(out: { address?: string; port?: number }): number;
 }
 
+// oxlint-disable-next-line max-params -- the runtime's own function
 type CreateServerHandle = (
   where: string,
   port: number,

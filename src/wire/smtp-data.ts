@@ -1,7 +1,7 @@
 // The contents of a message on the wire: where DATA ends, and what may not stand inside (RFC 5321 4.5.2, 2.3.8).
 // Promises: only CRLF.CRLF sent by the client itself, or .CRLF as the very first bytes, ends a message. What comes out
 // is what went in, in order and terminator included; in refuse mode as views of the chunks, without copying.
-// Between two chunks at most 3 bytes are held back (and none in refuse mode); no old chunk is looked at again.
+// Between two chunks at most 3 bytes are held back (in refuse mode one, a CR); no old chunk is looked at again.
 // On failure: a named malformation, the first in the stream; the transaction must then be cut, never ended with a dot.
 // Owns nothing; the caller owns the chunks, must not reuse them before `out` is written, and makes one scanner a message.
 
@@ -20,6 +20,7 @@ export type DataResult =
 const CR = 13;
 const LF = 10;
 const DOT = 46;
+const CR_OCTET = Buffer.of(CR);
 const TERMINATOR = '\r\n.\r\n';
 
 // One pass finds the first thing of interest. The engine skips over plain text with vector instructions, which is
@@ -54,8 +55,19 @@ export class DataScanner {
 class StrictScanner {
   /** How many bytes of CRLF.CRLF the stream ends with; a message starts as if behind a line end. */
   #matched = 2;
+  /** The last chunk ended with a CR that has not gone on: a lax server might take CRLF . CR for the end. */
+  #heldCr = false;
 
   push(chunk: Buffer): DataResult {
+    const result = this.#scan(chunk);
+    if (result.kind === 'malformed') return result;
+    const due = this.#heldCr ? [CR_OCTET, ...result.out] : result.out;
+    this.#heldCr =
+      result.kind === 'more' && (chunk.length === 0 ? this.#heldCr : chunk[chunk.length - 1] === CR);
+    return this.#heldCr ? { ...result, out: withoutLastOctet(due) } : { ...result, out: due };
+  }
+
+  #scan(chunk: Buffer): DataResult {
     let matched = this.#matched;
     let at = 0;
     // Finish by hand what an earlier chunk began, until the match lies in this chunk alone: four steps at most.
@@ -85,6 +97,11 @@ class StrictScanner {
     if (event[0].length > 1) return endAt(chunk, from + event.index + TERMINATOR.length);
     return malformed(reasonOf(event[0]));
   }
+}
+
+function withoutLastOctet(out: readonly Buffer[]): readonly Buffer[] {
+  const last = out.findLast((bytes) => bytes.length > 0);
+  return out.map((bytes) => (bytes === last ? bytes.subarray(0, -1) : bytes));
 }
 
 /** One step through CRLF.CRLF, for a byte that is no offence and does not complete it. */

@@ -42,7 +42,7 @@ for (const split of ['whole', 'bytes', 'seeded'] as const) {
       assert.deepEqual(relay.messages, []);
       const behindData = (await gateway.call()).talk.heard.replace(/^.*?DATA\r\n/s, '');
       // Nothing that even the laxest MTA could take for an end of data, and nothing hidden behind it.
-      assert.doesNotMatch(behindData, /[\r\n]\0*\.\0*(\n|\r.)|evil/s);
+      assert.doesNotMatch(behindData, /[\r\n]\0*\.\0*[\r\n]|evil/);
     });
   }
 }

@@ -78,7 +78,7 @@ test('a dataDir is made in a folder that exists, and nowhere else; /proc is told
     ['/proc/sallyport', /^dataDir \/proc\/sallyport cannot be made: ENOENT/],
     [file, /file is not a folder$/],
   ] as const) {
-    assert.match(String(await openControl(dataDir, commands, realWorld)), refusal);
+    assert.match(refusalOf(await openControl(dataDir, commands, realWorld)), refusal);
   }
 });
 

@@ -88,7 +88,13 @@ const legalStream = fc.array(legalPiece, { maxLength: 40, size: 'max' }).map((pi
 test('property: refuse mode agrees with the model however the stream is cut', () => {
   fc.assert(
     fc.property(fc.oneof(stream, legalStream), sizes, (input, where) => {
-      assert.deepEqual(scan('refuse', cut(input, where)), refuseModel(input));
+      const model = refuseModel(input);
+      // A CR at the very end waits for what comes behind it.
+      const held = model.kind === 'more' && model.out.endsWith('\r');
+      assert.deepEqual(
+        scan('refuse', cut(input, where)),
+        held ? { ...model, out: model.out.slice(0, -1) } : model,
+      );
     }),
     { numRuns: 20_000 },
   );
@@ -187,12 +193,20 @@ test('a dot in a line, dots stuffed by the client and a dot line with blanks do 
   }
 });
 
-test('a CR at the end of a chunk is forwarded in order and judged by the next chunk', () => {
+test('a CR at the end of a chunk waits for the next one, and goes no further where that makes it a bare one', () => {
   const scanner = new DataScanner('refuse');
-  const first = scanner.push(Buffer.from('abc\r'));
+  const first = scanner.push(Buffer.from('abc\r\n.\r'));
   assert.ok(first.kind === 'more');
-  assert.equal(Buffer.concat(first.out).toString(), 'abc\r');
+  assert.equal(Buffer.concat(first.out).toString(), 'abc\r\n.');
   assert.deepEqual(scanner.push(Buffer.from('def')), { kind: 'malformed', reason: 'bare-cr' });
+});
+
+test('a CRLF that is cut in two goes on whole', () => {
+  const scanner = new DataScanner('refuse');
+  scanner.push(Buffer.from('abc\r'));
+  const second = scanner.push(Buffer.from('\ndef\r'));
+  assert.ok(second.kind === 'more');
+  assert.equal(Buffer.concat(second.out).toString(), '\r\ndef');
 });
 
 test('the offence behind the end of data is not this message’s affair', () => {
