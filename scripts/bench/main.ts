@@ -83,8 +83,8 @@ class Contest {
       try {
         await step(contender);
       } catch (error) {
-        result.problem = `failed: ${words(error).replaceAll('|', '/').replaceAll('\n', ' ')}`;
-        say(`    ${result.problem}`);
+        result.problem = `failed: ${words(error).replaceAll('|', '/').replaceAll('\n', ' ').slice(0, 160)}`;
+        say(`    failed: ${words(error)}`);
         await contender.running?.stop();
         contender.running = null;
       }

@@ -39,12 +39,12 @@ const QUICK: Plan = {
   rounds: 1,
   logins: 300,
   heavyLogins: 60,
-  transferMiB: 64,
+  transferMiB: 128,
   noops: 300,
   wallLogins: 20,
-  warmUpLogins: 200,
+  warmUpLogins: 1000,
   heavyWarmUpLogins: 10,
-  warmUpMiB: 16,
+  warmUpMiB: 128,
   idle: [250, 500, 750],
   heavyIdle: [50, 100],
 };
@@ -58,7 +58,7 @@ export interface Options {
 }
 
 export const USAGE = `npm run bench -- [--quick] [--only NAME,…] [--keys rsa,p256] [--rounds N] [--json FILE]
-  --quick   about a minute instead of about seven
+  --quick   about a minute instead of about seven: P-256 only, unless --keys says more, and one round
   --only    some of: ${PEERS.map((peer) => peer.name).join(', ')}
   --keys    one key type only
   --rounds  how often everything is measured in turn
@@ -98,7 +98,7 @@ export function readOptions(args: readonly string[]): Options | null {
   return {
     plan: { ...plan, rounds },
     peers: PEERS.filter((peer) => names.includes(peer.name)),
-    keyTypes: pick('key type', values.keys, ['rsa', 'p256'] as const),
+    keyTypes: pick('key type', values.keys ?? (values.quick ? 'p256' : undefined), ['rsa', 'p256'] as const),
     jsonFile: values.json ?? null,
   };
 }

@@ -1,5 +1,5 @@
 // The bench's result as Markdown: one table a key type, a row a peer, in each cell the median, its ratio to nginx
-// mail, and below it the smallest and largest figure of the rounds.
+// mail, and the smallest and largest figure of the rounds.
 
 import { median } from './measure.ts';
 import type { Figure } from './measure.ts';
@@ -25,15 +25,22 @@ export const emptySamples = (): Record<Figure, number[]> => ({
   loginWallMs: [],
 });
 
-const COLUMNS: readonly (readonly [Figure, title: string])[] = [
-  ['loginFullMs', 'full login, CPU ms'],
-  ['loginResumedMs', 'resumed login, CPU ms'],
-  ['downSecondsPerGiB', 'down, CPU s/GiB'],
-  ['upSecondsPerGiB', 'up, CPU s/GiB'],
-  ['idlePssKiB', 'idle, KiB'],
-  ['noopAddedUs', 'NOOP, added µs'],
-  ['noopAddedP99Us', 'p99'],
-  ['loginWallMs', 'login, wall ms'],
+interface Column {
+  readonly figure: Figure;
+  readonly title: string;
+  /** 'plain': no ratio, because it would be one of noise, or of what nginx mail waits for. */
+  readonly kind: 'ratio' | 'plain';
+}
+
+const COLUMNS: readonly Column[] = [
+  { figure: 'loginFullMs', title: 'full login, CPU ms', kind: 'ratio' },
+  { figure: 'loginResumedMs', title: 'resumed login, CPU ms', kind: 'ratio' },
+  { figure: 'downSecondsPerGiB', title: 'down, CPU s/GiB', kind: 'ratio' },
+  { figure: 'upSecondsPerGiB', title: 'up, CPU s/GiB', kind: 'ratio' },
+  { figure: 'idlePssKiB', title: 'idle, KiB', kind: 'ratio' },
+  { figure: 'noopAddedUs', title: 'NOOP, added µs', kind: 'ratio' },
+  { figure: 'noopAddedP99Us', title: 'p99', kind: 'plain' },
+  { figure: 'loginWallMs', title: 'login, wall ms', kind: 'plain' },
 ];
 
 export const REFERENCE = 'nginx-mail';
@@ -55,9 +62,11 @@ function cell(figures: readonly number[], reference: readonly number[] | undefin
 
 function row(result: PeerResult, reference: PeerResult | undefined): string {
   const name = result.version === null ? result.title : `${result.title} ${result.version}`;
-  const hasFigures = COLUMNS.some(([figure]) => result.samples[figure].length > 0);
+  const hasFigures = COLUMNS.some(({ figure }) => result.samples[figure].length > 0);
   const cells = hasFigures
-    ? COLUMNS.map(([figure]) => cell(result.samples[figure], reference?.samples[figure]))
+    ? COLUMNS.map(({ figure, kind }) =>
+        cell(result.samples[figure], kind === 'ratio' ? reference?.samples[figure] : undefined),
+      )
     : COLUMNS.map((_, index) => (index === 0 ? (result.problem ?? '–') : ''));
   const mark = hasFigures && result.problem !== null ? ` (stopped: ${result.problem})` : '';
   return `| ${[name + mark, ...cells].join(' | ')} |`;
@@ -66,7 +75,7 @@ function row(result: PeerResult, reference: PeerResult | undefined): string {
 /** The Markdown table of one key type. */
 export function renderTable(results: readonly PeerResult[]): string {
   const reference = results.find((result) => result.name === REFERENCE);
-  const head = `| ${['', ...COLUMNS.map(([, title]) => title)].join(' | ')} |`;
+  const head = `| ${['', ...COLUMNS.map(({ title }) => title)].join(' | ')} |`;
   const rule = `|---${'|---:'.repeat(COLUMNS.length)}|`;
   return [head, rule, ...results.map((result) => row(result, reference))].join('\n');
 }

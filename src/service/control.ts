@@ -4,13 +4,14 @@
 // openControl() is also the lock on dataDir: where a supervisor answers already, it refuses.
 // The server owns the socket file and removes it at close().
 
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import net from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 import { explain } from '../log.ts';
 import type { World } from '../world.ts';
 import { removeStaleSocket } from './handles.ts';
+import { makeFolder } from './machine.ts';
 
 export const REQUEST_BYTES_MAX = 64 * 1024;
 export const REQUEST_LIMIT_MS = 5000;
@@ -62,20 +63,6 @@ export async function openControl(
   }
   if (stale !== null) return `control socket ${path}: ${stale}`;
   return listen(path, commands, world);
-}
-
-// One level only: the runtime's own recursion does not end where a file system has no room for folders, as in /proc.
-function makeFolder(folder: string): string | null {
-  try {
-    const there = statSync(folder, { throwIfNoEntry: false });
-    if (there !== undefined) return there.isDirectory() ? null : 'is not a folder';
-    if (statSync(dirname(folder), { throwIfNoEntry: false }) === undefined)
-      return `cannot be made: there is no folder ${dirname(folder)}`;
-    mkdirSync(folder, { mode: 0o700 });
-    return null;
-  } catch (error) {
-    return `cannot be made: ${explain(error)}`;
-  }
 }
 
 async function listen(path: string, commands: ControlCommands, world: World): Promise<Control | string> {

@@ -1,9 +1,11 @@
-// What this machine allows us: open files, core files, and the user that workers become. Decisions are pure functions
+// What this machine allows us: open files, core files, folders, and the user that workers become. Decisions are pure functions
 // of what was read, so that they can be tested without being root or short of files.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 
+import { explain } from '../log.ts';
 import type { Owner } from './handles.ts';
 
 export interface ProcessLimits {
@@ -71,6 +73,23 @@ export function limitWarnings(wanted: number, limits: ProcessLimits | null): str
     );
   }
   return warnings;
+}
+
+/**
+ * Makes a folder (0700) in one that exists; null, or the end of a sentence that says why not. One level only: the
+ * runtime's own recursion does not end where a file system takes no folders, as /proc.
+ */
+export function makeFolder(folder: string): string | null {
+  try {
+    const there = statSync(folder, { throwIfNoEntry: false });
+    if (there !== undefined) return there.isDirectory() ? null : 'is not a folder';
+    if (statSync(dirname(folder), { throwIfNoEntry: false }) === undefined)
+      return `cannot be made: there is no folder ${dirname(folder)}`;
+    mkdirSync(folder, { mode: 0o700 });
+    return null;
+  } catch (error) {
+    return `cannot be made: ${explain(error)}`;
+  }
 }
 
 export interface Privileges {

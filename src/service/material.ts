@@ -18,6 +18,7 @@ import { serverRules } from '../policy/channels.ts';
 import { buildServerContexts } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
+import { makeFolder } from './machine.ts';
 
 export interface FrontMaterial {
   /** By service name; null: the service has no TLS. */
@@ -120,6 +121,11 @@ class MaterialReader {
       this.#foreseen = !openCertificates(folder).nicknames().includes(DEFAULT_NICKNAME);
       if (this.#foreseen)
         this.#warnings.push(`${folder}: ${DEFAULT_NICKNAME} will be made, self-signed, at the first start`);
+      return;
+    }
+    const refusal = makeFolder(folder);
+    if (refusal !== null) {
+      this.#mistakes.push(`certificates.database ${folder} ${refusal}`);
       return;
     }
     try {

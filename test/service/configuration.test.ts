@@ -155,6 +155,17 @@ test('a first start makes the default certificate, and later loads miss it where
   assert.equal(existsSync(certs), false);
 });
 
+test('a certificate database is made in a folder that exists; /proc is told and not waited for', async () => {
+  using folder = temporaryFolder();
+  for (const [database, refusal] of [
+    ['./no/certs', /certificates\.database .*\/no\/certs cannot be made: there is no folder .*\/no$/m],
+    ['/proc/sallyport', /certificates\.database \/proc\/sallyport cannot be made: ENOENT/],
+  ] as const) {
+    const settings = imap({ certificates: { database } });
+    assert.match((await mistakesOf(source(folder.path, settings, 'make').load())).join('\n'), refusal);
+  }
+});
+
 test('a nickname that is not the default one is never made', async () => {
   using folder = temporaryFolder();
   const settings = imap({ tls: { certificate: 'Servr-Cert' } });

@@ -33,10 +33,10 @@ test('a connection to a service that is not there is closed, and does not count'
   assert.equal(gateway.front.counters()['connections'], 0);
 });
 
-test('what passed is counted when a connection has closed', async (t) => {
+test('a login is counted when it happens, what passed when the connection has closed', async (t) => {
   const gateway = openGateway(t, { protocol: 'imap', backend: imapStore().script });
   const client = await gateway.play(`${IMAP.greeting}\nC: a0 LOGIN anna wrong\nS: a0 NO *\n${IMAP.login}`);
-  assert.deepEqual([gateway.front.counters()['open'], gateway.front.counters()['logins']], [1, 0]);
+  assert.deepEqual([gateway.front.counters()['open'], gateway.front.counters()['logins']], [1, 1]);
   await gateway.resume(client, IMAP.logout);
   const line = await gateway.closed();
   await gateway.settle();
@@ -66,6 +66,14 @@ test('a connection that never logged in is no login', async (t) => {
   const gateway = openGateway(t, { protocol: 'pop3', backend: POP3.store().script });
   await gateway.play(`${POP3.greeting}\nC: USER anna\nS: +OK *\n${POP3.logout}`);
   await gateway.closed();
+  await gateway.settle();
+  assert.equal(gateway.front.counters()['logins'], 0);
+});
+
+test('a login that nobody could decide is no login', async (t) => {
+  const gateway = openGateway(t, { protocol: 'smtp', backend: 'refused' });
+  await gateway.play(`${SMTP.greeting}\n${SMTP.tries}\n${SMTP.unavailable}`);
+  assertLine(await gateway.closed(), { user: null, code: 'BACKEND_UNREACHABLE' });
   await gateway.settle();
   assert.equal(gateway.front.counters()['logins'], 0);
 });

@@ -2,6 +2,7 @@
 // password database that takes every password and names the sink. Run by another user than root, it runs as that
 // user and without its chroots.
 
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +13,9 @@ import type { Peer, PeerContext } from './peer.ts';
 function asOrdinaryUser(): string {
   const { uid, username } = userInfo();
   if (uid === 0) return '';
-  return `default_internal_user = ${username}
+  const group = execFileSync('id', ['-gn'], { encoding: 'utf8' }).trim();
+  return `default_internal_group = ${group}
+default_internal_user = ${username}
 default_login_user = ${username}
 service anvil {
   chroot =
