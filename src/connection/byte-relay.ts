@@ -32,8 +32,8 @@ const GOODBYE_BYTES = 16;
 const BYE_BYTES_MAX = 1024;
 /** What a line that announces a literal ends with (RFC 9051 4.3). */
 const LITERAL_FOLLOWS = Buffer.from('}\r\n');
-/** 'OK', 'NO' and 'BA' of a tagged response as 16-bit numbers. */
-const STATUSES = new Set([0x4f4b, 0x4e4f, 0x4241]);
+/** What follows the tag of a response that completes a command; a mail may hold such a line, but seldom does. */
+const STATUS = /^(?:OK|NO|BAD)[ \r]/;
 /** Longer than any tag. */
 const TAG_BYTES_MAX = 64;
 
@@ -151,8 +151,8 @@ export class ByteRelay {
     const start = this.#lastLine(chunk);
     if (start < 0) return true;
     const space = chunk.indexOf(SPACE, start);
-    if (space <= start || space - start > TAG_BYTES_MAX || space + 3 > chunk.length) return true;
-    return !STATUSES.has(chunk.readUInt16BE(space + 1));
+    if (space <= start || space - start > TAG_BYTES_MAX || chunk[start] === STAR) return true;
+    return !STATUS.test(chunk.toString('latin1', space + 1, space + 5));
   }
 
   /** Many lines end with a dot (RFC 1939 3); where they were asked for, -ERR is one line all the same. */

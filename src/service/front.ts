@@ -250,6 +250,7 @@ class GateMaker {
       settings.hostname,
       settings.limits,
       settings.timeouts,
+      settings.probeMs,
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;

@@ -49,7 +49,8 @@ function cut(text: string, offsets: readonly number[]): string[] {
   return [0, ...at].map((from, index) => text.slice(from, at[index] ?? text.length));
 }
 
-const LITERAL = '* 1 FETCH (BODY[] {22}\r\nSubject: x\r\n\r\n* OK\r\nx)\r\na1 OK done\r\n';
+const LITERAL =
+  '* 1 FETCH (BODY[] {41}\r\nSubject: x\r\n\r\n* OK\r\n1. NOTE: x\r\n- BAKED\r\nx)\r\na1 OK done\r\n';
 const MESSAGE = '+OK 30 octets\r\nSubject: x\r\n\r\n+OK or -ERR\r\n..\r\nend.\r\n.\r\n';
 
 for (const [protocol, command, response] of [
@@ -63,9 +64,7 @@ for (const [protocol, command, response] of [
         await scene.up(command);
         for (const piece of cut(response, offsets).slice(0, -1)) {
           await scene.down(piece);
-          // A line that looks like the end of a command may stand in a mail; there the stream must be quiet as well.
-          if (!piece.endsWith('* OK\r\n'))
-            assert.equal(scene.relay.farewellFits, false, JSON.stringify(piece));
+          assert.equal(scene.relay.farewellFits, false, JSON.stringify(piece));
         }
         scene.end();
       }),

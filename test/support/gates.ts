@@ -66,7 +66,7 @@ export interface TestClient {
 }
 
 export function testClient(gate: Gate, addresses: Partial<CableEnd> = {}): TestClient {
-  const [near, far] = cable();
+  const [near, far] = cable({ split: 'whole' });
   Object.assign(near, { remoteAddress: '192.0.2.7', remotePort: 50_001, ...addresses });
   const closed: Client[] = [];
   const client = new Client(gate, near.asSocket(), {
@@ -85,7 +85,7 @@ export interface TestBack {
 
 /** An open leg to a backend on whose other side the test sits. */
 export function testBack(gate: Gate): TestBack {
-  const [near, far] = cable();
+  const [near, far] = cable({ split: 'whole' });
   const leg = new Leg(near.asSocket(), {
     role: BACKEND_ROLE,
     upgrader: null,
