@@ -19,6 +19,8 @@ export interface RelaySide {
 
 /** A command that changes what a farewell or the idle time must know is never longer than this. */
 const SHORT_BYTES = 64;
+/** POP3 clients pipeline many commands, and what each asks for must be known. */
+const POP3_LOOK_BYTES = 1024;
 const CR = 0x0d;
 const LF = 0x0a;
 const BRACE = 0x7d;
@@ -125,11 +127,9 @@ export class ByteRelay {
     this.up += chunk.length;
     if (this.#lastWasDown) this.#expectsMany = false;
     this.#lastWasDown = false;
-    if (chunk.length >= SHORT_BYTES) {
+    if (chunk.length >= (this.#imap ? SHORT_BYTES : POP3_LOOK_BYTES)) {
       this.#expectsMany = true;
-      if (chunk[chunk.length - 1] === LF)
-        this.#lookForGoodbye(chunk.toString('latin1', chunk.length - GOODBYE_BYTES));
-      else this.#tail = '';
+      this.#lookForGoodbye(chunk.toString('latin1', chunk.length - GOODBYE_BYTES));
     } else if (!this.#compressed) this.#look(chunk);
     if (!this.#backend.write(chunk)) this.#client.pause();
   };
@@ -190,7 +190,14 @@ export class ByteRelay {
   /** A command may come in pieces, so the end of what came before is kept. */
   #lookForGoodbye(text: string): void {
     this.#tail = `${this.#tail}${text}`.slice(-GOODBYE_BYTES);
-    if ((this.#imap ? / LOGOUT\r\n$/i : /(^|\n)QUIT\r\n$/i).test(this.#tail)) this.#leaving = 'logout';
+    if ((this.#imap ? / LOGOUT\r\n\s*$/i : /(^|\n)QUIT\r\n\s*$/i).test(this.#tail)) this.#leaving = 'logout';
+    // It was the text of a message, or somebody who stays after all.
+    else if (this.#leaving === 'logout') this.#leaving = null;
+  }
+
+  /** Nobody can see a goodbye in a compressed stream (RFC 4978). */
+  #howTheBackendWent(): RelayEnd {
+    return this.#leaving ?? (this.#compressed ? 'backend closed' : 'backend lost');
   }
 
   readonly #onClientEnd = (): void => {
@@ -201,7 +208,7 @@ export class ByteRelay {
   };
 
   readonly #onBackendEnd = (): void => {
-    this.#end ??= this.#leaving ?? 'backend lost';
+    this.#end ??= this.#howTheBackendWent();
     this.backendEnded = true;
     this.#client.end();
     this.#halfEnded();
@@ -217,7 +224,7 @@ export class ByteRelay {
   };
 
   readonly #onBackendClose = (): void => {
-    this.#end ??= this.#leaving ?? 'backend lost';
+    this.#end ??= this.#howTheBackendWent();
     this.#settle();
   };
 

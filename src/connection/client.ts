@@ -199,10 +199,12 @@ export class Client {
         return this.cut();
       case 'backend':
       case 'relay':
-      case 'end of data':
-        return this.back?.leg.fail(
-          new GateError('BACKEND_TIMEOUT', { backend: this.back.server, phase: this.#phase }),
-        );
+      case 'end of data': {
+        const failure = new GateError('BACKEND_TIMEOUT', { backend: this.server ?? '', phase: this.#phase });
+        this.back?.leg.fail(failure);
+        // Once relaying, nothing goes on without the relay, whichever leg is being waited on.
+        if (this.#phase !== 'backend') this.leg.fail(failure);
+      }
     }
   }
 

@@ -291,6 +291,8 @@ export class Leg implements Talk {
     if (this.#socket.destroyed) throw new GateError(this.#options.role.reset);
     // Bytes, an end or a failure may come meanwhile; who waits looks again.
     if (this.#socket.writableNeedDrain) return this.flushed();
+    // A drain that came while others had their turn.
+    if (this.#atCommand && this.#buffer.length === 0 && this.#dismissal !== null) throw this.#dismissal;
     this.#streak = 0;
     if (this.#paused) {
       this.#paused = false;

@@ -13,6 +13,8 @@ type Tagged = Extract<Response, { kind: 'tagged' }>;
 interface Heard {
   readonly response: Response;
   readonly raw: string;
+  /** No literal hung on it. */
+  readonly whole: boolean;
 }
 
 /** RFC 5530 codes of a login that failed for another reason than the credentials. */
@@ -194,7 +196,7 @@ export class ImapBack implements BackSession {
     let capabilityLine: string | null = null;
     const alerts: string[] = [];
     for (;;) {
-      const { response, raw } = await this.#hear();
+      const { response, raw, whole } = await this.#hear();
       switch (response.kind) {
         case 'continuation':
           await onChallenge(response.text);
@@ -204,7 +206,7 @@ export class ImapBack implements BackSession {
             throw new GateError('BACKEND_REFUSED', { backend: this.#plan.host, said: response.text });
           }
           // RFC 3501 7.1: an alert must be shown to the user.
-          if (response.code.toUpperCase() === 'ALERT') alerts.push(`${raw}\r\n`);
+          if (response.code.toUpperCase() === 'ALERT' && whole) alerts.push(`${raw}\r\n`);
           if (this.#learn(response) && response.status === 'CAPABILITY') capabilityLine = raw;
           break;
         case 'tagged':
@@ -229,7 +231,8 @@ export class ImapBack implements BackSession {
       this.#spend(rest.length);
       end = literalAtEnd(rest);
     }
-    return { response: parseResponse(line), raw: line.toString('latin1') };
+    const whole = literalAtEnd(line).kind === 'none';
+    return { response: parseResponse(line), raw: line.toString('utf8'), whole };
   }
 
   #spend(bytes: number): void {

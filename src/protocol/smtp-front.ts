@@ -90,6 +90,7 @@ export class SmtpFront implements FrontSession {
 
   admit(verdict: Verdict): void {
     this.#authenticated = true;
+    this.#patience.restore();
     this.#repeat(verdict);
   }
 

@@ -57,8 +57,11 @@ export class SmtpRelay {
     switch (command.verb) {
       case 'MAIL':
         return this.#mail(command);
-      case 'RCPT':
       case 'RSET':
+        // Nothing to forget: the relay, which may have hung up meanwhile, is not asked.
+        if (this.#inTransaction || this.#inFlight.length > 0) return this.#forward(command);
+        return this.#local(command);
+      case 'RCPT':
         return this.#forward(command);
       case 'DATA':
         return this.#data(command);
@@ -147,6 +150,7 @@ export class SmtpRelay {
       this.#tell(reply);
       if (this.#refused) this.#inFlight = [];
     }
+    this.#notes.waitFor('client');
   }
 
   async #hear(whom: 'relay' | 'end of data'): Promise<SmtpReply> {

@@ -161,12 +161,12 @@ class Worker {
     this.#log.error('accept-failed', { service, cause: explain(error) });
   }
 
-  async #closeListeners(keys: Iterable<string>): Promise<void> {
+  async #closeListeners(keys: readonly string[]): Promise<void> {
+    // Forgotten at once, so that the same address may be listened on anew meanwhile.
+    const leaving = [...keys].flatMap((key) => this.#listeners.get(key) ?? []);
+    for (const key of keys) this.#listeners.delete(key);
     await this.#emptyBacklog();
-    for (const key of keys) {
-      this.#listeners.get(key)?.server.close();
-      this.#listeners.delete(key);
-    }
+    for (const { server } of leaving) server.close();
   }
 
   // Each turn of the event loop polls the listeners once, and a poll with a queued connection accepts it. So turns

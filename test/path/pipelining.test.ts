@@ -51,7 +51,7 @@ for (const split of ['whole', 'bytes', 'seeded'] as const) {
       S: 354 *
       C~ two\\r\\n.\\r\\nRSET\\r\\nNOOP\\r\\nQUIT\\r\\n
       S: 250 2.0.0 Queued as 2
-      S: 250 2.0.0 Reset
+      S: 250 2.0.0 OK
       S: 250 2.0.0 OK
       S: 221 *
       -- eof

@@ -93,6 +93,7 @@ test('the answer to the end of data is waited for by its own limit (RFC 5321 4.5
     [
       'client',
       'idle',
+      'client',
       'relay',
       'client',
       'relay',
@@ -102,6 +103,7 @@ test('the answer to the end of data is waited for by its own limit (RFC 5321 4.5
       'end of data',
       'client',
       'idle',
+      'client',
     ],
   );
 });
