@@ -184,3 +184,18 @@ test('flushed() ends where the socket does, and where the leg fails', async () =
   failing.leg.fail(new GateError('IDLE_TIMEOUT'));
   assert.equal(await late, 'IDLE_TIMEOUT');
 });
+
+test('a drain that comes while a leg gives way to others ends the wait for the next command', async () => {
+  const [near] = cable();
+  const leg = new Leg(near.asSocket(), { role: CLIENT_ROLE, upgrader: null, lineBytesMax: 8192 });
+  leg.attach();
+  near.emit('data', Buffer.from('NOOP\r\n'.repeat(32)));
+  for (let count = 0; count < 32; count++) await leg.command();
+  const next = leg.command().then(
+    () => 'a command',
+    (error: unknown) => (error instanceof GateError ? error.code : 'defect'),
+  );
+  await Promise.resolve();
+  leg.dismiss(new GateError('DRAINING'));
+  assert.equal(await next, 'DRAINING');
+});
