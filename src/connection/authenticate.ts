@@ -7,7 +7,6 @@ import type { Client } from './client.ts';
 
 export async function authenticate(client: Client): Promise<Wish> {
   if (client.loginsFailed >= client.gate.limits.authAttempts) throw new GateError('TOO_MANY_LOGINS');
-  client.idle();
   client.enter(client.ownTurn);
   const wish = await client.session.nextWish();
   if (wish.kind === 'login') {

@@ -139,11 +139,6 @@ export class Client {
     this.leg.dismiss(new GateError('DRAINING'));
   }
 
-  /** Called at each point where a new command is about to be waited for. */
-  idle(): void {
-    if (this.draining && this.leg.pendingBytes === 0) throw new GateError('DRAINING');
-  }
-
   /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as nobody in particular. */
   welcome(as: 'claimed' | 'nobody'): void {
     this.welcomed = true;

@@ -36,7 +36,6 @@ async function relayTransactions(
     waitFor: (whom) => {
       if (client.phase !== whom) client.enter(whom);
     },
-    betweenTransactions: () => client.idle(),
     messageAnswered: (reply) => {
       client.said = reply.raw.trim().slice(0, SAID_MAX);
       if (reply.code < 300) client.messages++;

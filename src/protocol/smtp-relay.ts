@@ -17,8 +17,6 @@ export type RelayEnd = 'quit' | 'again' | 'refused by relay';
 export interface RelayNotes {
   /** Whose turn it is; 'end of data' waits longer (RFC 5321 4.5.3.2.6). */
   waitFor(whom: 'client' | 'relay' | 'end of data'): void;
-  /** Nothing is under way; throws where the connection is to end here. */
-  betweenTransactions(): void;
   /** The relay's answer to the end of a message. */
   messageAnswered(reply: SmtpReply): void;
 }
@@ -45,7 +43,6 @@ export class SmtpRelay {
     for (;;) {
       this.#notes.waitFor('client');
       const idle = !this.#inTransaction && this.#inFlight.length === 0;
-      if (idle) this.#notes.betweenTransactions();
       const command = await this.#front.nextCommand(idle ? 'between' : 'in transaction');
       const end = await this.#take(command);
       if (this.#refused) return 'refused by relay';

@@ -240,7 +240,6 @@ test('a drain may come between transactions only', async () => {
     client: [MAIL, RCPT, 'DATA\r\n', BODY, 'QUIT\r\n'],
     relay: [...OK, GO, QUEUED],
   });
-  assert.equal(seen.waits.filter((wait) => wait === 'idle').length, 2);
   // EHLO, MAIL, and QUIT behind the message.
   assert.equal(seen.client.commands, 3);
   assert.equal(await outcome(seen.front.nextWish()), 'CLIENT_CLOSED');

@@ -59,7 +59,6 @@ export async function relayed(scene: Scene): Promise<Seen> {
   let accepted = 0;
   const transactions = new SmtpRelay(front, back, {
     waitFor: (whom) => waits.push(whom),
-    betweenTransactions: () => waits.push('idle'),
     messageAnswered: ({ code }) => (accepted += code < 300 ? 1 : 0),
   });
   const end = await transactions
