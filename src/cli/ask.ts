@@ -8,7 +8,7 @@ import { parseSettings } from '../config/lines.ts';
 import { defaultSettings, findSettingsFile, loadSettings } from '../config/load.ts';
 import { SettingsError } from '../errors.ts';
 import { askControl } from '../service/control.ts';
-import type { ControlAnswer, ControlCommand } from '../service/control.ts';
+import type { ControlAnswer, ControlCommand, ControlRequest } from '../service/control.ts';
 import { textOption } from './usage.ts';
 import type { OptionValues, Program } from './usage.ts';
 
@@ -19,10 +19,10 @@ const RELOAD_LIMIT_MS = 60_000;
 export function askSupervisor(
   command: ControlCommand,
   values: OptionValues,
-  program: Program,
+  { world, request = {} }: Pick<Program, 'world'> & { readonly request?: ControlRequest },
 ): Promise<ControlAnswer> {
   const limitMs = command === 'reload' ? RELOAD_LIMIT_MS : ANSWER_LIMIT_MS;
-  return askControl(findDataDir(textOption(values, 'config')), command, { world: program.world, limitMs });
+  return askControl(findDataDir(textOption(values, 'config')), command, { world, limitMs, request });
 }
 
 /** dataDir of the settings. Throws SettingsError only where not even that can be read. */

@@ -28,6 +28,8 @@ export interface Command {
   /** One line for the list of commands. */
   readonly summary: string;
   readonly options: ParseArgsOptionsConfig;
+  /** Names of the words behind the options; their values are among the options' by these names. */
+  readonly operands?: readonly string[];
   /** The page of --help behind the first line. */
   readonly help: string;
   run(values: OptionValues, program: Program): Promise<number>;
@@ -51,11 +53,11 @@ export function programUsage(commands: readonly Command[]): string {
   );
 }
 
-function commandUsage({ name, summary, options, help }: Command): string {
+function commandUsage({ name, summary, options, operands = [], help }: Command): string {
   const flags = Object.entries(options).map(([flag, { type }]) =>
     type === 'string' ? `[--${flag} F]` : `[--${flag}]`,
   );
-  return `usage: sallyport ${[name, ...flags].join(' ')}\n\n${summary}\n${help}${HELP_HELP}`;
+  return `usage: sallyport ${[name, ...flags, ...operands].join(' ')}\n\n${summary}\n${help}${HELP_HELP}`;
 }
 
 /** Reads the options of a command and runs it. */
@@ -67,8 +69,16 @@ export async function runCommand(
   const options = { ...command.options, help: { type: 'boolean' } } as const;
   let values: OptionValues;
   try {
-    values = parseArgs({ args: [...args], options, strict: true, allowPositionals: false })
-      .values as OptionValues;
+    const { operands = [] } = command;
+    const allowPositionals = operands.length > 0;
+    const parsed = parseArgs({ args: [...args], options, strict: true, allowPositionals });
+    const words = parsed.positionals;
+    if (parsed.values['help'] !== true && allowPositionals && words.length !== operands.length)
+      throw new Error(`expected ${operands.join(' ')}, found ${words.join(' ') || 'nothing'}`);
+    values = {
+      ...(parsed.values as OptionValues),
+      ...Object.fromEntries(operands.map((name, place) => [name, words[place]])),
+    };
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
     program.err(`sallyport ${command.name}: ${words}\n\n${commandUsage(command)}`);

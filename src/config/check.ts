@@ -5,11 +5,12 @@
 
 import convict from 'convict';
 import { SettingsError } from '../errors.ts';
-import { FORMATS, found, misfit, splitMisfit } from './formats.ts';
-import type { Format, Given } from './formats.ts';
+import { FORMATS, misfit } from './formats.ts';
+import type { Format, Given, Group } from './formats.ts';
+import { found, splitMisfit } from './misfit.ts';
 import type { Path, SettingsTree } from './lines.ts';
 import { isLeaf, leavesOf } from './schema.ts';
-import type { Group, Values } from './schema.ts';
+import type { Values } from './schema.ts';
 import { suggest } from './suggest.ts';
 
 interface Mistake {

@@ -3,18 +3,14 @@
 
 import { checkMap } from './check.ts';
 import type { Checked, Report } from './check.ts';
-import { found, isHostName } from './formats.ts';
-import type { Given } from './formats.ts';
+import { isHostName } from './formats.ts';
+import type { Given, Group } from './formats.ts';
 import type { Path } from './lines.ts';
-import {
-  backendSchema,
-  certificateSchema,
-  channelSchema,
-  serviceSchema,
-  settingsSchema,
-  sniSchema,
-} from './schema.ts';
-import type { Group } from './schema.ts';
+import { found } from './misfit.ts';
+import { backendSchema, channelSchema } from './schema-backend.ts';
+import { serviceSchema } from './schema-service.ts';
+import { certificateSchema, sniSchema } from './schema-tls.ts';
+import { settingsSchema } from './schema.ts';
 
 /** A nickname, or files. */
 export type GivenCertificate = string | Checked<typeof certificateSchema>;

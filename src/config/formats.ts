@@ -3,11 +3,12 @@
 // leaves it. A Misfit says what was expected and what was found, without the value where the setting is sensitive.
 // Importing this file registers every format with convict, once for the process.
 
-import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import convict from 'convict';
-import { parseEndpoint } from '../wire/address.ts';
 import { parseChannelKeywords } from '../wire/channel-keywords.ts';
+import type { Network } from '../wire/network.ts';
+import { isNickname, readClient, readListener, readNetwork, readServer } from './items.ts';
+import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret } from './secret.ts';
 import type { ClientInfo, Endpoint, Secret } from './settings.ts';
 import { suggest } from './suggest.ts';
@@ -26,6 +27,10 @@ export interface Leaf {
   readonly choices?: readonly string[];
   readonly min?: number;
   readonly max?: number;
+}
+
+export interface Group {
+  readonly [key: string]: Leaf | Group;
 }
 
 /** A map of the file, not looked into yet. */
@@ -51,6 +56,7 @@ export interface FormatValues {
   listeners: Endpoint[];
   servers: Endpoint[];
   clientInfo: ClientInfo[];
+  networks: Network[];
   channelKeywords: string;
   /** Nicknames, and maps of files that have a schema of their own. */
   certificates: (string | Given)[];
@@ -71,39 +77,7 @@ export interface Format<T> {
   salvage?(value: unknown): T;
 }
 
-const BETWEEN_PARTS = '\u001f';
 const MAX_ITEMS = 1000;
-const MAX_TEXT = 1000;
-
-/** A value that does not fit: one sentence, or several about items of a list (`[3] …`). */
-export class Misfit extends Error {
-  constructor(parts: readonly string[]) {
-    super(parts.join(BETWEEN_PARTS));
-  }
-
-  // convict puts the value here and would print it.
-  get value(): undefined {
-    return undefined;
-  }
-  set value(_value: unknown) {}
-}
-
-/** Takes a Misfit's message apart again: item number, if any, and sentence. */
-export function splitMisfit(message: string): { item: number | null; text: string }[] {
-  return message.split(BETWEEN_PARTS).map((part) => {
-    const match = /^\[(\d+)\] (.*)$/s.exec(part);
-    return match ? { item: Number(match[1]), text: match[2] ?? '' } : { item: null, text: part };
-  });
-}
-
-/** A value of the file for an error message: short, one line. */
-export function found(value: unknown): string {
-  if (value === null || value === undefined) return 'nothing';
-  if (value instanceof Map) return 'a map';
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}…` : value);
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'something else';
-}
 
 /** The sentence for a value that is not what the setting takes. */
 export function misfit(leaf: Leaf, value: unknown): string {
@@ -114,11 +88,6 @@ export function misfit(leaf: Leaf, value: unknown): string {
 
 export function expectedOf(leaf: Leaf): string {
   return FORMATS[leaf.format].expected(leaf);
-}
-
-function isText(value: unknown, limit = MAX_TEXT): value is string {
-  // oxlint-disable-next-line no-control-regex
-  return typeof value === 'string' && value !== '' && value.length <= limit && !/[\x00-\x1f\x7f]/.test(value);
 }
 
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
@@ -167,48 +136,11 @@ function readList<T>(value: unknown, leaf: Leaf, readItem: (item: unknown) => T 
   return right;
 }
 
-function readListener(item: unknown): Endpoint | null {
-  const text = typeof item === 'number' ? String(item) : item;
-  if (!isText(text)) return null;
-  const alone = /^(?:\*?:)?(\d{1,5})$/.exec(text);
-  if (alone) {
-    const port = Number(alone[1]);
-    return port <= 65_535 ? { kind: 'tcp', host: '::', port } : null;
-  }
-  // Port 0 is a free one, which parseEndpoint does not know.
-  const free = text.endsWith(':0');
-  const endpoint = parseEndpoint(free ? text.replace(/0$/, '1') : text);
-  if (endpoint?.kind !== 'tcp') return endpoint;
-  if (isIP(endpoint.host) === 0) return null;
-  return free ? { ...endpoint, port: 0 } : endpoint;
-}
-
-function readServer(item: unknown): Endpoint | Misfit | null {
-  if (!isText(item)) return null;
-  const endpoint = parseEndpoint(item);
-  if (endpoint !== null) return endpoint;
-  const withPort = `${isIP(item) === 6 ? `[${item}]` : item}:143`;
-  return item.length <= 60 && parseEndpoint(withPort) !== null
-    ? new Misfit([`a port is missing, as in ${withPort}`])
-    : null;
-}
-
-function readClient(item: unknown): ClientInfo | null {
-  const match = typeof item === 'string' ? /^(id|xclient)(\?)?$/.exec(item) : null;
-  if (!match) return null;
-  return { method: match[1] === 'id' ? 'id' : 'xclient', required: match[2] === undefined };
-}
-
 /** The keywords of a channel that do something here. */
 const CHANNEL_WORDS = ['notls', 'maytls', 'musttls', 'nosasl', 'maysasl', 'mustsasl'].flatMap((rule) => [
   rule,
   `${rule}server`,
 ]);
-
-/** A nickname is also a file name in the certificate database, so it cannot leave that folder. */
-function isNickname(text: unknown): text is string {
-  return isText(text, 200) && !/[/\\]/.test(text) && text !== '.' && text !== '..';
-}
 
 function readSecret(value: unknown, leaf: Leaf): Secret {
   if (typeof value === 'string' && value !== '') return inlineSecret(value);
@@ -308,6 +240,10 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   clientInfo: {
     expected: () => 'none or a list of id, id?, xclient, xclient?',
     read: (value, leaf) => (value === 'none' ? [] : readList(value, leaf, readClient)),
+  },
+  networks: {
+    expected: () => 'a list of addresses or networks, as in 192.0.2.0/24 or 2001:db8::/32',
+    read: (value, leaf) => readList(value, leaf, readNetwork),
   },
   channelKeywords: {
     expected: () => 'channel keywords in one text',

@@ -4,10 +4,11 @@
 import { formatHostPort, ipOf } from '../wire/address.ts';
 import { formatPath } from './check.ts';
 import type { Report } from './check.ts';
-import { found } from './formats.ts';
+import { found } from './misfit.ts';
 import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
-import { serviceSchema, settingsSchema } from './schema.ts';
+import { serviceSchema } from './schema-service.ts';
+import { settingsSchema } from './schema.ts';
 import type { Endpoint } from './settings.ts';
 import { suggest } from './suggest.ts';
 

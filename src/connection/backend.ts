@@ -115,7 +115,8 @@ function requireSecrecy(client: Client, back: BackLeg): void {
 function factsOf(client: Client, name: string | null): ClientFacts {
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
   return {
-    sessionId: client.id,
+    sessionId: client.outerId ?? client.id,
+    ttl: client.ttl,
     address: client.remote.address,
     port: client.remote.port,
     localAddress: client.local.address,

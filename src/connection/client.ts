@@ -4,7 +4,7 @@
 
 import type net from 'node:net';
 import { GateError } from '../errors.ts';
-import type { FrontSession } from '../protocol/dialect.ts';
+import type { FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
 import { ipOf } from '../wire/address.ts';
 import type { BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
@@ -25,15 +25,27 @@ export interface ClientOptions {
   readonly onLogin: () => void;
 }
 
+/** As Dovecot's: so many proxies in a row, then it is taken for a loop. */
+const PROXY_TTL = 5;
 /** In a drain, a byte relay is quiet when nothing has passed for this long. */
 const QUIET_MS = 200;
 
-export class Client {
+export class Client implements Visitor {
   readonly id: string;
   readonly gate: Gate;
   readonly leg: Leg;
   readonly session: FrontSession;
-  readonly remote: Peer;
+  /** The client itself, as the socket or a trusted peer says. */
+  remote: Peer;
+  /** The trusted peer that brought it; null: it came by itself. */
+  via: Peer | null = null;
+  /** TLS that a trusted peer has ended for us. */
+  outerTls: OuterTls | null = null;
+  /** Further proxies that the connection may pass. */
+  ttl = PROXY_TTL;
+  /** The session's name at the tier in front. */
+  outerId: string | null = null;
+  #local: Peer | null = null;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
   readonly #onLogin: () => void;
@@ -78,7 +90,7 @@ export class Client {
       upgrader: gate.upgrader,
       lineBytesMax: gate.limits.commandBytes,
     });
-    this.session = gate.dialect.front(this.leg, gate.rules);
+    this.session = gate.dialect.front(this.leg, gate.rules, this);
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
@@ -88,7 +100,20 @@ export class Client {
   /** The address that the client connected to; asked for only where a backend is told. */
   get local(): Peer {
     const { socket } = this.leg;
-    return peer(socket.localAddress, socket.localPort);
+    return this.#local ?? peer(socket.localAddress, socket.localPort);
+  }
+
+  get isFrontTier(): boolean {
+    return false;
+  }
+
+  introduce({ address, port, localAddress, localPort, tls, ttl, sessionId }: Introduction): void {
+    this.via ??= this.remote;
+    this.remote = peer(address, port);
+    if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
+    if (tls !== undefined) this.outerTls = tls;
+    if (ttl !== undefined) this.ttl = ttl - 1;
+    if (sessionId !== undefined) this.outerId = sessionId;
   }
 
   get phase(): Phase {

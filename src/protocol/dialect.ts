@@ -89,6 +89,38 @@ export interface FrontRules {
   offer(): Promise<Offer>;
 }
 
+/** Who a trusted peer (a balancer, a front tier) says that the client is. What it did not say is undefined. */
+export interface Introduction {
+  readonly address: string;
+  readonly port?: number | undefined;
+  /** Where the client had connected to. */
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  /** How the client's own leg is secured; null: in clear text. */
+  readonly tls?: OuterTls | null | undefined;
+  /** Further proxies that the connection may pass (Dovecot's x-proxy-ttl). */
+  readonly ttl?: number | undefined;
+  readonly sessionId?: string | undefined;
+}
+
+/** TLS that somebody in front has ended. */
+export interface OuterTls {
+  readonly version: string | null;
+  readonly cipher: string | null;
+  /** The name the client asked for. */
+  readonly sni: string | null;
+  /** Common name of the client's certificate, where one was shown and verified. */
+  readonly clientName: string | null;
+}
+
+/** The connection as its front session sees it. */
+export interface Visitor {
+  /** The peer belongs to a front tier of ours: it may say who the client is. */
+  readonly isFrontTier: boolean;
+  /** Takes over what the peer says. Throws GateError where the client so introduced is not wanted. */
+  introduce(introduction: Introduction): void;
+}
+
 /** What the client asked for: to log in, to send mail as it is (SMTP), or to leave. */
 export type Wish =
   | {
@@ -127,6 +159,8 @@ export interface BackPlan {
 /** Who the client is, for ID and XCLIENT. */
 export interface ClientFacts {
   readonly sessionId: string;
+  /** Further proxies that the connection may pass. */
+  readonly ttl: number;
   readonly address: string;
   readonly port: number;
   readonly localAddress: string;
@@ -162,7 +196,7 @@ export interface Dialect {
   readonly protocol: 'imap' | 'pop3' | 'smtp';
   /** ALPN protocol ids (IANA). */
   readonly alpn: readonly string[];
-  front(talk: Talk, rules: FrontRules): FrontSession;
+  front(talk: Talk, rules: FrontRules, visitor: Visitor): FrontSession;
   back(talk: Talk): BackSession;
   /** Those capabilities of a backend that a client may be shown; SMTP: `extra` keywords besides the known ones. */
   shown(capabilities: readonly string[], extra: readonly string[]): readonly string[];

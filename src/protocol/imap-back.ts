@@ -60,7 +60,7 @@ export class ImapBack implements BackSession {
       ['x-originating-port', String(client.port)],
       ['x-connected-ip', client.localAddress],
       ['x-connected-port', String(client.localPort)],
-      ['x-proxy-ttl', '5'],
+      ['x-proxy-ttl', String(client.ttl)],
     ]);
     // A client on a Unix socket has no address to tell.
     for (const [key, value] of fields) if (value === '') fields.delete(key);

@@ -55,7 +55,7 @@ export class Pop3Back implements BackSession {
       ...(client.address === '' ? [] : ([['ADDR', client.address]] as const)),
       ['PORT', String(client.port)],
       ['SESSION', client.sessionId],
-      ['TTL', '5'],
+      ['TTL', String(client.ttl)],
     ]);
     const listed = offered.split(' ').slice(1);
     // A store that cannot be told the address would take the client for us.

@@ -21,7 +21,12 @@ const SOCKET_PATH_BYTES_MAX = 107;
 /** A status of many services with many certificates is long; a supervisor that says more is none. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
-export type ControlCommand = 'status' | 'reload' | 'drain';
+const CONTROL_COMMANDS = ['status', 'reload', 'drain'] as const;
+
+export type ControlCommand = (typeof CONTROL_COMMANDS)[number];
+
+/** What an asker says besides the command; not checked yet. */
+export type ControlRequest = Readonly<Record<string, unknown>>;
 
 export type ControlAnswer =
   | { readonly ok: true; readonly [fact: string]: unknown }
@@ -34,7 +39,9 @@ export type ControlAnswer =
       readonly refused?: 'settings' | 'machine';
     };
 
-export type ControlCommands = Readonly<Record<ControlCommand, () => Promise<ControlAnswer>>>;
+export type ControlCommands = Readonly<
+  Record<ControlCommand, (request: ControlRequest) => Promise<ControlAnswer>>
+>;
 
 export interface Control {
   close(): void;
@@ -94,24 +101,26 @@ async function serveAsker(socket: net.Socket, commands: ControlCommands, world: 
 }
 
 async function obey(line: string, commands: ControlCommands): Promise<ControlAnswer> {
-  const command = parseCommand(line);
-  if (command === null)
-    return refused('expected one line such as {"command":"status"}; commands: status, reload, drain');
+  const request = parseRequest(line);
+  const command = CONTROL_COMMANDS.find((name) => name === request['command']);
+  if (command === undefined) {
+    return refused(
+      `expected one line such as {"command":"status"}; commands: ${CONTROL_COMMANDS.join(', ')}`,
+    );
+  }
   try {
-    return await commands[command]();
+    return await commands[command](request);
   } catch (error) {
     return refused(explain(error));
   }
 }
 
-function parseCommand(line: string): ControlCommand | null {
+function parseRequest(line: string): ControlRequest {
   try {
     const request: unknown = JSON.parse(line);
-    if (typeof request !== 'object' || request === null || !('command' in request)) return null;
-    const { command } = request;
-    return command === 'status' || command === 'reload' || command === 'drain' ? command : null;
+    return typeof request === 'object' && request !== null ? (request as ControlRequest) : {};
   } catch {
-    return null;
+    return {};
   }
 }
 
@@ -158,7 +167,7 @@ function readLine(socket: net.Socket, limits: LineLimits): Promise<Line> {
 export async function askControl(
   dataDir: string,
   command: ControlCommand,
-  options: { readonly world: World; readonly limitMs: number },
+  options: { readonly world: World; readonly limitMs: number; readonly request?: ControlRequest },
 ): Promise<ControlAnswer> {
   const path = controlPath(dataDir);
   const socket = options.world.dial({ kind: 'unix', path });
@@ -170,7 +179,7 @@ export async function askControl(
       failure = `no supervisor runs on ${path} (was dataDir changed since the start?)`;
     socket.destroy();
   });
-  socket.write(`${JSON.stringify({ command })}\n`);
+  socket.write(`${JSON.stringify({ ...options.request, command })}\n`);
   const line = await readLine(socket, {
     bytesMax: ANSWER_BYTES_MAX,
     limitMs: options.limitMs,

@@ -31,7 +31,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'listen-failed'; readonly key: string; readonly code: string }
-  | { readonly kind: 'reply'; readonly id: number; readonly counters: Counters }
+  | { readonly kind: 'reply'; readonly id: number; readonly answer: unknown }
   | { readonly kind: 'drained'; readonly cut: number };
 
 /** A message of a worker, or null: a child that runs something else must not confuse the supervisor. */

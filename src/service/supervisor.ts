@@ -21,6 +21,7 @@ import type { Control, ControlAnswer } from './control.ts';
 import { bindCause, bindListeners, diffListeners, wantedListeners } from './handles.ts';
 import type { BoundListener } from './handles.ts';
 import type { LiveLog } from './live-log.ts';
+import type { Counters } from './messages.ts';
 import { connectionsAllowed, decidePrivileges, limitWarnings, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
 import { addressesByService, createStatus } from './status.ts';
@@ -127,7 +128,10 @@ export class Supervisor {
       now: world.now(),
       configuration: this.#configuration,
       listeners: [...this.#listeners.values()],
-      workers: workers.map((worker, place) => ({ worker, counters: counters[place] ?? null })),
+      workers: workers.map((worker, place) => ({
+        worker,
+        counters: (counters[place] ?? null) as Counters | null,
+      })),
       changes: this.#changes.values(),
     });
   }

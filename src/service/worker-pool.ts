@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
 import type { ListeningHandle } from './handles.ts';
-import type { Counters, ToWorker } from './messages.ts';
+import type { ToWorker } from './messages.ts';
 import { WorkerProcess } from './worker-process.ts';
 import type { Drained, Send } from './worker-process.ts';
 
@@ -56,7 +56,7 @@ export class WorkerPool {
   }
 
   /** One answer a worker, in their order; null from one that is dead or slow. */
-  ask(question: (id: number) => ToWorker, limitMs: number): Promise<(Counters | null)[]> {
+  ask(question: (id: number) => ToWorker, limitMs: number): Promise<unknown[]> {
     return Promise.all(this.#workers.map((worker) => worker.ask(question, limitMs)));
   }
 

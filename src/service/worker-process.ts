@@ -11,7 +11,7 @@ import type { Log } from '../log.ts';
 import type { Timer, World } from '../world.ts';
 import type { ListeningHandle } from './handles.ts';
 import { asFromWorker } from './messages.ts';
-import type { Counters, FromWorker, ToWorker } from './messages.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
 
 const SHORT_LIFE_MS = 10_000;
 const DELAY_FIRST_MS = 100;
@@ -47,7 +47,7 @@ export interface Drained {
 }
 
 interface Question {
-  answer(counters: Counters | null): void;
+  answer(answer: unknown): void;
 }
 
 export class WorkerProcess {
@@ -100,10 +100,10 @@ export class WorkerProcess {
   }
 
   /** Sends a question and waits for its reply; null if the worker dies or does not answer in time. */
-  ask(question: (id: number) => ToWorker, limitMs: number): Promise<Counters | null> {
+  ask(question: (id: number) => ToWorker, limitMs: number): Promise<unknown> {
     if (this.#child?.connected !== true) return Promise.resolve(null);
     const id = this.#nextId++;
-    const { promise, resolve } = Promise.withResolvers<Counters | null>();
+    const { promise, resolve } = Promise.withResolvers<unknown>();
     const limit = this.#options.world.after(limitMs, () => resolve(null));
     this.#questions.set(id, { answer: resolve });
     this.send(question(id));
@@ -160,7 +160,7 @@ export class WorkerProcess {
         this.#options.onListenFailed(message.key, message.code);
         return;
       case 'reply':
-        this.#questions.get(message.id)?.answer(message.counters);
+        this.#questions.get(message.id)?.answer(message.answer);
         return;
       case 'drained':
         this.#cut = message.cut;

@@ -100,7 +100,7 @@ class Worker {
         void this.#closeListeners(message.keys);
         return;
       case 'counters':
-        void this.#send({ kind: 'reply', id: message.id, counters: this.#front?.counters() ?? {} });
+        void this.#send({ kind: 'reply', id: message.id, answer: this.#front?.counters() ?? {} });
         return;
       case 'drain':
         void this.#drain(message.graceMs);
@@ -128,7 +128,7 @@ class Worker {
       const listener = this.#listeners.get(key);
       if (listener !== undefined) listener.service = service;
     }
-    void this.#send({ kind: 'reply', id, counters: {} });
+    void this.#send({ kind: 'reply', id, answer: null });
   }
 
   #listen(key: string, service: string, handle: ListeningHandle): void {

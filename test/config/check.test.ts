@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Report, checkMap, formatPath } from '../../src/config/check.ts';
-import { found } from '../../src/config/formats.ts';
+import { found } from '../../src/config/misfit.ts';
 import { EMPTY_TREE, parseSettings } from '../../src/config/lines.ts';
-import type { Group } from '../../src/config/schema.ts';
+import type { Group } from '../../src/config/formats.ts';
 import { suggest } from '../../src/config/suggest.ts';
 
 test('a near key is suggested, a far one is not', () => {

@@ -19,6 +19,7 @@ const ANNA: Replayable = {
 
 export const FACTS: ClientFacts = {
   sessionId: 's-1',
+  ttl: 5,
   address: '192.0.2.7',
   port: 4711,
   localAddress: '198.51.100.1',

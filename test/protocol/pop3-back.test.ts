@@ -224,6 +224,7 @@ test('challenges without an end are cut off, and the password is sent once', asy
 
 const CLIENT: ClientFacts = {
   sessionId: 'ab12-1',
+  ttl: 5,
   address: '192.0.2.7',
   port: 50_001,
   localAddress: '198.51.100.1',

@@ -219,6 +219,7 @@ test('a token is not sent to a relay without the mechanism', async () => {
 
 const CLIENT: ClientFacts = {
   sessionId: 'ab12-1',
+  ttl: 5,
   address: '192.0.2.7',
   port: 50_001,
   localAddress: '198.51.100.1',

@@ -110,7 +110,7 @@ test('a question is answered by its reply, and by nothing after the limit or a d
   const { worker, clock, last } = startWorker();
   const answered = worker.ask((id) => ({ kind: 'counters', id }), 1000);
   const id = (last().sent.at(-1) as { id: number }).id;
-  last().say({ kind: 'reply', id, counters: { open: 7 } });
+  last().say({ kind: 'reply', id, answer: { open: 7 } });
   assert.deepEqual(await answered, { open: 7 });
   const late = worker.ask((next) => ({ kind: 'counters', id: next }), 1000);
   clock.advance(1000);

@@ -1,0 +1,49 @@
+// Single items of the lists in the file: addresses, ways to tell the client, nicknames. Each gives the value, null for
+// what is nothing of the kind, or a Misfit that says more.
+
+import { isIP } from 'node:net';
+import { parseEndpoint } from '../wire/address.ts';
+import { type Network, parseNetwork } from '../wire/network.ts';
+import { isText, Misfit } from './misfit.ts';
+import type { ClientInfo, Endpoint } from './settings.ts';
+
+export function readListener(item: unknown): Endpoint | null {
+  const text = typeof item === 'number' ? String(item) : item;
+  if (!isText(text)) return null;
+  const alone = /^(?:\*?:)?(\d{1,5})$/.exec(text);
+  if (alone) {
+    const port = Number(alone[1]);
+    return port <= 65_535 ? { kind: 'tcp', host: '::', port } : null;
+  }
+  // Port 0 is a free one, which parseEndpoint does not know.
+  const free = text.endsWith(':0');
+  const endpoint = parseEndpoint(free ? text.replace(/0$/, '1') : text);
+  if (endpoint?.kind !== 'tcp') return endpoint;
+  if (isIP(endpoint.host) === 0) return null;
+  return free ? { ...endpoint, port: 0 } : endpoint;
+}
+
+export function readServer(item: unknown): Endpoint | Misfit | null {
+  if (!isText(item)) return null;
+  const endpoint = parseEndpoint(item);
+  if (endpoint !== null) return endpoint;
+  const withPort = `${isIP(item) === 6 ? `[${item}]` : item}:143`;
+  return item.length <= 60 && parseEndpoint(withPort) !== null
+    ? new Misfit([`a port is missing, as in ${withPort}`])
+    : null;
+}
+
+export function readClient(item: unknown): ClientInfo | null {
+  const match = typeof item === 'string' ? /^(id|xclient)(\?)?$/.exec(item) : null;
+  if (!match) return null;
+  return { method: match[1] === 'id' ? 'id' : 'xclient', required: match[2] === undefined };
+}
+
+export function readNetwork(item: unknown): Network | null {
+  return isText(item) ? parseNetwork(item) : null;
+}
+
+/** A nickname is also a file name in the certificate database, so it cannot leave that folder. */
+export function isNickname(text: unknown): text is string {
+  return isText(text, 200) && !/[/\\]/.test(text) && text !== '.' && text !== '..';
+}

@@ -1,0 +1,78 @@
+// The settings of one entry in `services`.
+
+import type { Group } from './formats.ts';
+import { inherit, serverTlsLeaves, TLS_MODES } from './schema-tls.ts';
+
+const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'] as const;
+
+export const serviceSchema = {
+  protocol: {
+    doc: 'What is spoken.',
+    format: 'choice',
+    choices: ['imap', 'pop3', 'smtp'],
+    default: null,
+    required: true,
+  },
+  listen: {
+    doc: 'Where: a port alone is every IPv4 and IPv6 address; `address:port`, `[v6 address]:port`, `unix:/path`.',
+    format: 'listeners',
+    default: null,
+    required: true,
+    min: 1,
+  },
+  tls: {
+    mode: {
+      doc:
+        'TLS with the client; a word in place of the map is this. Empty: musttls for imap and pop3. ' +
+        'For smtp only `implicit` may be said here, STARTTLS is the business of the channel.',
+      format: 'choice',
+      choices: TLS_MODES,
+      default: null,
+      nullable: true,
+    },
+    ...inherit(serverTlsLeaves),
+  },
+  backend: {
+    doc: 'Name of the backend; imap and pop3 need it.',
+    format: 'name',
+    default: null,
+    nullable: true,
+  },
+  channel: { doc: 'Name of the channel; smtp needs it.', format: 'name', default: null, nullable: true },
+  banner: {
+    doc: 'Greeting text behind the host name; empty: the protocol and "ready".',
+    format: 'text',
+    default: null,
+    nullable: true,
+    max: 200,
+  },
+  capabilities: {
+    doc:
+      'What is offered: `probe` (what all the servers behind offer), or a list. ' +
+      'STARTTLS, STLS, AUTH, SASL and LOGINDISABLED in a list are left out, Sallyport says them itself.',
+    format: 'capabilities',
+    default: 'probe',
+  },
+  ehloKeywords: {
+    doc: 'EHLO keywords of the relay to pass on besides the known ones; smtp only.',
+    format: 'words',
+    default: [],
+  },
+  mechanisms: {
+    doc: 'SASL mechanisms that are offered.',
+    format: 'choices',
+    choices: MECHANISMS,
+    default: MECHANISMS,
+  },
+  lineEndings: {
+    doc: 'Bare CR, bare LF and NUL: refuse them, or normalise them to CRLF and drop NUL; smtp only.',
+    format: 'choice',
+    choices: ['refuse', 'normalise'],
+    default: 'refuse',
+  },
+  clientLookup: {
+    doc: 'Look up the name of the client (forward-confirmed) for XCLIENT NAME; smtp only.',
+    format: 'flag',
+    default: false,
+  },
+} as const satisfies Group;

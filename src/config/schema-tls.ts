@@ -1,0 +1,70 @@
+// The settings of TLS: what this server shows and allows, at the top of the file and again in each service.
+
+import type { Group, Leaf } from './formats.ts';
+
+export const TLS_MODES = ['notls', 'maytls', 'musttls', 'implicit'] as const;
+export const TLS_VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
+
+/** One certificate given by its PEM files. */
+export const certificateSchema = {
+  cert: {
+    doc: 'PEM file with the certificate and its chain.',
+    format: 'path',
+    default: null,
+    required: true,
+  },
+  key: { doc: 'PEM file with the private key.', format: 'path', default: null, required: true },
+  passphrase: {
+    doc: 'Passphrase of the key file; empty: the key is not encrypted.',
+    format: 'secret',
+    default: null,
+    nullable: true,
+    sensitive: true,
+  },
+} as const satisfies Group;
+
+export const serverTlsLeaves = {
+  certificate: {
+    doc:
+      'What this server shows: a nickname of the certificate database, or PEM files as `{ cert, key, passphrase }`, ' +
+      'or a list of these, one per key type (RSA and ECDSA).',
+    format: 'certificates',
+    default: 'Server-Cert',
+    min: 1,
+  },
+  sni: {
+    doc:
+      'Host name or `*.domain` that a client asks for → certificates, written as in `certificate`. An exact name wins ' +
+      'over a wildcard; a name that is not here gets `certificate`.',
+    format: 'sni',
+    default: {},
+  },
+  minVersion: { doc: 'Oldest TLS version.', format: 'choice', choices: TLS_VERSIONS, default: 'TLSv1.2' },
+  maxVersion: { doc: 'Newest TLS version.', format: 'choice', choices: TLS_VERSIONS, default: 'TLSv1.3' },
+  ciphers: {
+    doc: 'OpenSSL cipher list; TLS 1.3 suites may be among them.',
+    format: 'ciphers',
+    default: 'default',
+  },
+  groups: {
+    doc: 'Key exchange groups, separated by colons, best first; `default` begins with X25519MLKEM768.',
+    format: 'groups',
+    default: 'default',
+  },
+} as const satisfies Group;
+
+/** The same settings one level down, where an empty one means: as above. */
+type Inherited<S> = { readonly [K in keyof S]: Omit<S[K], 'default'> & { default: null; nullable: true } };
+
+export function inherit<const S extends Readonly<Record<string, Leaf>>>(leaves: S): Inherited<S> {
+  const entries = Object.entries(leaves).map(([key, leaf]) => [
+    key,
+    { ...leaf, doc: `${leaf.doc} Empty: as in the \`tls\` map at the top.`, default: null, nullable: true },
+  ]);
+  return Object.fromEntries(entries) as Inherited<S>;
+}
+
+/** Certificates of one name in an `sni` map. */
+export const sniSchema = {
+  certificate: { ...serverTlsLeaves.certificate, default: null, required: true },
+} as const satisfies Group;
