@@ -197,7 +197,10 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   },
   seconds: {
     expected: (leaf) => inRange('seconds', leaf),
-    read: (value, leaf) => Math.max(1, Math.round(readNumber(value, leaf) * 1000)),
+    read(value, leaf) {
+      const seconds = readNumber(value, leaf);
+      return seconds === 0 ? 0 : Math.max(1, Math.round(seconds * 1000));
+    },
   },
   flag: {
     expected: () => 'true or false',

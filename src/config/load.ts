@@ -96,9 +96,14 @@ function complete(
     dataDir: locate(values.dataDir),
     workers: values.workers,
     user: values.user,
+    pidFile: values.pidFile === null ? null : locate(values.pidFile),
     log: values.log,
     certificateDatabase: locate(values.certificates.database),
     certificateWatchMs: values.certificates.watch,
+    tickets: {
+      rotateMs: values.tickets.rotate,
+      secret: values.tickets.secret === null ? null : locateSecret(values.tickets.secret, locate),
+    },
     services: mapEntries(services, (name, service) => completeService(name, service, { tls, locate })),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,

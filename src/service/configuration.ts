@@ -77,7 +77,7 @@ function noSuchUser(user: string, file: string | null): string[] {
   return [`${place}user: there is no user ${user} on this machine`];
 }
 
-/** The same settings with every passphrase left out; workers get keys that are decrypted already. */
+/** The same settings with every secret left out; workers get keys that are decrypted already. */
 export function withoutSecrets(settings: Settings): Settings {
   const bare = (ref: CertificateRef): CertificateRef =>
     ref.kind === 'files' ? { ...ref, passphrase: null } : ref;
@@ -90,5 +90,9 @@ export function withoutSecrets(settings: Settings): Settings {
     service.name,
     { ...service, tls: bareTls(service.tls) },
   ]);
-  return { ...settings, services: Object.fromEntries(services) as Settings['services'] };
+  return {
+    ...settings,
+    tickets: { ...settings.tickets, secret: null },
+    services: Object.fromEntries(services) as Settings['services'],
+  };
 }
