@@ -25,7 +25,7 @@ export interface Front {
   /** Takes over an accepted socket of the named service. */
   serve(service: string, socket: net.Socket): void;
   /** New settings for new connections; those that are open go on. Throws where they cannot be served. */
-  update(settings: Settings, material: FrontMaterial): void;
+  update(settings: Settings, material: FrontMaterial, connectionsMax: number): void;
   /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
   drain(graceMs: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
@@ -54,7 +54,7 @@ export function createFront(options: FrontOptions): Front {
 class MailFront implements Front {
   readonly #world: World;
   readonly #log: Log;
-  readonly #connectionsMax: number;
+  #connectionsMax = 0;
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
   #gates: ReadonlyMap<string, Gate> = new Map();
@@ -76,9 +76,8 @@ class MailFront implements Front {
   constructor(options: FrontOptions) {
     this.#world = options.world;
     this.#log = options.log;
-    this.#connectionsMax = options.connectionsMax;
     this.#prefix = options.world.random(4).toString('hex');
-    this.update(options.settings, options.material);
+    this.update(options.settings, options.material, options.connectionsMax);
     options.world.every(CHECK_MS, () => this.#check());
   }
 
@@ -109,7 +108,7 @@ class MailFront implements Front {
     });
   }
 
-  update(settings: Settings, material: FrontMaterial): void {
+  update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
     const maker = new GateMaker({
       settings,
       material,
@@ -123,6 +122,7 @@ class MailFront implements Front {
     // A service that is gone keeps its gate: what the kernel has queued for it is still to be served.
     this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
+    this.#connectionsMax = connectionsMax;
     // What clients will be shown is asked for before the first of them comes.
     for (const gate of gates.values()) gate.rules.offer().catch(() => undefined);
   }

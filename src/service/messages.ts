@@ -23,6 +23,7 @@ export type ToWorker =
       readonly material: FrontMaterial;
       /** Which service each listener that stays belongs to now, by listener key. */
       readonly services: Readonly<Record<string, string>>;
+      readonly connectionsMax: number;
     }
   | { readonly kind: 'unlisten'; readonly keys: readonly string[] }
   | { readonly kind: 'counters'; readonly id: number }

@@ -1,6 +1,9 @@
 // All workers together: how many there are, telling them all, asking them all, and their common end.
 // Owns the WorkerProcesses. A worker that is one too many after a reload drains on its own; until it is gone, the
 // drain and the kill of the pool reach it too.
+// Replacement goes round: a new worker is started and ready before the old one of its place drains, and the next place
+// has its turn when the old one is gone, so there is never more than one process too many. A new worker that does not
+// get ready ends the round; the old ones stay.
 
 import type { ChildProcess } from 'node:child_process';
 
@@ -10,6 +13,12 @@ import type { ListeningHandle } from './handles.ts';
 import type { ToWorker } from './messages.ts';
 import { WorkerProcess } from './worker-process.ts';
 import type { Drained, Send } from './worker-process.ts';
+
+export interface Replacement {
+  readonly replaced: number;
+  /** Why the round ended before its end; null: it did not. */
+  readonly failure: string | null;
+}
 
 export interface WorkerPoolOptions {
   readonly fork: (index: number) => ChildProcess;
@@ -24,6 +33,10 @@ export class WorkerPool {
   readonly #ready = Promise.withResolvers<void>();
   #workers: WorkerProcess[] = [];
   readonly #leaving = new Set<WorkerProcess>();
+  /** Started and not yet in a place. */
+  #joining: WorkerProcess | null = null;
+  #stopReason: string | null = null;
+  #isReplacing = false;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -38,12 +51,23 @@ export class WorkerPool {
     return this.#workers;
   }
 
+  /** Also one that is about to come, and those that drain while the others go on. */
+  get all(): readonly WorkerProcess[] {
+    return [...this.#serving, ...this.#leaving];
+  }
+
+  /** Rejects when a worker dies, or is too slow, before it is ready for the first time; never resolves otherwise. */
+  get failed(): Promise<never> {
+    const firsts = this.#workers.map(async (worker) => {
+      if (!(await worker.settled)) throw new Error(`worker ${worker.index} did not get ready`);
+      return Promise.withResolvers<never>().promise;
+    });
+    return Promise.race(firsts);
+  }
+
   /** Starts or drains workers until there are `count`. */
   resize(count: number, graceMs: number): void {
-    for (const worker of this.#workers.splice(count)) {
-      this.#leaving.add(worker);
-      void worker.drain(graceMs).then(() => this.#leaving.delete(worker));
-    }
+    for (const worker of this.#workers.splice(count)) void this.#leave(worker, graceMs);
     while (this.#workers.length < count) {
       const worker = this.#create(this.#workers.length + 1);
       this.#workers.push(worker);
@@ -51,21 +75,87 @@ export class WorkerPool {
     }
   }
 
-  tell(message: ToWorker, handle?: ListeningHandle): void {
-    for (const worker of this.#workers) worker.send(message, handle);
+  /** Replaces each worker by a new one. A second call while one goes on is refused. */
+  async replaceAll(graceMs: number): Promise<Replacement> {
+    if (this.#isReplacing) return { replaced: 0, failure: 'workers are being replaced already' };
+    this.#isReplacing = true;
+    this.#stopReason = null;
+    let replaced = 0;
+    try {
+      for (const old of [...this.#workers]) {
+        const failure = await this.#replace(old, graceMs);
+        if (failure !== null) return { replaced, failure };
+        replaced++;
+      }
+      return { replaced, failure: null };
+    } finally {
+      this.#isReplacing = false;
+    }
   }
 
-  /** One answer a worker, in their order; null from one that is dead or slow. */
-  ask(question: (id: number) => ToWorker, limitMs: number): Promise<unknown[]> {
-    return Promise.all(this.#workers.map((worker) => worker.ask(question, limitMs)));
+  get isReplacing(): boolean {
+    return this.#isReplacing;
+  }
+
+  /** Lets a round of replacement end with the worker that it is at. */
+  stopReplacing(reason: string): void {
+    this.#stopReason = reason;
+  }
+
+  tell(message: ToWorker, handle?: ListeningHandle): void {
+    for (const worker of this.#serving) worker.send(message, handle);
+  }
+
+  /** One answer a worker, in their order; null from one that is dead or slow. Those that leave are not asked. */
+  ask(
+    question: (id: number) => ToWorker,
+    limitMs: number,
+    whom: readonly WorkerProcess[] = this.#serving,
+  ): Promise<unknown[]> {
+    return Promise.all(whom.map((worker) => worker.ask(question, limitMs)));
   }
 
   drain(graceMs: number): Promise<Drained[]> {
-    return Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.drain(graceMs)));
+    return Promise.all(this.all.map((worker) => worker.drain(graceMs)));
   }
 
   kill(): Promise<Drained[]> {
-    return Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.kill()));
+    return Promise.all(this.all.map((worker) => worker.kill()));
+  }
+
+  get #serving(): WorkerProcess[] {
+    return this.#joining === null ? this.#workers : [...this.#workers, this.#joining];
+  }
+
+
+  /** null, or why the round ends here. */
+  async #replace(old: WorkerProcess, graceMs: number): Promise<string | null> {
+    if (this.#stopReason !== null) return this.#stopReason;
+    // A reload meanwhile may have made this place one too many.
+    if (!this.#workers.includes(old)) return null;
+    const next = this.#create(old.index);
+    this.#joining = next;
+    next.start();
+    const isReady = await next.settled;
+    this.#joining = null;
+    if (!isReady) {
+      await next.kill();
+      return this.#stopReason ?? `the new worker ${old.index} did not get ready, the old one stays`;
+    }
+    const place = this.#workers.indexOf(old);
+    if (place === -1) {
+      await this.#leave(next, graceMs);
+      return this.#stopReason;
+    }
+    this.#workers[place] = next;
+    await this.#leave(old, graceMs);
+    return null;
+  }
+
+  async #leave(worker: WorkerProcess, graceMs: number): Promise<void> {
+    this.#leaving.add(worker);
+    await worker.drain(graceMs);
+    this.#leaving.delete(worker);
   }
 
   #create(index: number): WorkerProcess {

@@ -57,6 +57,7 @@ export class WorkerProcess {
   readonly #options: WorkerProcessOptions;
   readonly #questions = new Map<number, Question>();
   readonly #ended = Promise.withResolvers<Drained>();
+  readonly #settled = Promise.withResolvers<boolean>();
   #child: ChildProcess | null = null;
   #startedAt = 0;
   #lastDelayMs: number | null = null;
@@ -67,6 +68,11 @@ export class WorkerProcess {
   constructor(options: WorkerProcessOptions) {
     this.#options = options;
     this.index = options.index;
+  }
+
+  /** How the first life began: true when it was ready, false when it ended before. */
+  get settled(): Promise<boolean> {
+    return this.#settled.promise;
   }
 
   get pid(): number | null {
@@ -115,10 +121,11 @@ export class WorkerProcess {
 
   /** Lets the worker finish what it holds, for `graceMs` at most; resolves when the process is gone. */
   drain(graceMs: number): Promise<Drained> {
-    this.#timer?.cancel();
     if (this.#child === null) {
+      this.#timer?.cancel();
       this.#end();
     } else if (this.state !== 'draining') {
+      this.#timer?.cancel();
       this.state = 'draining';
       this.send({ kind: 'drain', graceMs });
       this.#timer = this.#options.world.after(graceMs + EXIT_SLACK_MS, () => {
@@ -154,6 +161,7 @@ export class WorkerProcess {
         if (this.state !== 'starting') return;
         this.#timer?.cancel();
         this.state = 'ready';
+        this.#settled.resolve(true);
         this.#options.onReady(this);
         return;
       case 'listen-failed':
@@ -180,6 +188,7 @@ export class WorkerProcess {
 
   #restart(facts: Readonly<Record<string, unknown>>): void {
     const { world, log } = this.#options;
+    this.#settled.resolve(false);
     const livedMs = Math.round(world.monotonic() - this.#startedAt);
     this.#lastDelayMs = livedMs >= SHORT_LIFE_MS ? 0 : restartDelay(this.#lastDelayMs);
     // A worker that was told to end by somebody else has drained; that is no failure.
@@ -197,6 +206,7 @@ export class WorkerProcess {
 
   #end(): void {
     this.state = 'ended';
+    this.#settled.resolve(false);
     this.#ended.resolve({ cut: this.#cut });
   }
 }

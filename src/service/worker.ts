@@ -115,11 +115,11 @@ class Worker {
     this.#front = this.#options.createFront({ settings, material, world, log: this.#log, connectionsMax });
   }
 
-  #update({ id, settings, material, services }: Extract<ToWorker, { kind: 'update' }>): void {
+  #update({ id, settings, material, services, connectionsMax }: Extract<ToWorker, { kind: 'update' }>): void {
     this.#log.change(settings.log);
     this.#graceMs = settings.timeouts.drainMs;
     try {
-      this.#front?.update(settings, material);
+      this.#front?.update(settings, material, connectionsMax);
     } catch (error) {
       // The supervisor has validated them, so this is a defect; better the old settings than no worker.
       this.#log.error('update-failed', { cause: explain(error) });
