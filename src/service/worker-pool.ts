@@ -107,12 +107,13 @@ export class WorkerPool {
   }
 
   /** One answer a worker, in their order; null from one that is dead or slow. Those that leave are not asked. */
-  ask(
-    question: (id: number) => ToWorker,
-    limitMs: number,
-    whom: readonly WorkerProcess[] = this.#serving,
-  ): Promise<unknown[]> {
-    return Promise.all(whom.map((worker) => worker.ask(question, limitMs)));
+  ask(question: (id: number) => ToWorker, limitMs: number): Promise<unknown[]> {
+    return Promise.all(this.#serving.map((worker) => worker.ask(question, limitMs)));
+  }
+
+  /** The same of all of them. */
+  askAll(question: (id: number) => ToWorker, limitMs: number): Promise<unknown[]> {
+    return Promise.all(this.all.map((worker) => worker.ask(question, limitMs)));
   }
 
   drain(graceMs: number): Promise<Drained[]> {
