@@ -21,7 +21,9 @@ export function takeGivenSockets(descriptors: readonly GivenDescriptor[]): Given
   for (const { fd, name } of descriptors) {
     const opened = openDescriptor(fd);
     if (opened === null) {
-      warnings.push(`socket ${name} of the service manager (descriptor ${fd}) is no listening TCP or Unix socket`);
+      warnings.push(
+        `socket ${name} of the service manager (descriptor ${fd}) is no listening TCP or Unix socket`,
+      );
       closeQuietly(fd);
       continue;
     }
@@ -29,7 +31,8 @@ export function takeGivenSockets(descriptors: readonly GivenDescriptor[]): Given
     const endpoint = opened.tcp ?? unixEndpoint(fd, paths);
     const key = endpoint === null ? null : endpointText(endpoint);
     if (endpoint === null || key === null || listeners.has(key)) {
-      const what = key === null ? 'has no address that can be listened on' : `has the address ${key} once more`;
+      const what =
+        key === null ? 'has no address that can be listened on' : `has the address ${key} once more`;
       warnings.push(`socket ${name} of the service manager (descriptor ${fd}) ${what}`);
       handle.close();
       continue;

@@ -215,11 +215,14 @@ export function identify(path: string): FileIdentity | null {
   return stat === undefined ? null : { device: stat.dev, inode: stat.ino };
 }
 
+export function isSameFile(one: FileIdentity | null, other: FileIdentity | null): boolean {
+  return one !== null && one.device === other?.device && one.inode === other.inode;
+}
+
 /** Removes the file if it still is the one that is meant. */
-export function removeFile(path: string, { device, inode }: FileIdentity): void {
+export function removeFile(path: string, file: FileIdentity): void {
   try {
-    const there = identify(path);
-    if (there?.device === device && there.inode === inode) unlinkSync(path);
+    if (isSameFile(identify(path), file)) unlinkSync(path);
   } catch {
     // Not there, or in a folder that we may not write to any more: then it is somebody else's to clean up.
   }

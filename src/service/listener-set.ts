@@ -76,10 +76,13 @@ export class ListenerSet {
     return spare.map(({ address }) => address);
   }
 
-  /** The end of all: addresses are free afterwards, unless another supervisor goes on with them. */
-  close(how: 'for good' | 'handed over'): void {
-    const end = how === 'for good' ? closeListener : releaseListener;
-    for (const listener of this.#held.values()) end(listener);
+  /** The end of all. What is in the hands of another supervisor too stays open there. */
+  close(how: 'for good' | 'to the successor' | 'back to the predecessor'): void {
+    for (const listener of this.#held.values()) {
+      const isElsewhere = how === 'to the successor' || (how !== 'for good' && listener.origin !== 'bound');
+      if (isElsewhere) releaseListener(listener);
+      else closeListener(listener);
+    }
     this.#held.clear();
     for (const listener of this.#spare.values()) listener.handle.close();
     this.#spare.clear();

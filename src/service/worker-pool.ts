@@ -80,9 +80,10 @@ export class WorkerPool {
     if (this.#isReplacing) return { replaced: 0, failure: 'workers are being replaced already' };
     this.#isReplacing = true;
     this.#stopReason = null;
+    const round = [...this.#workers];
     let replaced = 0;
     try {
-      for (const old of [...this.#workers]) {
+      for (const old of round) {
         const failure = await this.#replace(old, graceMs);
         if (failure !== null) return { replaced, failure };
         replaced++;
@@ -127,7 +128,6 @@ export class WorkerPool {
   get #serving(): WorkerProcess[] {
     return this.#joining === null ? this.#workers : [...this.#workers, this.#joining];
   }
-
 
   /** null, or why the round ends here. */
   async #replace(old: WorkerProcess, graceMs: number): Promise<string | null> {

@@ -22,7 +22,7 @@ function material(settings: Settings): FrontMaterial {
 
 function update(gateway: Gateway, change: Partial<Settings>): void {
   const settings = { ...gateway.settings, ...change };
-  gateway.front.update(settings, material(settings));
+  gateway.front.update(settings, material(settings), 1000);
 }
 
 test('a connection to a service that is not there is closed, and does not count', async (t) => {
@@ -116,7 +116,7 @@ test('settings that cannot be served are refused whole, and the old ones go on',
   const { settings } = gateway;
   assert.throws(() => update(gateway, { hostname: 'new.test', backends: {} }), /has no backend/);
   const broken = { ...material(settings), services: { mail: { certificates: [{ cert: 'x', key: 'y' }] } } };
-  assert.throws(() => gateway.front.update(settings, broken as unknown as FrontMaterial));
+  assert.throws(() => gateway.front.update(settings, broken as unknown as FrontMaterial, 1000));
   await gateway.play(`${IMAP.greeting}\n${IMAP.login}\n${IMAP.logout}`);
   assertLine(await gateway.closed(), { code: null });
 });

@@ -64,6 +64,7 @@ export function configurationOf(settings: Settings): Configuration {
     settings,
     shared: settings,
     material: { services: {}, backendCas: {}, ticketKeys: Buffer.alloc(48) },
+    ticketSecret: null,
     certificates: [],
     fingerprints: new Map(),
     warnings: [],

@@ -35,7 +35,15 @@ test('one bit that was changed anywhere makes it worthless', () => {
 
 test('what is not sealed keys opens as nothing', () => {
   const sealed = sealTicketKeys(keys, secret);
-  for (const text of ['', 'x', sealed.slice(1), `${sealed}A`, `${sealed}\n`, sealed.replace(/.$/, '='), 'A'.repeat(1e6)])
+  for (const text of [
+    '',
+    'x',
+    sealed.slice(1),
+    `${sealed}A`,
+    `${sealed}\n`,
+    sealed.replace(/.$/, '='),
+    'A'.repeat(1e6),
+  ])
     assert.equal(openTicketKeys(text, secret), null);
 });
 
