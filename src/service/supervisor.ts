@@ -59,7 +59,7 @@ export class Supervisor {
   /** What this run was started with, of which some holds until its end. */
   #startedWith: Settings | null = null;
   readonly #lineage: Lineage;
-  #toldToEnd = false;
+  #isSignalled = false;
   readonly #watch: CertificateWatch;
   #state: Status['state'] = 'starting';
   /** The end of the queue of changes. */
@@ -135,15 +135,15 @@ export class Supervisor {
   drain(): ControlAnswer {
     const graceMs = this.#graceMs;
     const already = this.draining;
-    this.#toldToEnd = true;
     if (!already) void this.#drain(graceMs);
     return { ok: true, already, graceMs, pid: process.pid };
   }
 
-  /** What a signal to end means: drain; or end at once, where it drains because it was told to. */
+  /** A signal to end: drain, if it does not yet. A second one: end at once. */
   end(): void {
-    if (this.#toldToEnd) void this.kill();
+    if (this.#isSignalled) void this.kill();
     else this.drain();
+    this.#isSignalled = true;
   }
 
   /** Ends at once, with all connections. */
