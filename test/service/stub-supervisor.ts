@@ -11,6 +11,7 @@ import { defaultSettings } from '../../src/config/load.ts';
 import type { Configuration } from '../../src/service/configuration.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';
 import { Supervisor } from '../../src/service/supervisor.ts';
+import type { SupervisorOptions } from '../../src/service/supervisor.ts';
 import { realWorld } from '../../src/world.ts';
 
 export const stubEntry = fileURLToPath(new URL('./stub-worker.ts', import.meta.url));
@@ -89,7 +90,7 @@ export interface Rig {
 }
 
 /** A supervisor with stub workers; the first load is `settings`. */
-export function startRig(settings: Settings): Rig {
+export function startRig(settings: Settings, more: Partial<SupervisorOptions> = {}): Rig {
   const entries: LogEntry[] = [];
   const taken = new Set<LogEntry>();
   const waiting = new Map<string, (entry: LogEntry) => void>();
@@ -112,6 +113,7 @@ export function startRig(settings: Settings): Rig {
     version: '0.0.0',
     world: realWorld,
     log,
+    ...more,
   });
   const finished = supervisor.run();
   finished.catch(() => {});
