@@ -27,8 +27,8 @@ export interface CrewOptions {
   readonly log: LiveLog;
   readonly ticketExchange: TicketExchange | null;
   readonly onListenFailed: (key: string, code: string) => void;
-  /** Other ticket keys hold; tell() is due. */
-  readonly onTicketKeys: () => void;
+  /** Does something when no other change is under way. */
+  readonly inTurn: (change: () => Promise<void>) => Promise<void>;
 }
 
 interface Message {
@@ -47,6 +47,7 @@ export class Crew {
   configuration: Configuration | null = null;
   readonly #options: CrewOptions;
   #tickets: TicketRotation | null = null;
+  #isTellingSoon = false;
 
   constructor(options: CrewOptions) {
     this.#options = options;
@@ -67,11 +68,11 @@ export class Crew {
 
   /** `inherited` are those of the supervisor before, if there was one. */
   startTickets({ material }: Configuration, inherited: TicketKeys | null): void {
-    const { world, log, ticketExchange, onTicketKeys } = this.#options;
+    const { world, log, ticketExchange } = this.#options;
     this.#tickets = new TicketRotation({
       first: inherited ?? { bytes: material.ticketKeys, madeAt: world.now() },
       exchange: ticketExchange,
-      onChange: onTicketKeys,
+      onChange: () => this.#tellSoon(),
       world,
       log,
     });
@@ -105,6 +106,16 @@ export class Crew {
   tellListeners({ opens, closes }: PreparedChange): void {
     for (const { key, service, handle } of opens) this.pool.tell({ kind: 'listen', key, service }, handle);
     this.pool.tell({ kind: 'unlisten', keys: closes.map(({ key }) => key) });
+  }
+
+  /** Once, however often keys change before its turn comes. */
+  #tellSoon(): void {
+    if (this.#isTellingSoon) return;
+    this.#isTellingSoon = true;
+    void this.#options.inTurn(() => {
+      this.#isTellingSoon = false;
+      return this.tell();
+    });
   }
 
   #introduce(send: Send): void {

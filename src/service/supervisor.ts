@@ -78,7 +78,7 @@ export class Supervisor {
       world,
       ticketExchange: options.ticketExchange ?? null,
       onListenFailed: (key, code) => this.#listenFailed(key, code),
-      onTicketKeys: () => void this.#inTurn(() => this.#crew.tell()),
+      inTurn: (change) => this.#inTurn(change),
     });
     this.#pool = this.#crew.pool;
     this.#watch = new CertificateWatch({

@@ -53,7 +53,7 @@ export class WorkerPool {
 
   /** Also one that is about to come, and those that drain while the others go on. */
   get all(): readonly WorkerProcess[] {
-    return [...this.#serving, ...this.#leaving];
+    return [...this.#serving, ...this.#leaving].filter(({ state }) => state !== 'ended');
   }
 
   /** Rejects when a worker dies, or is too slow, before it is ready for the first time; never resolves otherwise. */
@@ -84,9 +84,9 @@ export class WorkerPool {
     let replaced = 0;
     try {
       for (const old of round) {
-        const failure = await this.#replace(old, graceMs);
-        if (failure !== null) return { replaced, failure };
-        replaced++;
+        const end = await this.#replace(old, graceMs);
+        if (end === 'replaced') replaced++;
+        else if (end !== 'not needed') return { replaced, failure: end.failure };
       }
       return { replaced, failure: null };
     } finally {
@@ -129,11 +129,13 @@ export class WorkerPool {
     return this.#joining === null ? this.#workers : [...this.#workers, this.#joining];
   }
 
-  /** null, or why the round ends here. */
-  async #replace(old: WorkerProcess, graceMs: number): Promise<string | null> {
-    if (this.#stopReason !== null) return this.#stopReason;
+  async #replace(
+    old: WorkerProcess,
+    graceMs: number,
+  ): Promise<'replaced' | 'not needed' | { readonly failure: string }> {
+    if (this.#stopReason !== null) return { failure: this.#stopReason };
     // A reload meanwhile may have made this place one too many.
-    if (!this.#workers.includes(old)) return null;
+    if (!this.#workers.includes(old)) return 'not needed';
     const next = this.#create(old.index);
     this.#joining = next;
     next.start();
@@ -141,16 +143,17 @@ export class WorkerPool {
     this.#joining = null;
     if (!isReady) {
       await next.kill();
-      return this.#stopReason ?? `the new worker ${old.index} did not get ready, the old one stays`;
+      const failure = `the new worker ${old.index} did not get ready, the old one stays`;
+      return { failure: this.#stopReason ?? failure };
     }
     const place = this.#workers.indexOf(old);
     if (place === -1) {
       await this.#leave(next, graceMs);
-      return this.#stopReason;
+      return 'not needed';
     }
     this.#workers[place] = next;
     await this.#leave(old, graceMs);
-    return null;
+    return 'replaced';
   }
 
   async #leave(worker: WorkerProcess, graceMs: number): Promise<void> {
