@@ -168,10 +168,9 @@ export class Supervisor {
       predecessor: this.#lineage.predecessorPid,
       configuration: this.#crew.configuration,
       listeners: this.#crew.listeners.values(),
-      workers: workers.map((worker, place) => ({
-        worker,
-        counters: (counters[place] ?? null) as Counters | null,
-      })),
+      workers: workers
+        .map((worker, place) => ({ worker, counters: (counters[place] ?? null) as Counters | null }))
+        .filter(({ worker }) => worker.state !== 'ended'),
       changes: this.#changes.values(),
     });
   }
