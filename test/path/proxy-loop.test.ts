@@ -88,3 +88,21 @@ test('smtp: mail without a login goes round as often, and is refused for good', 
   await other.logged(isClosed, 3);
   assert.equal([...one.lines, ...other.lines].filter(isClosed).length, 6);
 });
+
+for (const errands of ALL) {
+  const { protocol } = errands;
+  test(`${protocol}: two fronts that would learn from each other what to offer wait no longer than for any backend`, async (t) => {
+    const options = tierOptions(errands, WAYS[protocol][0]);
+    const service = { ...options.service, capabilities: 'probe' };
+    const one: Gateway = openStory(t, { ...options, service, address: '10.0.0.1' }, () => other);
+    const other: Gateway = openStory(t, { ...options, service, address: '10.0.0.2' }, () => one);
+    const client = one.connect();
+    await one.settle();
+    if (protocol === 'smtp') client.say('EHLO client.test');
+    await one.advance(one.settings.timeouts.connectMs);
+    await other.advance(other.settings.timeouts.connectMs);
+    await one.settle();
+    assert.match(client.heard, /^(\* OK|\+OK|220) /);
+    assert.equal(client.heard.includes('421 4.4.1 '), protocol === 'smtp', client.heard);
+  });
+}

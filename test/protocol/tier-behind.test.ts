@@ -121,7 +121,10 @@ for (const [protocol, method, offer, loop, otherwise, code] of [
   test(`${protocol}: a loop that the proxy behind finds is a loop here, told by ${method}; another refusal is not`, async () => {
     const way = { protocol, method, password: 'x' };
     const found = await tell(way, [...offer, loop]);
-    assert.ok(typeof found.result === 'object' && found.result.code === 'PROXY_LOOP', String(found.result));
+    assert.ok(
+      typeof found.result === 'object' && found.result.code === 'PROXY_LOOP',
+      JSON.stringify(found.result),
+    );
     const { result } = await tell(way, [...offer, otherwise]);
     assert.equal(typeof result === 'object' ? result.code : result, code);
   });
