@@ -8,6 +8,7 @@ import { found } from './misfit.ts';
 import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
+import { checkChannels } from './references-channels.ts';
 import { settingsSchema } from './schema.ts';
 import type { Endpoint } from './settings.ts';
 import { suggest } from './suggest.ts';
@@ -24,6 +25,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
       report,
     );
   }
+  checkChannels(given, report);
   checkClients(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);

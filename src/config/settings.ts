@@ -2,6 +2,8 @@
 // Plain data only, so that a whole Settings can be sent to a worker. Times are milliseconds here, seconds in the file.
 // File names are absolute. Nothing here is read from disk yet: that is the supervisor's duty.
 
+import type { ChannelMatch } from '../wire/channel-match.ts';
+
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
@@ -68,6 +70,8 @@ export interface ChannelSettings {
   readonly name: string;
   /** As written; parsed by wire/channel-keywords.ts. */
   readonly keywords: string;
+  /** Clients that a channel with switchchannel sends here. */
+  readonly match: readonly ChannelMatch[];
   /** Name in `backends`. */
   readonly relay: string;
 }

@@ -3,13 +3,16 @@
 // of its own and the byte relay pays nothing per chunk.
 
 import type net from 'node:net';
+import type { Limits } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
 import type { FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
 import { ipOf } from '../wire/address.ts';
-import type { BackLeg } from './backend-leg.ts';
+import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
 import type { Gate } from './gate.ts';
+import { ChannelCourse } from './channel-course.ts';
 import { CLIENT_ROLE, Leg } from './leg.ts';
+import { lookUpNames } from './names.ts';
 
 /** The step a connection is in; SMTP's relay tells apart whom it waits for. */
 export type Phase = 'login' | 'backend' | 'client' | 'relay' | 'end of data' | 'bytes' | 'closing';
@@ -23,6 +26,8 @@ export interface ClientOptions {
   readonly id: string;
   readonly onClose: (client: Client) => void;
   readonly onLogin: () => void;
+  /** A rule of a channel has decided something. */
+  readonly onDecision: (channel: string, rule: string) => void;
 }
 
 /** As Dovecot's: so many proxies in a row, then it is taken for a loop. */
@@ -34,6 +39,8 @@ export class Client implements Visitor {
   readonly id: string;
   readonly gate: Gate;
   readonly leg: Leg;
+  /** Null where the service has no channels. */
+  readonly course: ChannelCourse | null;
   readonly session: FrontSession;
   /** The client itself, as the socket or a trusted peer says. */
   remote: Peer;
@@ -48,6 +55,7 @@ export class Client implements Visitor {
   #local: Peer | null = null;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
+  readonly onDecision: (channel: string, rule: string) => void;
   readonly #onLogin: () => void;
   /** Forward-confirmed host name, where the service looks it up. */
   readonly name: Promise<string | null>;
@@ -92,6 +100,8 @@ export class Client implements Visitor {
       upgrader: gate.upgrader,
       lineBytesMax: gate.limits.commandBytes,
     });
+    this.onDecision = options.onDecision;
+    this.course = gate.channels === null ? null : new ChannelCourse(this, gate.channels);
     this.session = gate.dialect.front(this.leg, gate.rules, this);
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
@@ -116,6 +126,17 @@ export class Client implements Visitor {
     if (tls !== undefined) this.outerTls = tls;
     if (ttl !== undefined) this.ttl = ttl - 1;
     if (sessionId !== undefined) this.outerId = sessionId;
+    this.course?.introduced();
+  }
+
+  /** Where its logins and its mail go. */
+  get backend(): Backend {
+    return this.course?.gate.backend ?? this.gate.backend;
+  }
+
+  /** What it may do wrong, by the rules that hold for it now. */
+  get limits(): Limits {
+    return this.course?.gate.rules.limits ?? this.gate.limits;
   }
 
   get phase(): Phase {
@@ -267,10 +288,5 @@ function peer(address: string | undefined, port: number | undefined): Peer {
 }
 
 async function lookUp(gate: Gate, address: string): Promise<string | null> {
-  if (address === '') return null;
-  const names = gate.world.confirmedNames(address).catch(() => []);
-  const late = new Promise<readonly string[]>((resolve) => {
-    gate.world.after(gate.timeouts.connectMs, () => resolve([]));
-  });
-  return (await Promise.race([names, late]))[0] ?? null;
+  return (await lookUpNames(gate, address))[0] ?? null;
 }

@@ -119,6 +119,23 @@ export interface Visitor {
   readonly isFrontTier: boolean;
   /** Takes over what the peer says. Throws GateError where the client so introduced is not wanted. */
   introduce(introduction: Introduction): void;
+  /** Its way through the channels; null: the service has none. */
+  readonly course: Course | null;
+}
+
+/** An SMTP connection's way through the channels. Where it leads, the front session is given the rules that hold. */
+export interface Course {
+  /** A name is being looked up that may decide: to be waited for before a rule is asked. */
+  readonly settling: Promise<void> | null;
+  /** STARTTLS has succeeded. */
+  secured(): void;
+  /** A rule of the channel, named by its keyword, has refused a command. */
+  refused(rule: string): void;
+  /**
+   * A trusted peer names the channel (XPEHLO CHANNEL=), and the rule in whose name it does. Not held back by
+   * noswitchchannel. False: there is no such channel, or the connection cannot be taken there.
+   */
+  switchChannel(name: string, rule: string): boolean;
 }
 
 /** What the client asked for: to log in, to send mail as it is (SMTP), or to leave. */

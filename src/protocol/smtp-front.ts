@@ -4,9 +4,19 @@
 
 import { ERRORS, GateError } from '../errors.ts';
 import { formatReply, parseBdat, parseCommand, parseEhloKeyword, parsePath } from '../wire/smtp.ts';
-import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Wish } from './dialect.ts';
+import type {
+  Course,
+  Credentials,
+  FrontRules,
+  FrontSession,
+  Talk,
+  Verdict,
+  Visitor,
+  Wish,
+} from './dialect.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials } from './sasl.ts';
+import { mustSecure, refusalOf, type SessionState } from './smtp-order.ts';
 
 export interface SmtpCommand {
   readonly verb: string;
@@ -23,16 +33,29 @@ const HELO_NAME_MAX = 255;
 
 export class SmtpFront implements FrontSession {
   readonly talk: Talk;
-  readonly rules: FrontRules;
+  readonly #course: Course | null;
+  #rules: FrontRules;
   readonly #patience: Patience;
   #helo: Helo | null = null;
   #authenticated = false;
   #pending: SmtpCommand | null = null;
 
-  constructor(talk: Talk, rules: FrontRules) {
+  constructor(talk: Talk, rules: FrontRules, visitor: Pick<Visitor, 'course'> | null = null) {
     this.talk = talk;
-    this.rules = rules;
+    this.#rules = rules;
+    this.#course = visitor?.course ?? null;
     this.#patience = new Patience(rules.limits.badCommands);
+  }
+
+  /** Those of the channel that it is on. */
+  get rules(): FrontRules {
+    return this.#rules;
+  }
+
+  /** Another channel's rules hold from here on. */
+  govern(rules: FrontRules): void {
+    this.#rules = rules;
+    this.#patience.limit(rules.limits.badCommands);
   }
 
   get authenticated(): boolean {
@@ -50,6 +73,7 @@ export class SmtpFront implements FrontSession {
   async nextWish(): Promise<Wish> {
     for (;;) {
       const command = await this.nextCommand('between');
+      if (this.#course?.settling) await this.#course.settling;
       switch (command.verb) {
         case 'MAIL':
           if (!this.mayMail(command)) break;
@@ -142,6 +166,7 @@ export class SmtpFront implements FrontSession {
         return this.#unwantedChunk(command);
       case 'AUTH':
       case 'MAIL':
+        if (this.#isRefused(command.verb)) return;
         return this.bad(503, '5.5.1', 'Not in this order');
       default:
         return this.bad(500, '5.5.1', 'Command not known');
@@ -150,18 +175,13 @@ export class SmtpFront implements FrontSession {
 
   /** Whether AUTH or STARTTLS will really be tried; if not, answer() has the reason. */
   mayRestart(command: SmtpCommand): boolean {
-    if (command.verb === 'AUTH') return !this.#authenticated && this.rules.sasl !== 'nosasl';
-    return this.rules.tls !== 'notls' && !this.talk.secured && command.argument === '';
+    if (refusalOf(command.verb, this.rules, { ...this.#state, greeted: true }) !== null) return false;
+    return command.verb === 'AUTH' || command.argument === '';
   }
 
   /** Channel rules and syntax of MAIL; answers when it may not. */
   mayMail(command: SmtpCommand): boolean {
-    if (this.#helo === null) return this.#no(503, '5.5.1', 'EHLO first');
-    // RFC 3207 4: 530, and Sun's words for the missing AUTH.
-    if (this.#mustSecure()) return this.#no(530, '5.7.0', 'Must issue a STARTTLS command first');
-    if (this.rules.sasl === 'mustsasl' && !this.#authenticated) {
-      return this.#no(530, '5.7.0', 'No AUTH command has been given');
-    }
+    if (this.#isRefused('MAIL')) return false;
     const path = parsePath(command.argument, 'FROM');
     if (path.kind !== 'path') return this.#no(501, '5.5.4', 'Syntax: MAIL FROM:<address>');
     if (path.parameters.get('BODY')?.toUpperCase() === 'BINARYMIME') {
@@ -197,8 +217,21 @@ export class SmtpFront implements FrontSession {
     return false;
   }
 
-  #mustSecure(): boolean {
-    return this.rules.tls === 'musttls' && !this.talk.secured;
+  get #state(): SessionState {
+    return {
+      greeted: this.#helo !== null,
+      secured: this.talk.secured,
+      authenticated: this.#authenticated,
+    };
+  }
+
+  /** True: the channel's rules or the order of commands refuse it, and the client has been told. */
+  #isRefused(verb: string): boolean {
+    const refusal = refusalOf(verb, this.rules, this.#state);
+    if (refusal === null) return false;
+    if (refusal.rule !== null) this.#course?.refused(refusal.rule);
+    this.bad(refusal.code, refusal.enhanced, refusal.text);
+    return true;
   }
 
   async #greetBack(command: SmtpCommand): Promise<void> {
@@ -215,13 +248,14 @@ export class SmtpFront implements FrontSession {
   }
 
   async #keywords(): Promise<readonly string[]> {
+    if (this.#course?.settling) await this.#course.settling;
     const offer = await this.rules.offer();
     const { tls, sasl } = this.rules;
     const secured = this.talk.secured;
     const carried = offer.capabilities.filter(
       (line) => secured || parseEhloKeyword(line).keyword !== 'REQUIRETLS',
     );
-    const auth = sasl === 'nosasl' || this.#mustSecure() || offer.mechanisms.length === 0;
+    const auth = sasl === 'nosasl' || mustSecure(this.rules, secured) || offer.mechanisms.length === 0;
     return [
       ...carried,
       ...(tls === 'notls' || secured ? [] : ['STARTTLS']),
@@ -230,21 +264,17 @@ export class SmtpFront implements FrontSession {
   }
 
   async #startTls(command: SmtpCommand): Promise<void> {
-    if (this.rules.tls === 'notls') return this.bad(502, '5.5.1', 'TLS is not available here');
-    if (this.talk.secured) return this.bad(503, '5.5.1', 'TLS is active already');
+    if (this.#isRefused('STARTTLS')) return;
     if (command.argument !== '') return this.bad(501, '5.5.4', 'STARTTLS takes no parameter');
     await this.talk.startTls(formatReply(220, '2.0.0', 'Ready to start TLS'));
     // RFC 3207 4.2: knowledge from before TLS is discarded.
     this.#helo = null;
     this.#authenticated = false;
+    this.#course?.secured();
   }
 
   async #auth(command: SmtpCommand): Promise<Credentials | null> {
-    if (this.rules.sasl === 'nosasl') return this.#refuseAuth(503, '5.5.1', 'AUTH is not available here');
-    if (this.#helo === null) return this.#refuseAuth(503, '5.5.1', 'EHLO first');
-    if (this.#mustSecure()) return this.#refuseAuth(530, '5.7.0', 'Must issue a STARTTLS command first');
-    // RFC 4954 4: once only.
-    if (this.#authenticated) return this.#refuseAuth(503, '5.5.1', 'Authenticated already');
+    if (this.#isRefused('AUTH')) return null;
     const [mechanism = '', initial, ...rest] = command.argument.split(' ').filter((word) => word !== '');
     if (mechanism === '' || rest.length > 0) return this.#refuseAuth(501, '5.5.4', 'AUTH takes a mechanism');
     const { mechanisms } = await this.rules.offer();

@@ -43,6 +43,7 @@ export function testGate(options: GateOptions): TestGate {
     upgrader: null,
     implicitTls,
     backend: null as unknown as Backend,
+    channels: null,
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
     world: manualWorld(options.world),
@@ -73,6 +74,7 @@ export function testClient(gate: Gate, addresses: Partial<CableEnd> = {}): TestC
     id: 'ab-1',
     onClose: (it) => closed.push(it),
     onLogin: () => undefined,
+    onDecision: () => undefined,
   });
   return { client, talk: new Conversation(far), near, far, closed };
 }
