@@ -75,7 +75,9 @@ export class ChannelBook {
       channel.match.map((match) => ({ match, channel, text: formatChannelMatch(match) })),
     );
     this.#networks = new NetworkTable(
-      all.flatMap(({ match, ...found }) => (match.kind === 'network' ? [[match.network, found] as const] : [])),
+      all.flatMap(({ match, ...found }) =>
+        match.kind === 'network' ? [[match.network, found] as const] : [],
+      ),
     );
     this.#names = all
       .flatMap(({ match, ...found }) => (match.kind === 'name' ? [{ ...found, pattern: match.pattern }] : []))

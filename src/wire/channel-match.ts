@@ -11,7 +11,7 @@ export type ChannelMatch =
 
 const HOST_NAME =
   /^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
-/** RFC 3696 2: no top-level domain is all digits; what looks so is a mistyped address. */
+/** No top-level domain is all digits; what looks so is a mistyped address. */
 const NUMERIC_END = /(?:^|\.)\d+$/;
 
 /** `192.0.2.0/24`, `2001:db8::1`, `mail.example.com`, `.example.com` or `*.example.com`. */

@@ -355,10 +355,9 @@ function frontMaterial(settings: Settings): Parameters<typeof createFront>[0]['m
   for (const service of Object.values(settings.services)) {
     const { minVersion, maxVersion, ciphers, groups } = service.tls;
     const certificates = [{ cert: front.cert, key: front.key }];
-    services[service.name] =
-      offersTls(service, settings.channels)
-        ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups }
-        : null;
+    services[service.name] = offersTls(service, settings.channels)
+      ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups }
+      : null;
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
   return { services, backendCas, ticketKeys: Buffer.alloc(48, 7) };
