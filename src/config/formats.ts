@@ -5,7 +5,7 @@
 
 import { createSecureContext } from 'node:tls';
 import convict from 'convict';
-import { ACTING_KEYWORDS, parseChannelKeywords } from '../wire/channel-keywords.ts';
+import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { Network } from '../wire/network.ts';
 import { isNickname, readChannelMatch, readClient, readListener, readNetwork, readServer } from './items.ts';
@@ -248,7 +248,11 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
       const { unknown } = parseChannelKeywords(value);
       if (unknown.length > 0)
         throw new Misfit(
-          unknown.map((word) => `unknown keyword ${found(word)}${suggest(word, ACTING_KEYWORDS)}`),
+          unknown.map((word) =>
+            lacksValue(word)
+              ? `keyword ${found(word)} lacks its value`
+              : `unknown keyword ${found(word)}${suggest(word, ACTING_KEYWORDS)}`,
+          ),
         );
       return value;
     },

@@ -134,6 +134,16 @@ export function parseChannelKeywords(text: string): ChannelKeywords {
   return found;
 }
 
+/** Whether one that was reported as unknown is a keyword that lacks its value. */
+export function lacksValue(word: string): boolean {
+  const keyword = word.toLowerCase();
+  return (
+    [TARGETS, LIMITS].some((map) => asKey(map, keyword) !== undefined) ||
+    NAMES.has(keyword) ||
+    NUMBERS.has(keyword)
+  );
+}
+
 interface Valued {
   readonly keyword: string;
   readonly value: string | undefined;

@@ -66,7 +66,11 @@ export interface TestClient {
   readonly closed: Client[];
 }
 
-export function testClient(gate: Gate, addresses: Partial<CableEnd> = {}): TestClient {
+export function testClient(
+  gate: Gate,
+  addresses: Partial<CableEnd> = {},
+  onDecision: (channel: string, rule: string) => void = () => undefined,
+): TestClient {
   const [near, far] = cable({ split: 'whole' });
   Object.assign(near, { remoteAddress: '192.0.2.7', remotePort: 50_001, ...addresses });
   const closed: Client[] = [];
@@ -74,7 +78,7 @@ export function testClient(gate: Gate, addresses: Partial<CableEnd> = {}): TestC
     id: 'ab-1',
     onClose: (it) => closed.push(it),
     onLogin: () => undefined,
-    onDecision: () => undefined,
+    onDecision,
   });
   return { client, talk: new Conversation(far), near, far, closed };
 }
