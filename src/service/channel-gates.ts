@@ -69,9 +69,9 @@ export function makeChannels(parts: ChannelParts): GateChannels | null {
   return { book, start: book.start(service.channel), gates };
 }
 
-/** What clients of a service can come to be shown, its start first. */
-export function offersAhead(gate: Gate, settings: Settings): ReadonlySet<() => Promise<Offer>> {
+/** The rules that clients of a gate can come under. */
+export function rulesAhead(gate: Gate, settings: Settings): ReadonlySet<FrontRules> {
   const channels = channelsOf(gate.settings, settings.channels);
   const ahead = channels.flatMap(({ name }) => gate.channels?.gates.get(name) ?? []);
-  return new Set([gate.rules.offer, ...ahead.map(({ rules }) => rules.offer)]);
+  return new Set([gate.rules, ...ahead.map(({ rules }) => rules)]);
 }

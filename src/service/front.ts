@@ -18,7 +18,7 @@ import { sessionContextName } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { decisionCounter } from './channel-counters.ts';
-import { frontRules, makeChannels, offersAhead } from './channel-gates.ts';
+import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
@@ -132,7 +132,7 @@ class MailFront implements Front {
     this.#backends = maker.backends;
     // What clients will be shown is asked for before the first of them comes.
     for (const gate of gates.values()) {
-      for (const offer of offersAhead(gate, settings)) offer().catch(() => undefined);
+      for (const rules of rulesAhead(gate, settings)) rules.offer().catch(() => undefined);
     }
   }
 

@@ -18,9 +18,9 @@ const WORD = { switch: 'switchchannel', allow: 'allowswitchchannel', no: 'noswit
 
 // Address and name, each: of nobody, the initial channel's own, the target's. `.` stays, A by address, N by name,
 // B blocked by the target's noswitchchannel.
-const COLUMNS = ['none none', 'none own', 'none target', 'own none', 'own own', 'own target'].concat(
-  ...['target none', 'target own', 'target target'],
-);
+const COLUMNS = 'none own target'
+  .split(' ')
+  .flatMap((address) => 'none own target'.split(' ').map((name) => `${address} ${name}`));
 const SWITCHES: Readonly<Record<string, string>> = {
   'switch switch': '..N..NAAA',
   'switch allow': '..N..NAAA',
