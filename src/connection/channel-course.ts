@@ -30,6 +30,7 @@ export class ChannelCourse implements Course {
   #standing: Standing;
   #settling: Promise<void> | null = null;
   #arrived = false;
+  #isVouchedFor = false;
 
   constructor(client: Client, channels: GateChannels) {
     this.#client = client;
@@ -61,9 +62,13 @@ export class ChannelCourse implements Course {
     this.#decideBySource();
   }
 
-  /** A trusted peer has said who the client is; what has begun already goes on as it is. */
-  introduced(): void {
-    if (this.#arrived && !this.#client.welcomed && !this.#authenticated) this.#decideBySource();
+  /**
+   * A trusted peer has said who the client is, and vouches for its login if it has one. Everything is decided anew: on
+   * a connection that stays, it may be another client than the one before.
+   */
+  introduced(login: string | null): void {
+    this.#isVouchedFor = login !== null;
+    if (this.#arrived) this.#decideBySource();
   }
 
   secured(): void {
@@ -127,5 +132,6 @@ export class ChannelCourse implements Course {
   #enter(decision: Decision): void {
     this.follow(decision);
     if (this.#client.leg.secured) this.secured();
+    if (this.#isVouchedFor) this.follow(this.afterLogin());
   }
 }

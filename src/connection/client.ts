@@ -126,7 +126,7 @@ export class Client implements Visitor {
     if (tls !== undefined) this.outerTls = tls;
     if (ttl !== undefined) this.ttl = ttl - 1;
     if (sessionId !== undefined) this.outerId = sessionId;
-    this.course?.introduced();
+    this.course?.introduced(null);
   }
 
   /** Where its logins and its mail go. */
@@ -137,6 +137,11 @@ export class Client implements Visitor {
   /** What it may do wrong, by the rules that hold for it now. */
   get limits(): Limits {
     return this.course?.gate.rules.limits ?? this.gate.limits;
+  }
+
+  /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */
+  askChannel(name: string): boolean {
+    return this.course?.switchChannel(name, 'XPEHLO') ?? false;
   }
 
   get phase(): Phase {

@@ -35,8 +35,12 @@ function open({ names = {}, certified = true }: Scene = {}): Opened {
     match: texts.flatMap((text) => parseChannelMatch(text) ?? []),
   });
   const all = [
-    channel('start', 'switchchannel maytlsserver maysaslserver tlsswitchchannel safe'),
+    channel(
+      'start',
+      'switchchannel maytlsserver maysaslserver tlsswitchchannel safe saslswitchchannel users',
+    ),
     channel('inside', 'notls tlsswitchchannel safer', by('192.0.2.0/24', '.inside.test')),
+    channel('users', 'mustsaslserver'),
     channel('safe', 'maytlsserver'),
     channel('safer', 'musttlsserver'),
     channel('shut', 'noswitchchannel', { relay: 'users' }),
@@ -120,19 +124,30 @@ test('of two look-ups that are under way only the later counts', async () => {
   assert.deepEqual(at(), ['start', 'maytls']);
 });
 
-test('behind a login or a transaction an address changes nothing any more', async () => {
-  const welcomed = open();
-  await greet(welcomed.client);
-  await welcomed.client.course?.settling;
-  welcomed.client.welcome('nobody');
-  welcomed.client.introduce({ address: '192.0.2.9' });
-  assert.deepEqual(welcomed.at(), ['start', 'maytls']);
-  const loggedIn = open();
-  await greet(loggedIn.client);
-  await loggedIn.client.course?.settling;
-  loggedIn.client.session.admit({ ...ACCEPTED, words: '' });
-  loggedIn.client.introduce({ address: '192.0.2.9' });
-  assert.deepEqual(loggedIn.at(), ['start', 'maytls']);
+test('another client on a connection that stays is decided anew: nothing of the one before is left', async () => {
+  const { client, at } = open();
+  await greet(client);
+  await client.course?.settling;
+  client.course?.follow(client.course.afterLogin());
+  assert.deepEqual(at(), ['start → users (saslswitchchannel)', 'notls']);
+  client.welcome('claimed');
+  client.introduce({ address: '192.0.2.9' });
+  assert.deepEqual(at(), [INSIDE, 'notls']);
+  client.introduce({ address: '203.0.113.1' });
+  await client.course?.settling;
+  assert.deepEqual(at(), ['start', 'maytls']);
+});
+
+test('a login that a trusted peer vouches for leads where a login leads, behind the look-up of the name', async () => {
+  const { client, at } = open();
+  await greet(client);
+  await client.course?.settling;
+  client.course?.introduced('anna');
+  await client.course?.settling;
+  assert.deepEqual(at(), ['start → users (saslswitchchannel)', 'notls']);
+  client.course?.introduced(null);
+  await client.course?.settling;
+  assert.deepEqual(at(), ['start', 'maytls']);
 });
 
 test('an order leads to any channel, also a noswitchchannel one, and changes the relay', async () => {
