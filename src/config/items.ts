@@ -3,6 +3,7 @@
 
 import { isIP } from 'node:net';
 import { parseEndpoint } from '../wire/address.ts';
+import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
 import { isText, Misfit } from './misfit.ts';
 import type { ClientInfo, Endpoint } from './settings.ts';
@@ -34,13 +35,17 @@ export function readServer(item: unknown): Endpoint | Misfit | null {
 }
 
 export function readClient(item: unknown): ClientInfo | null {
-  const match = typeof item === 'string' ? /^(id|xclient)(\?)?$/.exec(item) : null;
+  const match = typeof item === 'string' ? /^(id|xclient|xpehlo)(\?)?$/.exec(item) : null;
   if (!match) return null;
-  return { method: match[1] === 'id' ? 'id' : 'xclient', required: match[2] === undefined };
+  return { method: match[1] as ClientInfo['method'], required: match[2] === undefined };
 }
 
 export function readNetwork(item: unknown): Network | null {
   return isText(item) ? parseNetwork(item) : null;
+}
+
+export function readChannelMatch(item: unknown): ChannelMatch | null {
+  return isText(item) ? parseChannelMatch(item) : null;
 }
 
 /** A nickname is also a file name in the certificate database, so it cannot leave that folder. */

@@ -102,12 +102,13 @@ function complete(
     certificateWatchMs: values.certificates.watch,
     tickets: {
       rotateMs: values.tickets.rotate,
-      secret: values.tickets.secret === null ? null : locateSecret(values.tickets.secret, locate),
+      secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) => completeService(name, service, { tls, locate })),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
       keywords: present(channel.values.keywords),
+      match: channel.values.match,
       relay: present(channel.values.relay),
     })),
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
@@ -161,11 +162,15 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     mechanisms: values.mechanisms,
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
+    frontTier: {
+      from: values.frontTier.from,
+      password: secretOf(values.frontTier.password, locate),
+    },
   };
 }
 
 function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {
-  const { servers, tls, login, allowClearBackend, client } = values;
+  const { servers, tls, login, allowClearBackend, client, xpehloPassword } = values;
   return {
     name,
     servers: present(servers),
@@ -173,6 +178,7 @@ function completeBackend(name: string, { values }: GivenBackend, locate: Locate)
     login,
     allowClearBackend,
     client,
+    xpehloPassword: secretOf(xpehloPassword, locate),
   };
 }
 
@@ -184,7 +190,7 @@ function refsOf(given: readonly GivenCertificate[], locate: Locate): Certificate
       kind: 'files',
       cert: locate(present(cert)),
       key: locate(present(key)),
-      passphrase: passphrase === null ? null : locateSecret(passphrase, locate),
+      passphrase: secretOf(passphrase, locate),
     };
   });
 }
@@ -196,8 +202,8 @@ function namesOf(
   return mapEntries(sni, (_name, certificates) => refsOf(certificates, locate));
 }
 
-function locateSecret(secret: Secret, locate: Locate): Secret {
-  return secret.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
+function secretOf(secret: Secret | null, locate: Locate): Secret | null {
+  return secret?.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
 }
 
 function mapEntries<In, Out>(

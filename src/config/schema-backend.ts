@@ -10,6 +10,13 @@ export const channelSchema = {
     default: null,
     required: true,
   },
+  match: {
+    doc:
+      'Clients that a channel with `switchchannel` sends here: addresses and networks, and names that their address ' +
+      'resolves to and that resolve to it, as in `mail.example.com` or `.example.com` for all below.',
+    format: 'channelMatch',
+    default: [],
+  },
   relay: { doc: 'Name of the backend that gets the mail.', format: 'name', default: null, required: true },
 } as const satisfies Group;
 
@@ -61,9 +68,18 @@ export const backendSchema = {
   },
   client: {
     doc:
-      'How the servers are told who the client is: `none`, or a list of `id` and `xclient`. ' +
+      'How the servers are told who the client is: `none`, or a list of `id`, `xclient` and `xpehlo`. ' +
       'A server that does not take what is listed gets nothing from us; a question mark makes it optional.',
     format: 'clientInfo',
     default: 'none',
+  },
+  xpehloPassword: {
+    doc:
+      'What `client: [xpehlo]` shows: the `frontTier.password` of the Sallyport behind. It goes where a password ' +
+      'may go, see `allowClearBackend`.',
+    format: 'secret',
+    default: null,
+    nullable: true,
+    sensitive: true,
   },
 } as const satisfies Group;

@@ -2,6 +2,9 @@
 // Plain data only, so that a whole Settings can be sent to a worker. Times are milliseconds here, seconds in the file.
 // File names are absolute. Nothing here is read from disk yet: that is the supervisor's duty.
 
+import type { Network } from '../wire/network.ts';
+import type { ChannelMatch } from '../wire/channel-match.ts';
+
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
@@ -40,6 +43,12 @@ export interface ServerTlsSettings {
   readonly groups: string;
 }
 
+/** Proxies of ours in front, and what they show in XPEHLO. */
+export interface FrontTierSettings {
+  readonly from: readonly Network[];
+  readonly password: Secret | null;
+}
+
 export interface ServiceSettings {
   readonly name: string;
   readonly protocol: Protocol;
@@ -62,12 +71,16 @@ export interface ServiceSettings {
   readonly lineEndings: 'refuse' | 'normalise';
   /** smtp: look up the client's name for XCLIENT NAME. */
   readonly clientLookup: boolean;
+  /** Peers that may say who their client is. */
+  readonly frontTier: FrontTierSettings;
 }
 
 export interface ChannelSettings {
   readonly name: string;
   /** As written; parsed by wire/channel-keywords.ts. */
   readonly keywords: string;
+  /** Clients that a channel with switchchannel sends here. */
+  readonly match: readonly ChannelMatch[];
   /** Name in `backends`. */
   readonly relay: string;
 }
@@ -84,7 +97,7 @@ export interface BackendTlsSettings {
 }
 
 export interface ClientInfo {
-  readonly method: 'id' | 'xclient';
+  readonly method: 'id' | 'xclient' | 'xpehlo';
   /** `xclient` is required, `xclient?` is not. */
   readonly required: boolean;
 }
@@ -96,6 +109,8 @@ export interface BackendSettings {
   readonly login: 'replay';
   readonly allowClearBackend: boolean;
   readonly client: readonly ClientInfo[];
+  /** What XPEHLO shows. */
+  readonly xpehloPassword: Secret | null;
 }
 
 export interface Limits {

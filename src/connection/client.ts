@@ -3,13 +3,16 @@
 // of its own and the byte relay pays nothing per chunk.
 
 import type net from 'node:net';
+import type { Limits } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
 import type { FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
 import { ipOf } from '../wire/address.ts';
-import type { BackLeg } from './backend-leg.ts';
+import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
 import type { Gate } from './gate.ts';
+import { ChannelCourse } from './channel-course.ts';
 import { CLIENT_ROLE, Leg } from './leg.ts';
+import { lookUpNames } from './names.ts';
 
 /** The step a connection is in; SMTP's relay tells apart whom it waits for. */
 export type Phase = 'login' | 'backend' | 'client' | 'relay' | 'end of data' | 'bytes' | 'closing';
@@ -23,6 +26,8 @@ export interface ClientOptions {
   readonly id: string;
   readonly onClose: (client: Client) => void;
   readonly onLogin: () => void;
+  /** A rule of a channel has decided something. */
+  readonly onDecision: (channel: string, rule: string) => void;
 }
 
 /** As Dovecot's: so many proxies in a row, then it is taken for a loop. */
@@ -34,6 +39,8 @@ export class Client implements Visitor {
   readonly id: string;
   readonly gate: Gate;
   readonly leg: Leg;
+  /** Null where the service has no channels. */
+  readonly course: ChannelCourse | null;
   readonly session: FrontSession;
   /** The client itself, as the socket or a trusted peer says. */
   remote: Peer;
@@ -45,12 +52,20 @@ export class Client implements Visitor {
   ttl = PROXY_TTL;
   /** The session's name at the tier in front. */
   outerId: string | null = null;
+  /** The front tier that introduced the client in its protocol, as a balancer or the socket knows it. */
+  tier: Peer | null = null;
+  /** Who has logged in at that tier; null: nobody. */
+  /** SMTP: how the client greeted that tier, where it said so. */
+  outerHelo: string | null = null;
+  outerEsmtp: boolean | null = null;
+  #isFrontTier: boolean | null = null;
   #local: Peer | null = null;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
+  readonly onDecision: (channel: string, rule: string) => void;
   readonly #onLogin: () => void;
   /** Forward-confirmed host name, where the service looks it up. */
-  readonly name: Promise<string | null>;
+  name: Promise<string | null>;
 
   /** Whom a backend has let in. */
   user: string | null = null;
@@ -92,11 +107,13 @@ export class Client implements Visitor {
       upgrader: gate.upgrader,
       lineBytesMax: gate.limits.commandBytes,
     });
+    this.onDecision = options.onDecision;
+    this.course = gate.channels === null ? null : new ChannelCourse(this, gate.channels);
     this.session = gate.dialect.front(this.leg, gate.rules, this);
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
-    this.name = gate.settings.clientLookup ? lookUp(gate, this.remote.address) : NO_NAME;
+    this.name = nameOf(gate, this.remote.address);
   }
 
   /** The address that the client connected to; asked for only where a backend is told. */
@@ -105,17 +122,52 @@ export class Client implements Visitor {
     return this.#local ?? peer(socket.localAddress, socket.localPort);
   }
 
+  /**
+   * Asked by the dialect before each introduction, so what counts is the peer before the first of them: the socket's,
+   * or the one that a balancer brought, since a tier may stand behind a balancer.
+   */
   get isFrontTier(): boolean {
-    return false;
+    return (this.#isFrontTier ??= this.gate.frontTier.find(this.remote.address) === true);
   }
 
-  introduce({ address, port, localAddress, localPort, tls, ttl, sessionId }: Introduction): void {
-    this.via ??= this.remote;
-    this.remote = peer(address, port);
+  introduce(introduction: Introduction): void {
+    const { address, port, localAddress, localPort, tls, ttl, sessionId } = introduction;
+    if (this.#isFrontTier === true) this.tier ??= this.remote;
+    if (address !== undefined) {
+      this.via = this.tier ?? this.via ?? this.remote;
+      this.remote = peer(address, port);
+      const { name } = introduction;
+      this.name = name === undefined ? nameOf(this.gate, this.remote.address) : Promise.resolve(name);
+    }
     if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
     if (tls !== undefined) this.outerTls = tls;
-    if (ttl !== undefined) this.ttl = ttl - 1;
     if (sessionId !== undefined) this.outerId = sessionId;
+    this.outerHelo = introduction.helo ?? null;
+    this.outerEsmtp = introduction.esmtp ?? null;
+    this.course?.introduced(introduction.login ?? null);
+    if (ttl === undefined) return;
+    if (ttl <= 1) throw new GateError('PROXY_LOOP', { tier: this.via?.address, ttl });
+    this.ttl = ttl - 1;
+  }
+
+  /** Where its logins and its mail go. */
+  get backend(): Backend {
+    return this.course?.gate.backend ?? this.gate.backend;
+  }
+
+  /** What it may do wrong, by the rules that hold for it now. */
+  get limits(): Limits {
+    return this.course?.gate.rules.limits ?? this.gate.limits;
+  }
+
+  /** Who has logged in at the tier in front, where a login counts. */
+  get outerLogin(): string | null {
+    return this.course?.login ?? null;
+  }
+
+  /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */
+  askChannel(name: string): boolean {
+    return this.course?.switchChannel(name, 'XPEHLO') ?? false;
   }
 
   get phase(): Phase {
@@ -166,10 +218,10 @@ export class Client implements Visitor {
     this.leg.dismiss(new GateError('DRAINING'));
   }
 
-  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as nobody in particular. */
+  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as the tier says, mostly nobody. */
   welcome(as: 'claimed' | 'nobody'): void {
     this.welcomed = true;
-    this.user = as === 'claimed' ? this.claimed : null;
+    this.user = as === 'claimed' ? this.claimed : this.outerLogin;
     if (as === 'claimed') this.#onLogin();
   }
 
@@ -262,15 +314,14 @@ export class Client implements Visitor {
 
 const NO_NAME = Promise.resolve(null);
 
+function nameOf(gate: Gate, address: string): Promise<string | null> {
+  return gate.settings.clientLookup ? lookUp(gate, address) : NO_NAME;
+}
+
 function peer(address: string | undefined, port: number | undefined): Peer {
   return { address: address === undefined ? '' : (ipOf(address)?.address ?? address), port: port ?? 0 };
 }
 
 async function lookUp(gate: Gate, address: string): Promise<string | null> {
-  if (address === '') return null;
-  const names = gate.world.confirmedNames(address).catch(() => []);
-  const late = new Promise<readonly string[]>((resolve) => {
-    gate.world.after(gate.timeouts.connectMs, () => resolve([]));
-  });
-  return (await Promise.race([names, late]))[0] ?? null;
+  return (await lookUpNames(gate, address))[0] ?? null;
 }

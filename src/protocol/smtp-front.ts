@@ -1,12 +1,24 @@
 // SMTP towards the client: greeting, EHLO, STARTTLS, AUTH, and all that is answered without the relay. A wish to send
 // mail leaves its command pending here for smtp-relay.ts. Promises: MAIL is not passed on where TLS or AUTH is required
-// and missing; XCLIENT, XFORWARD and XPEHLO from a client are unknown commands; after STARTTLS all is forgotten.
+// and missing; XCLIENT, XFORWARD and XPEHLO from a client are unknown commands, the first and the last are known to
+// front tiers of ours (smtp-introduction.ts); after STARTTLS all is forgotten, and after an introduction there is none.
 
 import { ERRORS, GateError } from '../errors.ts';
 import { formatReply, parseBdat, parseCommand, parseEhloKeyword, parsePath } from '../wire/smtp.ts';
-import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Wish } from './dialect.ts';
+import type {
+  Course,
+  Credentials,
+  FrontRules,
+  FrontSession,
+  Talk,
+  Verdict,
+  Visitor,
+  Wish,
+} from './dialect.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials } from './sasl.ts';
+import { SmtpIntroduction } from './smtp-introduction.ts';
+import { mustSecure, refusalOf, type SessionState } from './smtp-order.ts';
 
 export interface SmtpCommand {
   readonly verb: string;
@@ -23,20 +35,40 @@ const HELO_NAME_MAX = 255;
 
 export class SmtpFront implements FrontSession {
   readonly talk: Talk;
-  readonly rules: FrontRules;
+  readonly #course: Course | null;
+  #rules: FrontRules;
   readonly #patience: Patience;
+  readonly #introduction: SmtpIntroduction;
   #helo: Helo | null = null;
   #authenticated = false;
   #pending: SmtpCommand | null = null;
 
-  constructor(talk: Talk, rules: FrontRules) {
+  constructor(talk: Talk, rules: FrontRules, visitor: Visitor) {
     this.talk = talk;
-    this.rules = rules;
+    this.#rules = rules;
+    this.#course = visitor.course;
+    this.#introduction = new SmtpIntroduction(rules, visitor);
     this.#patience = new Patience(rules.limits.badCommands);
   }
 
+  /** Those of the channel that it is on. */
+  get rules(): FrontRules {
+    return this.#rules;
+  }
+
+  /** Another channel's rules hold from here on. */
+  govern(rules: FrontRules): void {
+    this.#rules = rules;
+    this.#patience.limit(rules.limits.badCommands);
+  }
+
   get authenticated(): boolean {
-    return this.#authenticated;
+    return this.#authenticated || this.isVouchedFor;
+  }
+
+  /** The login is a front tier's word, which can be given to a relay again. */
+  get isVouchedFor(): boolean {
+    return !this.#authenticated && this.#course !== null && this.#course.login !== null;
   }
 
   get helo(): Helo | null {
@@ -50,6 +82,7 @@ export class SmtpFront implements FrontSession {
   async nextWish(): Promise<Wish> {
     for (;;) {
       const command = await this.nextCommand('between');
+      if (this.#course?.settling) await this.#course.settling;
       switch (command.verb) {
         case 'MAIL':
           if (!this.mayMail(command)) break;
@@ -124,6 +157,9 @@ export class SmtpFront implements FrontSession {
         return this.#greetBack(command);
       case 'STARTTLS':
         return this.#startTls(command);
+      case 'XCLIENT':
+      case 'XPEHLO':
+        return this.#takeIntroduction(command);
       case 'NOOP':
       case 'RSET':
         this.#patience.waste();
@@ -142,33 +178,35 @@ export class SmtpFront implements FrontSession {
         return this.#unwantedChunk(command);
       case 'AUTH':
       case 'MAIL':
+        if (this.#isRefused(command.verb)) return;
         return this.bad(503, '5.5.1', 'Not in this order');
       default:
-        return this.bad(500, '5.5.1', 'Command not known');
+        return this.#unknown();
     }
   }
 
-  /** Whether AUTH or STARTTLS will really be tried; if not, answer() has the reason. */
-  mayRestart(command: SmtpCommand): boolean {
-    if (command.verb === 'AUTH') return !this.#authenticated && this.rules.sasl !== 'nosasl';
-    return this.rules.tls !== 'notls' && !this.talk.secured && command.argument === '';
+  /** Whether AUTH, STARTTLS or XCLIENT will really be tried; if not, answer() has the reason. */
+  mayRestart({ verb, argument }: SmtpCommand): boolean {
+    if (verb === 'XCLIENT') return this.knows(verb) && !this.#introduction.isLate(verb);
+    if (refusalOf(verb, this.rules, { ...this.#state, greeted: true }) !== null) return false;
+    return verb === 'AUTH' || argument === '';
+  }
+
+  /** Whether XCLIENT or XPEHLO is a command at all for this peer. */
+  knows(verb: string): boolean {
+    return this.#introduction.knows(verb);
   }
 
   /** Channel rules and syntax of MAIL; answers when it may not. */
   mayMail(command: SmtpCommand): boolean {
-    if (this.#helo === null) return this.#no(503, '5.5.1', 'EHLO first');
-    // RFC 3207 4: 530, and Sun's words for the missing AUTH.
-    if (this.#mustSecure()) return this.#no(530, '5.7.0', 'Must issue a STARTTLS command first');
-    if (this.rules.sasl === 'mustsasl' && !this.#authenticated) {
-      return this.#no(530, '5.7.0', 'No AUTH command has been given');
-    }
+    if (this.#isRefused('MAIL')) return false;
     const path = parsePath(command.argument, 'FROM');
     if (path.kind !== 'path') return this.#no(501, '5.5.4', 'Syntax: MAIL FROM:<address>');
     if (path.parameters.get('BODY')?.toUpperCase() === 'BINARYMIME') {
       return this.#no(555, '5.5.4', 'BINARYMIME is not offered');
     }
     // RFC 4954 5: who is not authenticated vouches for nobody.
-    if (!this.#authenticated && (path.parameters.get('AUTH') ?? '<>') !== '<>') {
+    if (!this.authenticated && (path.parameters.get('AUTH') ?? '<>') !== '<>') {
       return this.#no(555, '5.5.4', 'AUTH= needs an authenticated session');
     }
     // RFC 8689 4.2.1: only on a session that is secured itself.
@@ -197,8 +235,26 @@ export class SmtpFront implements FrontSession {
     return false;
   }
 
-  #mustSecure(): boolean {
-    return this.rules.tls === 'musttls' && !this.talk.secured;
+  #unknown(): void {
+    this.bad(500, '5.5.1', 'Command not known');
+  }
+
+  get #state(): SessionState {
+    return {
+      greeted: this.#helo !== null,
+      secured: this.talk.secured,
+      introduced: this.#introduction.made,
+      authenticated: this.authenticated,
+    };
+  }
+
+  /** True: the channel's rules or the order of commands refuse it, and the client has been told. */
+  #isRefused(verb: string): boolean {
+    const refusal = refusalOf(verb, this.rules, this.#state);
+    if (refusal === null) return false;
+    if (refusal.rule !== null) this.#course?.refused(refusal.rule);
+    this.bad(refusal.code, refusal.enhanced, refusal.text);
+    return true;
   }
 
   async #greetBack(command: SmtpCommand): Promise<void> {
@@ -210,41 +266,61 @@ export class SmtpFront implements FrontSession {
     const esmtp = command.verb === 'EHLO';
     this.#helo = { name, esmtp };
     if (!esmtp) return this.reply(250, null, this.rules.hostname);
+    await this.#sendKeywords();
+  }
+
+  async #sendKeywords(): Promise<void> {
     // RFC 2034 4: the EHLO reply itself carries no enhanced status code.
     this.talk.send(formatReply(250, null, [this.rules.hostname, ...(await this.#keywords())]));
   }
 
   async #keywords(): Promise<readonly string[]> {
+    if (this.#course?.settling) await this.#course.settling;
     const offer = await this.rules.offer();
-    const { tls, sasl } = this.rules;
+    const { sasl } = this.rules;
     const secured = this.talk.secured;
     const carried = offer.capabilities.filter(
       (line) => secured || parseEhloKeyword(line).keyword !== 'REQUIRETLS',
     );
-    const auth = sasl === 'nosasl' || this.#mustSecure() || offer.mechanisms.length === 0;
+    const auth = sasl === 'nosasl' || mustSecure(this.rules, secured) || offer.mechanisms.length === 0;
     return [
       ...carried,
-      ...(tls === 'notls' || secured ? [] : ['STARTTLS']),
+      ...(refusalOf('STARTTLS', this.rules, this.#state) === null ? ['STARTTLS'] : []),
       ...(auth ? [] : [`AUTH ${offer.mechanisms.join(' ')}`]),
+      ...(mustSecure(this.rules, secured) ? [] : this.#introduction.keywords),
     ];
   }
 
+  async #takeIntroduction({ verb, argument }: SmtpCommand): Promise<void> {
+    if (!this.knows(verb)) return this.#unknown();
+    if (this.#isRefused(verb)) return;
+    if (this.#introduction.isLate(verb)) return this.bad(503, '5.5.1', 'The client is introduced already');
+    this.#patience.waste();
+    if (verb === 'XCLIENT') {
+      this.#introduction.takeXclient(argument);
+      // The session begins anew, now with the client itself.
+      this.#helo = null;
+      this.#authenticated = false;
+      return this.greet();
+    }
+    const name = this.#introduction.takeXpehlo(argument);
+    this.#helo = { name, esmtp: true };
+    this.#authenticated = false;
+    await this.#sendKeywords();
+  }
+
   async #startTls(command: SmtpCommand): Promise<void> {
-    if (this.rules.tls === 'notls') return this.bad(502, '5.5.1', 'TLS is not available here');
-    if (this.talk.secured) return this.bad(503, '5.5.1', 'TLS is active already');
+    if (this.#isRefused('STARTTLS')) return;
     if (command.argument !== '') return this.bad(501, '5.5.4', 'STARTTLS takes no parameter');
     await this.talk.startTls(formatReply(220, '2.0.0', 'Ready to start TLS'));
     // RFC 3207 4.2: knowledge from before TLS is discarded.
     this.#helo = null;
     this.#authenticated = false;
+    this.#course?.secured();
   }
 
   async #auth(command: SmtpCommand): Promise<Credentials | null> {
-    if (this.rules.sasl === 'nosasl') return this.#refuseAuth(503, '5.5.1', 'AUTH is not available here');
-    if (this.#helo === null) return this.#refuseAuth(503, '5.5.1', 'EHLO first');
-    if (this.#mustSecure()) return this.#refuseAuth(530, '5.7.0', 'Must issue a STARTTLS command first');
-    // RFC 4954 4: once only.
-    if (this.#authenticated) return this.#refuseAuth(503, '5.5.1', 'Authenticated already');
+    if (this.#isRefused('AUTH')) return null;
     const [mechanism = '', initial, ...rest] = command.argument.split(' ').filter((word) => word !== '');
     if (mechanism === '' || rest.length > 0) return this.#refuseAuth(501, '5.5.4', 'AUTH takes a mechanism');
     const { mechanisms } = await this.rules.offer();

@@ -3,6 +3,7 @@
 import type { BackendSettings, Protocol, ServiceSettings, Settings } from '../config/settings.ts';
 import { Backend } from '../connection/backend-leg.ts';
 import type { Log } from '../log.ts';
+import { channelsOf } from '../policy/channel-map.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { imap } from '../protocol/imap.ts';
 import { pop3 } from '../protocol/pop3.ts';
@@ -18,18 +19,21 @@ export interface BackendParts {
   readonly dialect: Dialect;
   /** PEM of the CAs trusted for it, null for the system's. */
   readonly ca: string | null;
+  /** What XPEHLO shows to it, where that is used. */
+  readonly xpehloPassword?: string | null;
   readonly world: World;
   readonly log: Log;
 }
 
 export function makeBackend(parts: BackendParts): Backend {
-  const { settings, backend, dialect, ca, world, log } = parts;
+  const { settings, backend, dialect, ca, xpehloPassword = null, world, log } = parts;
   const { mode, verify, name, minVersion, ciphers } = backend.tls;
   return new Backend({
     settings: backend,
     dialect,
     tls: new BackendTls({ mode, verify, ca, name, minVersion, ciphers }),
     hostname: settings.hostname,
+    xpehloPassword,
     limits: settings.limits,
     timeouts: settings.timeouts,
     probeMs: settings.probeMs,
@@ -42,4 +46,11 @@ export function makeBackend(parts: BackendParts): Backend {
 export function backendOf(settings: Settings, service: ServiceSettings): BackendSettings | null {
   const channel = service.channel === null ? null : settings.channels[service.channel];
   return settings.backends[channel?.relay ?? service.backend ?? ''] ?? null;
+}
+
+/** All that a connection of a service can come to: smtp may switch to channels with other relays. */
+export function backendsOf(settings: Settings, service: ServiceSettings): readonly BackendSettings[] {
+  const channels = channelsOf(service, settings.channels);
+  const names = new Set([...channels.map(({ relay }) => relay), service.backend ?? '']);
+  return [...names].flatMap((name) => settings.backends[name] ?? []);
 }

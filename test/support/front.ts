@@ -112,7 +112,8 @@ process.on('exit', () => {
   for (const pid of successors) if (isSupervisor(pid)) process.kill(pid, 'SIGKILL');
 });
 
-function isSupervisor(pid: number): boolean {
+/** Of any restart; the process may be gone, and its number another program's. */
+export function isSupervisor(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sallyport: supervisor');
   } catch {

@@ -3,6 +3,7 @@
 // restart` does, while the sockets stay. In Python, because a Node program cannot give a child such descriptors and its
 // own process number at once.
 
+import { isSupervisor } from './front.ts';
 import { startProcess, until, type ServerProcess } from './program.ts';
 
 const KEEPER = `
@@ -84,6 +85,9 @@ export async function keepSockets(
     codes: () => [...keeper.output().matchAll(/^ended with (-?\d+)$/gm)].map(([, code]) => Number(code)),
     async stop() {
       await keeper.stop('SIGTERM', LIMIT_MS);
+      // What took over in a restart is nobody's child.
+      for (const [, pid] of keeper.output().matchAll(/"successor":(\d+)/g))
+        if (isSupervisor(Number(pid))) process.kill(Number(pid), 'SIGKILL');
     },
   };
 }
