@@ -30,8 +30,11 @@ export interface Front {
   serve(service: string, socket: net.Socket): void;
   /** New settings for new connections; those that are open go on. Throws where they cannot be served. */
   update(settings: Settings, material: FrontMaterial, connectionsMax: number): void;
-  /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
-  drain(graceMs: number): Promise<void>;
+  /**
+   * Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. Who has not got
+   * to a login or a transaction yet may do so for `newcomersMs`, and is told only then.
+   */
+  drain(graceMs: number, newcomersMs?: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
   sessions(filter: SessionFilter): SessionList;
   /** Ends the sessions that fit; gives their number. */
@@ -66,6 +69,8 @@ class MailFront implements Front {
   #backends = new Map<string, Backend>();
   #count = 0;
   #draining = false;
+  readonly #newcomers = new Set<Client>();
+  #newcomersUntil = -Infinity;
   #turnedAway = 0;
   #whenEmpty: (() => void) | null = null;
   readonly #totals = {
@@ -109,7 +114,7 @@ class MailFront implements Front {
       return;
     }
     this.#clients.add(client);
-    if (this.#draining) client.drain();
+    if (this.#draining) this.#tellToLeave(client, this.#world.monotonic());
     proxyMail(client).catch((defect: unknown) => {
       this.#log.error('defect', { service, session: client.id, cause: explain(defect) });
       client.cut();
@@ -138,9 +143,11 @@ class MailFront implements Front {
     }
   }
 
-  async drain(graceMs: number): Promise<void> {
+  async drain(graceMs: number, newcomersMs = 0): Promise<void> {
+    const now = this.#world.monotonic();
     this.#draining = true;
-    for (const client of this.#clients) client.drain();
+    this.#newcomersUntil = now + newcomersMs;
+    for (const client of this.#clients) this.#tellToLeave(client, now);
     if (this.#clients.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = this.#world.after(graceMs, () => {
@@ -157,6 +164,16 @@ class MailFront implements Front {
 
   counters(): Readonly<Record<string, number>> {
     return { open: this.#clients.size, ...this.#totals, ...this.#decisions };
+  }
+
+  /** Now, or when it has got where it wants to. */
+  #tellToLeave(client: Client, now: number): void {
+    if (client.phase === 'login' && now < this.#newcomersUntil) {
+      this.#newcomers.add(client);
+      return;
+    }
+    this.#newcomers.delete(client);
+    client.drain();
   }
 
   /** They hold a descriptor each until they have read why. */
@@ -177,6 +194,7 @@ class MailFront implements Front {
   #check(): void {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
+    for (const client of this.#newcomers) this.#tellToLeave(client, now);
   }
 
   readonly #countLogin = (): void => {
@@ -190,6 +208,7 @@ class MailFront implements Front {
 
   readonly #forget = (client: Client): void => {
     if (!this.#clients.delete(client)) return;
+    this.#newcomers.delete(client);
     const totals = this.#totals;
     totals.loginsFailed += client.loginsFailed;
     totals.messages += client.messages;

@@ -32,7 +32,8 @@ export type ToWorker =
   | { readonly kind: 'sessions'; readonly id: number; readonly filter: SessionFilter }
   /** Answered with the number of sessions that it ends. */
   | { readonly kind: 'kick'; readonly id: number; readonly filter: SessionFilter }
-  | { readonly kind: 'drain'; readonly graceMs: number };
+  /** `newcomersMs`: see Front. */
+  | { readonly kind: 'drain'; readonly graceMs: number; readonly newcomersMs: number };
 
 export type FromWorker =
   | { readonly kind: 'ready' }

@@ -266,7 +266,7 @@ export class Supervisor {
       } as const;
       await predecessor.failed({ ok: false, ...words });
       // Its workers may have accepted connections by now.
-      await this.#pool.drain(this.#graceMs);
+      await this.#pool.drain(this.#graceMs, 'taken');
     }
     void this.#close();
     await this.#pool.kill();
@@ -361,7 +361,7 @@ export class Supervisor {
     log.info('draining', { graceMs });
     this.#pool.stopReplacing('the supervisor is shutting down');
     this.#lineage.abandon();
-    const draining = this.#pool.drain(graceMs);
+    const draining = this.#pool.drain(graceMs, this.#lineage.isHandedOver ? 'taken' : 'given up');
     this.#crew.listeners.close(this.#lineage.shareOfListeners);
     const ends = await draining;
     await this.#lineage.othersGone(graceMs);

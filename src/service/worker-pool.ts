@@ -117,8 +117,8 @@ export class WorkerPool {
     return Promise.all(this.all.map((worker) => worker.ask(question, limitMs)));
   }
 
-  drain(graceMs: number): Promise<Drained[]> {
-    return Promise.all(this.all.map((worker) => worker.drain(graceMs)));
+  drain(graceMs: number, place: 'given up' | 'taken' = 'given up'): Promise<Drained[]> {
+    return Promise.all(this.all.map((worker) => worker.drain(graceMs, place)));
   }
 
   kill(): Promise<Drained[]> {
@@ -158,7 +158,7 @@ export class WorkerPool {
 
   async #leave(worker: WorkerProcess, graceMs: number): Promise<void> {
     this.#leaving.add(worker);
-    await worker.drain(graceMs);
+    await worker.drain(graceMs, 'taken');
     this.#leaving.delete(worker);
   }
 

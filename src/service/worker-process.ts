@@ -19,6 +19,8 @@ const DELAY_MAX_MS = 30_000;
 const READY_LIMIT_MS = 30_000;
 /** What a worker gets on top of its grace, to send its last words and exit. */
 const EXIT_SLACK_MS = 5000;
+/** For those that have just come to a worker whose place is taken: to log in, or to send their message. */
+const NEWCOMERS_MS = 5000;
 
 /** How long to wait before the next start. `lastMs` is null after a life that was long enough, and at the beginning. */
 export function restartDelay(lastMs: number | null): number {
@@ -119,15 +121,19 @@ export class WorkerProcess {
     });
   }
 
-  /** Lets the worker finish what it holds, for `graceMs` at most; resolves when the process is gone. */
-  drain(graceMs: number): Promise<Drained> {
+  /**
+   * Lets the worker finish what it holds, for `graceMs` at most; resolves when the process is gone. With others that go
+   * on in its place nobody needs to be turned away: newcomers have their time too.
+   */
+  drain(graceMs: number, place: 'given up' | 'taken' = 'given up'): Promise<Drained> {
     if (this.#child === null) {
       this.#timer?.cancel();
       this.#end();
     } else if (this.state !== 'draining') {
       this.#timer?.cancel();
       this.state = 'draining';
-      this.send({ kind: 'drain', graceMs });
+      const newcomersMs = place === 'taken' ? Math.min(NEWCOMERS_MS, graceMs / 2) : 0;
+      this.send({ kind: 'drain', graceMs, newcomersMs });
       this.#timer = this.#options.world.after(graceMs + EXIT_SLACK_MS, () => {
         this.#options.log.error('worker-drain-stuck', { worker: this.index, pid: this.pid });
         this.#child?.kill('SIGKILL');

@@ -113,7 +113,7 @@ class Worker {
         void this.#reply(message.id, this.#front?.kick(message.filter) ?? 0);
         return;
       case 'drain':
-        void this.#drain(message.graceMs);
+        void this.#drain(message.graceMs, message.newcomersMs);
         return;
     }
   }
@@ -191,13 +191,13 @@ class Worker {
     }
   }
 
-  async #drain(graceMs: number): Promise<void> {
+  async #drain(graceMs: number, newcomersMs = 0): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
     await Promise.all(this.#pending);
     await this.#closeListeners([...this.#listeners.keys()]);
     const cutBefore = this.#front?.counters()['cut'] ?? 0;
-    await this.#front?.drain(graceMs);
+    await this.#front?.drain(graceMs, newcomersMs);
     const cut = (this.#front?.counters()['cut'] ?? 0) - cutBefore;
     await this.#send({ kind: 'drained', cut });
     this.#done.resolve();

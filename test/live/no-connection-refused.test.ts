@@ -1,6 +1,6 @@
-// Issue-sized: new connections come at a steady rate, IMAP over TLS and SMTP transactions, while the front is reloaded,
-// gets a new certificate, has its workers replaced, and is restarted whole, by hand-over and by a manager that keeps its
-// sockets. No connection is refused, nothing under way is cut, every message answered 250 is in the maildir.
+// New connections come at a steady rate, IMAP over TLS and SMTP transactions, while the front is reloaded,
+// gets a new certificate, has its workers replaced, and is restarted whole. (By a manager that keeps its sockets: see
+// systemd-sockets.test.ts.) No connection is refused, nothing under way is cut, every message answered 250 is in the maildir.
 // SALLYPORT_TEST_RATE changes the rate of 100 connections a second, for a machine that is measured.
 
 import assert from 'node:assert/strict';
@@ -65,6 +65,11 @@ async function assertNothingLost(
   return book;
 }
 
+/** Those that come when a worker's place is taken have five seconds, which a machine that is overloaded may not keep. */
+function assertHardlyAnybodyTurnedAway({ turnedAway, connections }: SteadyBook): void {
+  assert.ok(turnedAway <= connections / 100, `${turnedAway} of ${connections}`);
+}
+
 async function assertAllArrived(recipient: string, book: SteadyBook): Promise<void> {
   const lost = (): string[] => {
     const there = new Set(
@@ -102,7 +107,8 @@ test('a replacement of all workers under a steady load refuses nobody and cuts n
   await traffic.ended(rate);
   assert.match(await sallyport('reload', '--workers'), /^replaced: 2 workers$/m);
   await traffic.ended(rate);
-  await assertNothingLost(t, traffic, 'workers@example.com');
+  const book = await assertNothingLost(t, traffic, 'workers@example.com');
+  assertHardlyAnybodyTurnedAway(book);
   const now = await status();
   assert.equal(now.pid, before.pid);
   const old = new Set(before.workers.map(({ pid }) => pid));
@@ -131,6 +137,7 @@ test('restarts under a steady load refuse nobody, cut nothing, and TLS sessions 
   }
   await traffic.ended(rate);
   const book = await assertNothingLost(t, traffic, 'restart@example.com');
+  assertHardlyAnybodyTurnedAway(book);
   assert.equal(pids.size, 3);
   assert.equal(readFileSync(join(site.folder, 'front', 'front.pid'), 'utf8'), `${site.front.pid}\n`);
   // Each connection shows the last ticket it got; without the keys of before, the first ones after a restart could not.

@@ -213,6 +213,43 @@ test('whoever connects during a drain is told so', async (t) => {
   await drained;
 });
 
+test('with others in its place, newcomers may log in, and are told at the idle point after that', async (t) => {
+  const gateway = openGateway(t, { protocol: 'imap', backend: imapStore().script });
+  const client = await gateway.play(IMAP.greeting);
+  const drained = gateway.front.drain(60_000, 5000);
+  await gateway.advance(4000);
+  await gateway.resume(client, IMAP.login);
+  await gateway.advance(1000);
+  await gateway.resume(client, 'S: * BYE [UNAVAILABLE] *\n-- eof');
+  client.finish();
+  await drained;
+  assert.deepEqual([gateway.front.counters()['logins'], gateway.front.counters()['cut']], [1, 0]);
+});
+
+test('with others in its place, newcomers may send their message, and are told behind it', async (t) => {
+  const gateway = openGateway(t, { protocol: 'smtp', backend: SMTP.store().script });
+  const client = await gateway.play(SMTP.greeting);
+  const drained = gateway.front.drain(60_000, 5000);
+  await gateway.resume(client, SEND);
+  await gateway.advance(200);
+  await gateway.resume(client, 'S: 421 4.3.2 *\n-- eof');
+  client.finish();
+  await drained;
+  assert.equal(gateway.front.counters()['messages'], 1);
+});
+
+test('newcomers that do nothing with their time are told when it is over', async (t) => {
+  const gateway = openGateway(t, { protocol: 'imap', backend: imapStore().script });
+  const client = await gateway.play(IMAP.greeting);
+  const drained = gateway.front.drain(60_000, 5000);
+  await gateway.advance(4900);
+  assert.equal(gateway.front.counters()['open'], 1);
+  await gateway.advance(100);
+  await gateway.resume(client, 'S: * BYE [UNAVAILABLE] *\n-- eof');
+  client.finish();
+  await drained;
+});
+
 test('a login that the backend refused leaves no user on the closing line', async (t) => {
   const gateway = openGateway(t, { protocol: 'smtp', backend: SMTP.store().script });
   await gateway.play(`

@@ -32,7 +32,7 @@ export interface SteadyBook {
   readonly refused: readonly string[];
   /** Greeted, and told at an idle point to come again (BYE, 421). */
   readonly turnedAway: number;
-  /** Broken in the middle: after LOGIN, or between MAIL and the answer to the end of data. */
+  /** Broken in the middle: without a goodbye after LOGIN, or between MAIL and the answer to the end of data. */
   readonly cut: readonly string[];
   /** TLS sessions that were resumed, and those that were not. */
   readonly resumed: number;
@@ -236,7 +236,8 @@ function converse(socket: net.Socket, steps: readonly Step[], name: string): Pro
       if (next === undefined) end({ kind: 'done' });
       else socket.write(`${next.send}\r\n`);
     } else if (COME_AGAIN.test(text) && !isLast) {
-      if (step.underWay) broken('told to come again');
+      // An IMAP command that met a goodbye on its way was not begun; a transaction that is told so is broken.
+      if (step.underWay && text.startsWith('421')) broken('told to come again');
       else end({ kind: 'turned away' });
     }
   });
