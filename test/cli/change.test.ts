@@ -2,12 +2,15 @@
 // protocol or TLS mode, and ticket keys that rotate.
 
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import tls from 'node:tls';
 
 import { connect, temporaryFolder } from '../service/stub-supervisor.ts';
 import { makeAuthority } from '../support/authority.ts';
 import { startFront } from '../support/front.ts';
+import { run } from '../support/program.ts';
 
 function settings(services: Readonly<Record<string, unknown>>, more: Readonly<Record<string, unknown>> = {}) {
   return {
@@ -115,4 +118,40 @@ test('after a rotation of the ticket keys an old session costs one full handshak
   assert.equal(second.reused, false);
   for (let i = 0; i < 10; i++) assert.equal((await visit(port, second.session)).reused, true);
   assert.equal(await front.stop(), 0);
+});
+
+const main = join(import.meta.dirname, '../../src/main.ts');
+
+test('restart says who is in charge; with wrong settings it prints each mistake, ends with 78, and nothing has changed', async () => {
+  using folder = temporaryFolder();
+  const imap = { protocol: 'imap', listen, tls: 'notls', backend: 'behind', capabilities };
+  const given = settings({ imap }, { pidFile: 'pid' });
+  const front = await startFront({ folder: folder.path, settings: given });
+  const sallyport = (...args: string[]) =>
+    run(process.execPath, [main, ...args, '--config', front.settingsFile]);
+  const first = front.pid;
+  front.writeSettings({ ...given, workers: 'many' });
+  const refused = await sallyport('restart');
+  assert.equal(refused.code, 78, refused.text);
+  assert.match(refused.stderr.toString(), /the old supervisor goes on:\n.*yaml:\d+: workers: /);
+  assert.match((await sallyport('status')).text, /^last restart: FAILED, the old process goes on/m);
+  assert.equal(readFileSync(join(folder.path, 'pid'), 'utf8'), `${first}\n`);
+  front.writeSettings(given);
+  const done = await sallyport('restart');
+  assert.equal(done.code, 0, done.text);
+  await front.waitForLog((line) => line['event'] === 'ready' && line['pid'] !== first);
+  assert.match(
+    done.stdout.toString(),
+    new RegExp(`^restarted: process ${front.pid}, .*; process ${first} ends within 5 s`),
+  );
+  assert.equal(readFileSync(join(folder.path, 'pid'), 'utf8'), `${front.pid}\n`);
+  assert.match((await connect(front.port('imap')).line()) ?? '', /^\* OK/);
+  assert.equal(await front.stop(), 0);
+  assert.equal(existsSync(join(folder.path, 'pid')), false);
+});
+
+test('a successor that nobody hands over to is refused', async () => {
+  const alone = await run(process.execPath, [main, 'successor', '--config', 'sallyport.yaml']);
+  assert.equal(alone.code, 64);
+  assert.match(alone.stderr.toString(), /only a running `sallyport serve` starts it/);
 });
