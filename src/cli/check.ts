@@ -48,10 +48,7 @@ async function report(configuration: Configuration, values: OptionValues, progra
   const { settings, material } = configuration;
   const { world } = program;
   const summary = summarise(configuration, world.now());
-  const probes =
-    values['probe'] === true
-      ? await probeBackends({ settings, backendCas: material.backendCas, world })
-      : null;
+  const probes = values['probe'] === true ? await probeBackends({ settings, material, world }) : null;
   const ok = probes === null || probes.every(({ error }) => error === null);
   if (values['json'] === true) {
     program.out(`${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes }) }, null, 2)}\n`);

@@ -151,6 +151,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     backend: values.backend,
     channel: values.channel,
     banner: values.banner,
+    verify: values.verify,
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
@@ -159,15 +160,44 @@ function completeService(name: string, { values, shown }: GivenService, above: A
   };
 }
 
-function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {
-  const { servers, tls, login, allowClearBackend, client } = values;
+/** How long a server that failed is left alone where nothing is said. */
+const FAILOVER_MS = 30_000;
+/** Sun's FailoverTimeout: seconds to wait, and minutes to stay away. */
+const MINUTES_PER_SECOND = 60;
+
+function completeBackend(
+  name: string,
+  { values, certificates }: GivenBackend,
+  locate: Locate,
+): BackendSettings {
+  const { servers, tls, check, admin, failover, failoverTimeout } = values;
+  const { certificate: _given, ca, ...secured } = tls;
+  const waited = failoverTimeout === null ? FAILOVER_MS : failoverTimeout * MINUTES_PER_SECOND;
+  const secret = (given: Secret | null): Secret | null =>
+    given === null ? null : locateSecret(given, locate);
+  const password: Secret | null =
+    admin.passwordFile === null ? admin.password : { kind: 'file', path: admin.passwordFile };
   return {
     name,
     servers: present(servers),
-    tls: { ...tls, ca: tls.ca === null ? null : locate(tls.ca) },
-    login,
-    allowClearBackend,
-    client,
+    balance: values.balance,
+    failoverTimeoutMs: failoverTimeout,
+    failoverMs: failover ?? waited,
+    check: {
+      everyMs: check.every,
+      timeoutMs: check.timeout,
+      user: check.user,
+      password: secret(check.password),
+    },
+    tls: {
+      ...secured,
+      ca: ca === null ? null : locate(ca),
+      certificates: refsOf(certificates, locate),
+    },
+    login: values.login,
+    admin: admin.user === null ? null : { user: admin.user, password: secret(password) },
+    allowClearBackend: values.allowClearBackend,
+    client: values.client,
   };
 }
 

@@ -9,6 +9,7 @@ import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
 import { settingsSchema } from './schema.ts';
+import { checkBackends } from './references-backend.ts';
 import type { Endpoint } from './settings.ts';
 import { suggest } from './suggest.ts';
 
@@ -25,6 +26,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
     );
   }
   checkClients(given, report);
+  checkBackends(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);
   checkVersions(given, report);

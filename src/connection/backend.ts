@@ -1,13 +1,14 @@
 // Step 7: the leg to the backend, who the client is, and the login. Promises: what `client` requires is told or nothing
-// goes on; no password goes in clear where the settings do not say so; a refused client is told in the backend's own
+// goes on; where the service proves a login itself (verify.ts), no server is asked before; no password goes in clear where the settings do not say so; a refused client is told in the backend's own
 // words and may try again. The leg is the connection's from here on, or gone.
 
 import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
-import type { ClientFacts, Credentials, Replayable, Wish } from '../protocol/dialect.ts';
+import type { ClientFacts, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
-import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
+import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import { proveLogin, refusalVerdict } from './verify.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -19,16 +20,19 @@ export async function connectBackend(
 ): Promise<BackLeg | null> {
   client.enter('backend');
   try {
-    const back = await backend.connect();
+    const login = errand.kind === 'mail' ? null : await prepareLogin(client, backend, errand);
+    if (login === 'refused') return null;
+    const visit: Visit = {
+      user: login === null ? null : userOf(errand),
+      address: client.remote.address,
+      introduce: (back) => introduce(client, backend, back),
+    };
+    const back = await backend.connect(visit);
     client.back = back;
     client.server = back.server;
     client.serverTls = back.leg.facts?.version ?? null;
-    const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server, what: 'login' };
-    const welcome = await within(client.gate.world, limit, async () => {
-      await introduce(client, backend, back);
-      return errand.kind === 'mail' || (await logIn(client, back, errand));
-    });
-    if (welcome) {
+    if (login === null) backend.loggedIn(back, visit, null);
+    if (login === null || (await logIn(client, backend, { back, visit, login }))) {
       client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
       return back;
     }
@@ -48,7 +52,39 @@ export async function connectBackend(
   return null;
 }
 
+/** Whose mailbox it is that a login leads to. */
+function userOf(errand: Errand): string | null {
+  if (errand.kind === 'mail') return null;
+  const { credentials } = errand;
+  const acting = credentials.kind === 'password' ? credentials.authzid : '';
+  return acting === '' ? credentials.user : acting;
+}
+
+/** What a server is logged in with, once it is proven where this service proves it. */
+interface Login {
+  readonly credentials: Replayable;
+  readonly utf8: boolean;
+}
+
+async function prepareLogin(
+  client: Client,
+  backend: Backend,
+  { credentials, utf8 = false }: Extract<Wish, { kind: 'login' }>,
+): Promise<Login | 'refused'> {
+  if (credentials.kind === 'external') {
+    // SASL EXTERNAL comes in here: who turns a certificate into a login at the store takes it from this place.
+    const { mechanism } = credentials;
+    throw new GateError('BACKEND_NO_MECHANISM', { backend: backend.settings.name, mechanism });
+  }
+  const proven = await proveLogin(client, backend, credentials);
+  if (typeof proven !== 'string') return { credentials: proven, utf8 };
+  refuse(client, { temporary: false, said: proven });
+  client.session.refuse(refusalVerdict(client, proven));
+  return 'refused';
+}
+
 async function introduce(client: Client, backend: Backend, back: BackLeg): Promise<void> {
+  client.server = back.server;
   const ways = backend.settings.client;
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
@@ -62,33 +98,49 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
 
 async function logIn(
   client: Client,
-  back: BackLeg,
-  errand: Extract<Wish, { kind: 'login' }>,
+  backend: Backend,
+  { back, visit, login }: { readonly back: BackLeg; readonly visit: Visit; readonly login: Login },
 ): Promise<boolean> {
-  const { utf8 = false } = errand;
-  const credentials = replayable(errand.credentials, back);
-  requireSecrecy(client, back);
-  const verdict = await back.session.login(onOwnTime(client, credentials), { utf8 });
+  const { gate } = client;
+  requireSecrecy(backend, back);
+  const limit = { leg: back.leg, ms: gate.timeouts.replyMs, server: back.server, what: 'login' };
+  const turn: Turn = { client: false };
+  const credentials = onOwnTime(client, login.credentials, turn);
+  let verdict: Verdict;
+  try {
+    verdict = await within(gate.world, limit, () => back.session.login(credentials, { utf8: login.utf8 }));
+  } catch (cause) {
+    // What a client did not answer is not the server's failure.
+    if (!turn.client) backend.loggedIn(back, visit, asGateError(cause));
+    throw cause;
+  }
+  if (!verdict.temporary) backend.loggedIn(back, visit, null);
   if (verdict.accepted) {
     client.session.admit(verdict);
     return true;
   }
   back.session.quit();
   client.leaveBackend();
-  client.loginsFailed++;
-  client.gate.log.info('login-refused', {
-    ...about(client),
-    temporary: verdict.temporary,
-    said: verdict.words.trim(),
-  });
+  refuse(client, { temporary: verdict.temporary, said: verdict.words.trim() });
   client.session.refuse(verdict);
   return false;
 }
 
+function refuse(client: Client, why: { readonly temporary: boolean; readonly said: string }): void {
+  client.loginsFailed++;
+  client.gate.log.info('login-refused', { ...about(client), ...why });
+}
+
+/** Whether the client was ever waited for. */
+interface Turn {
+  client: boolean;
+}
+
 /** While the client is asked a further question it is the client that is waited for, not the backend. */
-function onOwnTime(client: Client, credentials: Replayable): Replayable {
+function onOwnTime(client: Client, credentials: Replayable, turn: Turn): Replayable {
   if (credentials.kind !== 'bearer') return credentials;
   const ask = async (challenge: string): Promise<string> => {
+    turn.client = true;
     client.enter(client.ownTurn);
     const answer = await credentials.ask(challenge);
     client.enter('backend');
@@ -97,14 +149,7 @@ function onOwnTime(client: Client, credentials: Replayable): Replayable {
   return { ...credentials, ask };
 }
 
-/** SASL EXTERNAL comes in here: who turns a certificate into a login at the store takes it from this place. */
-function replayable(credentials: Credentials, back: BackLeg): Replayable {
-  if (credentials.kind !== 'external') return credentials;
-  throw new GateError('BACKEND_NO_MECHANISM', { backend: back.server, mechanism: credentials.mechanism });
-}
-
-function requireSecrecy(client: Client, back: BackLeg): void {
-  const { settings } = client.gate.backend;
+function requireSecrecy({ settings }: Backend, back: BackLeg): void {
   if (mayCarryPassword(back, settings)) return;
   throw new GateError('BACKEND_CLEAR_PASSWORD', {
     backend: back.server,

@@ -7,6 +7,7 @@ import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
 import type { Upgrader } from './leg.ts';
+import type { PasswordCheck } from './verify.ts';
 
 export interface Gate {
   readonly name: string;
@@ -17,6 +18,8 @@ export interface Gate {
   readonly upgrader: Upgrader | null;
   readonly implicitTls: boolean;
   readonly backend: Backend;
+  /** Who says whether a password is right before any backend is asked; null: the backend says it. */
+  readonly passwordCheck: PasswordCheck | null;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly world: World;
@@ -29,10 +32,12 @@ export interface Gate {
  */
 export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Backend): () => Promise<Offer> {
   const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
+  // Nobody here can tell what a token is worth, and an administrator's login does not ask.
+  const allowed = backend.settings.login === 'proxy' ? passwords : service.mechanisms;
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
       capabilities: service.capabilities,
-      mechanisms: service.mechanisms,
+      mechanisms: allowed,
     });
     return () => fixed;
   }
@@ -49,7 +54,7 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
       service.protocol !== 'smtp' || known.mechanisms.some((m) => m === 'PLAIN' || m === 'LOGIN');
     const offer: Offer = {
       capabilities: dialect.shown(known.capabilities, service.ehloKeywords),
-      mechanisms: service.mechanisms.filter((mechanism) =>
+      mechanisms: allowed.filter((mechanism) =>
         passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism),
       ),
     };

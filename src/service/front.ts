@@ -6,9 +6,13 @@ import type net from 'node:net';
 import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import { accept } from '../connection/accept.ts';
 import type { Backend } from '../connection/backend-leg.ts';
+import { serverKeys } from '../connection/backend-servers.ts';
 import type { Client } from '../connection/client.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
+import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
+import type { PasswordCheck } from '../connection/verify.ts';
+import { StorePasswords } from '../identity/store-passwords.ts';
 import { explain, type Log } from '../log.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -17,7 +21,9 @@ import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
+import { NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { type CheckReport, Checks, type CheckTarget } from './checks.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
 
@@ -29,6 +35,11 @@ export interface Front {
   /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
   drain(graceMs: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
+  /** What the supervisor says of servers behind. */
+  notice(notices: readonly ServerNotice[]): void;
+  servers(): readonly ServerFacts[];
+  /** From now on this front looks at the servers for all, as the settings say. */
+  probe(report: (report: CheckReport) => void): void;
 }
 
 export interface FrontOptions {
@@ -59,6 +70,9 @@ class MailFront implements Front {
   readonly #prefix: string;
   #gates: ReadonlyMap<string, Gate> = new Map();
   #backends = new Map<string, Backend>();
+  readonly #health: HealthBoard;
+  readonly #checks: Checks;
+  #closeMs = 0;
   #count = 0;
   #draining = false;
   #turnedAway = 0;
@@ -78,6 +92,8 @@ class MailFront implements Front {
     this.#log = options.log;
     this.#connectionsMax = options.connectionsMax;
     this.#prefix = options.world.random(4).toString('hex');
+    this.#health = new HealthBoard({ world: this.#world, log: this.#log });
+    this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material);
     options.world.every(CHECK_MS, () => this.#check());
   }
@@ -116,6 +132,7 @@ class MailFront implements Front {
       world: this.#world,
       log: this.#log,
       old: this.#backends,
+      health: this.#health,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -123,12 +140,16 @@ class MailFront implements Front {
     // A service that is gone keeps its gate: what the kernel has queued for it is still to be served.
     this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
+    this.#closeMs = settings.timeouts.closeMs;
+    this.#health.keep(new Set(Object.values(settings.backends).flatMap(serverKeys)));
+    this.#checks.update(maker.checkTargets());
     // What clients will be shown is asked for before the first of them comes.
     for (const gate of gates.values()) gate.rules.offer().catch(() => undefined);
   }
 
   async drain(graceMs: number): Promise<void> {
     this.#draining = true;
+    this.#checks.end();
     for (const client of this.#clients) client.drain();
     if (this.#clients.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -146,6 +167,18 @@ class MailFront implements Front {
 
   counters(): Readonly<Record<string, number>> {
     return { open: this.#clients.size, ...this.#totals };
+  }
+
+  notice(notices: readonly ServerNotice[]): void {
+    this.#health.notice(notices);
+  }
+
+  servers(): readonly ServerFacts[] {
+    return this.#health.facts;
+  }
+
+  probe(report: (report: CheckReport) => void): void {
+    if (!this.#draining) this.#checks.begin(report);
   }
 
   /** They hold a descriptor each until they have read why. */
@@ -181,11 +214,13 @@ interface MakerOptions {
   readonly world: World;
   readonly log: Log;
   readonly old: ReadonlyMap<string, Backend>;
+  readonly health: HealthBoard;
 }
 
 /** Builds the gates of one set of settings. */
 class GateMaker {
   readonly backends = new Map<string, Backend>();
+  readonly #passwordChecks = new Map<string, PasswordCheck>();
   readonly #options: MakerOptions;
 
   constructor(options: MakerOptions) {
@@ -217,11 +252,45 @@ class GateMaker {
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       backend,
+      passwordCheck: this.#passwordCheck(service),
       limits: settings.limits,
       timeouts: settings.timeouts,
       world,
       log,
     };
+  }
+
+  /** Each backend once, whatever the protocols it serves. */
+  checkTargets(): CheckTarget[] {
+    const first = new Map(
+      [...this.backends.values()].toReversed().map((backend) => [backend.settings.name, backend]),
+    );
+    return [...first.values()].map((backend) => {
+      const { name, check } = backend.settings;
+      const { checkPassword: password } = this.#options.material.backendSecrets[name] ?? NO_SECRETS;
+      const account = check.user === null || password === null ? null : { user: check.user, password };
+      return { backend, tls: backend.tls, account };
+    });
+  }
+
+  /** One for all services that ask the same store, so that what it is asked at once is limited once. */
+  #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
+    if (verify.kind === 'backend') return null;
+    const { settings, world } = this.#options;
+    const known = this.#passwordChecks.get(verify.store);
+    if (known !== undefined) return known;
+    const store = settings.backends[verify.store];
+    if (store === undefined) throw new Error(`there is no backend ${verify.store}`);
+    const backend = this.#backend(store, DIALECTS.imap);
+    const made = new StorePasswords({
+      backend: store.name,
+      target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
+      servers: (login) => backend.endpoints(login),
+      budgetMs: settings.timeouts.replyMs,
+      world,
+    });
+    this.#passwordChecks.set(verify.store, made);
+    return made;
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
@@ -241,12 +310,14 @@ class GateMaker {
 
   /** One backend may serve services of several protocols; it is one Backend for each. */
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old } = this.#options;
+    const { settings, material, world, log, old, health } = this.#options;
+    const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
     const key = JSON.stringify([
       dialect.protocol,
       backend,
       ca,
+      secrets,
       settings.hostname,
       settings.limits,
       settings.timeouts,
@@ -254,7 +325,7 @@ class GateMaker {
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;
-    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, world, log });
+    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, secrets, health, world, log });
     this.backends.set(key, kept);
     return kept;
   }

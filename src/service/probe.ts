@@ -5,7 +5,9 @@ import type { Settings } from '../config/settings.ts';
 import { asGateError } from '../errors.ts';
 import { createLog, explain } from '../log.ts';
 import { type Backend, serverName } from '../connection/backend-leg.ts';
+import { HealthBoard } from '../connection/server-health.ts';
 import type { World } from '../world.ts';
+import { type BackendMaterial, NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { certificateExpiry } from '../tls/facts.ts';
 
@@ -26,12 +28,12 @@ export interface ProbeResult {
 
 export interface ProbeOptions {
   readonly settings: Settings;
-  readonly backendCas: Readonly<Record<string, string | null>>;
+  readonly material: BackendMaterial;
   readonly world: World;
 }
 
 export async function probeBackends(options: ProbeOptions): Promise<readonly ProbeResult[]> {
-  const { settings, backendCas, world } = options;
+  const { settings, material, world } = options;
   const silent = createLog({ level: 'error', format: 'json', write: () => undefined });
   const seen = new Map<string, Promise<readonly ProbeResult[]>>();
   for (const service of Object.values(settings.services)) {
@@ -42,7 +44,9 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
       settings,
       backend,
       dialect: DIALECTS[service.protocol],
-      ca: backendCas[backend.name] ?? null,
+      ca: material.backendCas[backend.name] ?? null,
+      secrets: material.backendSecrets[backend.name] ?? NO_SECRETS,
+      health: new HealthBoard({ world, log: silent }),
       world,
       log: silent,
     });

@@ -1,6 +1,7 @@
 // What `sallyport status` shows: the supervisor's state as plain data, and nothing that is secret. Pure.
 
 import type { Configuration } from './configuration.ts';
+import type { BackendStatus } from './fleet.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
 import type { Counters } from './messages.ts';
@@ -47,6 +48,7 @@ export interface Status {
   readonly workers: readonly WorkerStatus[];
   readonly services: readonly ServiceStatus[];
   readonly certificates: readonly CertificateStatus[];
+  readonly backends: readonly BackendStatus[];
   /** The last of each kind since the start. */
   readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
@@ -67,6 +69,7 @@ export interface StatusFacts {
   readonly listeners: readonly BoundListener[];
   readonly workers: readonly WorkerView[];
   readonly changes: Iterable<ChangeStatus>;
+  readonly backends: readonly BackendStatus[];
 }
 
 export function createStatus(facts: StatusFacts): Status {
@@ -93,6 +96,7 @@ export function createStatus(facts: StatusFacts): Status {
     certificates: (configuration?.certificates ?? []).map((certificate) =>
       certificateStatus(certificate, facts.now),
     ),
+    backends: facts.backends,
     changes: [...facts.changes],
     totals: sum(facts.workers.map(({ counters }) => counters ?? {})),
   };

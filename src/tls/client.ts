@@ -2,10 +2,11 @@
 // `connect` takes over the raw socket, verifies the certificate by `name` or else by the host that was dialled, and
 // resolves with the TLS socket, which the caller owns. Sessions are kept per host and port (the latest, 64 at most)
 // and offered again; a session comes only from a connection that was verified.
+// Where certificates are pinned, a pin that matches takes the place of that verification, with resumed sessions as well.
 // On failure it rejects with BACKEND_TLS_FAILED (host, reason, detail) and the raw socket is destroyed. It never
-// goes on unverified unless `verify` is false. What stays on the socket: 'error' destroys it, 'session' keeps tickets.
+// goes on unverified unless `verify` is false and nothing is pinned. What stays on the socket: 'error' destroys it, 'session' keeps tickets.
 
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { TlsMode, TlsVersion } from '../config/settings.ts';
@@ -20,6 +21,10 @@ export interface BackendTlsOptions {
   readonly ca: string | null;
   /** The name that the certificate must show; null: the host. */
   readonly name: string | null;
+  /** SHA-256 of certificates or public keys, lower-case hex; where there are any, one must match and nothing else counts. */
+  readonly pin?: readonly string[];
+  /** PEM; shown to a server that asks, one per key type. */
+  readonly certificates?: readonly { readonly cert: string; readonly key: string }[];
   readonly minVersion: TlsVersion;
   readonly ciphers: string;
   readonly sessionsMax?: number;
@@ -39,12 +44,14 @@ export class BackendTls {
   readonly #context: tls.SecureContext;
   readonly #verify: boolean;
   readonly #name: string | null;
+  readonly #pin: readonly string[];
   readonly #sessions = new Map<string, Buffer>();
   readonly #sessionsMax: number;
 
   constructor(options: BackendTlsOptions) {
     this.#context = makeContext(options);
-    this.#verify = options.verify;
+    this.#pin = options.pin ?? [];
+    this.#verify = options.verify && this.#pin.length === 0;
     this.#name = options.name;
     this.#sessionsMax = options.sessionsMax ?? SESSIONS_MAX;
   }
@@ -70,6 +77,8 @@ export class BackendTls {
         reject(error);
       };
       const onSecure = (): void => {
+        // Of a resumed session too: what a ticket stands for is looked at again.
+        if (!isPinned(socket, this.#pin)) return fail(failure(host, 'pin', unpinned(socket)));
         stop();
         resolve(socket);
       };
@@ -85,6 +94,22 @@ export class BackendTls {
         .on('end', onEnd)
         .on('close', onEnd);
     });
+  }
+
+  /** The same rules for a client that dials by itself; `accepts` is its to ask before it says anything. */
+  forHost(host: string): tls.ConnectionOptions {
+    const expected = plainHost(this.#name ?? host);
+    return {
+      servername: net.isIP(expected) === 0 ? expected : '',
+      secureContext: this.#context,
+      rejectUnauthorized: this.#verify,
+      checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(expected, certificate),
+    };
+  }
+
+  /** Whether the server shows one of the pinned certificates, where any is pinned. */
+  accepts(socket: tls.TLSSocket): boolean {
+    return isPinned(socket, this.#pin);
   }
 
   /** Sessions held now. */
@@ -132,9 +157,14 @@ function makeContext(options: BackendTlsOptions): tls.SecureContext {
     minVersion: options.minVersion,
     ciphers: cipherList(options.ciphers, options.minVersion),
   };
-  const needsAuthorities = options.verify && options.mode !== 'notls';
+  const { pin = [], certificates = [] } = options;
+  const needsAuthorities = options.verify && pin.length === 0 && options.mode !== 'notls';
   if (needsAuthorities) settings.ca = options.ca ?? [...defaultAuthorities()];
   try {
+    if (certificates.length > 0) {
+      settings.cert = certificates.map(({ cert }) => cert);
+      settings.key = certificates.map(({ key }) => key);
+    }
     return tls.createSecureContext(settings);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -144,6 +174,23 @@ function makeContext(options: BackendTlsOptions): tls.SecureContext {
 
 function destroyThis(this: tls.TLSSocket): void {
   this.destroy();
+}
+
+function isPinned(socket: tls.TLSSocket, pins: readonly string[]): boolean {
+  return pins.length === 0 || digestsOf(socket).some((digest) => pins.includes(digest));
+}
+
+/** SHA-256 of the certificate that the server showed, and of its public key. */
+function digestsOf(socket: tls.TLSSocket): readonly string[] {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return [];
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  return [certificate.raw, spki].map((der) => createHash('sha256').update(der).digest('hex'));
+}
+
+function unpinned(socket: tls.TLSSocket): string {
+  const [certificate = 'none', key = 'none'] = digestsOf(socket);
+  return `the certificate is not a pinned one; shown was sha256:${certificate}, its public key is sha256:${key}`;
 }
 
 function plainHost(host: string): string {

@@ -38,6 +38,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       ciphers: 'default',
       groups: 'default',
     },
+    verify: { kind: 'backend' },
     backend: null,
     channel: null,
     banner: null,
@@ -63,7 +64,7 @@ export function configurationOf(settings: Settings): Configuration {
   return {
     settings,
     shared: settings,
-    material: { services: {}, backendCas: {}, ticketKeys: Buffer.alloc(48) },
+    material: { services: {}, backendCas: {}, backendSecrets: {}, ticketKeys: Buffer.alloc(48) },
     certificates: [],
     fingerprints: new Map(),
     warnings: [],

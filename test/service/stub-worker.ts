@@ -52,6 +52,9 @@ export const createStubFront: CreateFront = ({ settings: first, world, connectio
       return promise.finally(() => limit.cancel());
     },
     counters: () => ({ ...counters, open: open.size }),
+    notice: () => undefined,
+    servers: () => [],
+    probe: () => undefined,
   };
   function sayGoodbye(): void {
     for (const [socket, state] of open) if (state === 'idle') socket.end('bye\r\n');

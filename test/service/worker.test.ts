@@ -22,6 +22,9 @@ const greeter: Front = {
   update: () => undefined,
   drain: () => Promise.resolve(),
   counters: () => ({}),
+  notice: () => undefined,
+  servers: () => [],
+  probe: () => undefined,
 };
 
 class Port extends EventEmitter implements WorkerPort {
@@ -45,7 +48,7 @@ async function startWorker(
     log: { level: 'error', format: 'json' },
     timeouts: { drainMs: 10 },
   } as unknown as Settings;
-  const material = { services: {}, backendCas: {}, ticketKeys: Buffer.alloc(48) };
+  const material = { services: {}, backendCas: {}, backendSecrets: {}, ticketKeys: Buffer.alloc(48) };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });
   t.after(async () => {
     port.tell({ kind: 'drain', graceMs: 10 });

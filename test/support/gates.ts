@@ -43,6 +43,7 @@ export function testGate(options: GateOptions): TestGate {
     upgrader: null,
     implicitTls,
     backend: null as unknown as Backend,
+    passwordCheck: null,
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
     world: manualWorld(options.world),

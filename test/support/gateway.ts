@@ -11,7 +11,8 @@ import type { TestContext } from 'node:test';
 import tls from 'node:tls';
 import { stringify } from 'yaml';
 import { loadSettings } from '../../src/config/load.ts';
-import type { Settings } from '../../src/config/settings.ts';
+import { resolveSecret } from '../../src/config/secret.ts';
+import type { Secret, Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { serverRules } from '../../src/policy/channels.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
@@ -32,6 +33,8 @@ export interface BackendCall {
   readonly end: CableEnd;
   /** 1 for the first connection to this backend. */
   readonly number: number;
+  /** host:port */
+  readonly server?: string;
 }
 
 /** Serves one connection; a text is played as a transcript, in the server's part. */
@@ -49,6 +52,10 @@ export interface GatewayOptions {
   readonly sasl?: string;
   /** Further keys of the service; `capabilities` is a fixed list unless it is said here. */
   readonly service?: Readonly<Record<string, unknown>>;
+  /** What answers at a server (host:port) of its own; the others have `backend`. */
+  readonly plans?: Readonly<Record<string, BackendPlan>>;
+  /** Further backends. */
+  readonly backends?: Readonly<Record<string, unknown>>;
   /** Keys of the backend; `servers` is one on 127.0.0.1. */
   readonly to?: Readonly<Record<string, unknown>>;
   readonly limits?: Readonly<Record<string, number>>;
@@ -112,9 +119,13 @@ export class Gateway {
   readonly front: Front;
   /** One for each connection to the backend, in order. */
   readonly calls: BackendCall[] = [];
+  /** Servers in the order in which they were dialled, host:port. */
+  readonly dialled: string[] = [];
   readonly settings: Settings;
   /** What answers the next connection to the backend. */
   backend: BackendPlan;
+  /** The same by server, host:port. */
+  readonly plans: Record<string, BackendPlan>;
   readonly #options: GatewayOptions;
   readonly #ends: CableEnd[] = [];
   readonly #failures: unknown[] = [];
@@ -125,6 +136,7 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.backend = options.backend;
+    this.plans = { ...options.plans };
     this.world = manualWorld({ dial: (target) => this.#dial(target), ...options.world });
     this.settings = settingsOf(options);
     this.front = createFront({
@@ -247,19 +259,26 @@ export class Gateway {
     this.#ends.push(near, far);
     near.remoteAddress = target.kind === 'tcp' ? target.host : undefined;
     near.remotePort = target.kind === 'tcp' ? target.port : undefined;
-    setImmediate(() => this.#answer(near, far));
+    const server = target.kind === 'tcp' ? `${target.host}:${target.port}` : target.path;
+    this.dialled.push(server);
+    setImmediate(() => this.#answer(near, far, server));
     return near.asSocket();
   }
 
-  #answer(near: CableEnd, far: CableEnd): void {
-    const { backend } = this;
+  #answer(near: CableEnd, far: CableEnd, server: string): void {
+    const backend = this.plans[server] ?? this.backend;
     if (near.destroyed || backend === 'silent') return;
     if (backend === 'refused') {
       near.destroy(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
       return;
     }
     near.emit('connect');
-    const call: BackendCall = { talk: new Conversation(far), end: far, number: this.calls.length + 1 };
+    const call: BackendCall = {
+      talk: new Conversation(far),
+      end: far,
+      number: this.calls.length + 1,
+      server,
+    };
     this.calls.push(call);
     this.#wake();
     const script =
@@ -310,7 +329,10 @@ function settingsOf(options: GatewayOptions): Settings {
     hostname: 'mail.test',
     services: { mail: service },
     ...(smtp ? { channels: { tcp_test: { keywords, relay: 'behind' } } } : {}),
-    backends: { behind: { servers: `127.0.0.1:${PORTS[protocol]}`, ...options.to } },
+    backends: {
+      behind: { servers: `127.0.0.1:${PORTS[protocol]}`, ...options.to },
+      ...options.backends,
+    },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
   };
@@ -332,5 +354,17 @@ function frontMaterial(settings: Settings): Parameters<typeof createFront>[0]['m
         : { certificates, sni: [], minVersion, maxVersion, ciphers, groups };
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
-  return { services, backendCas, ticketKeys: Buffer.alloc(48, 7) };
+  const secretOf = (secret: Secret | null | undefined): string | null =>
+    secret === null || secret === undefined ? null : resolveSecret(secret);
+  const backendSecrets = Object.fromEntries(
+    Object.values(settings.backends).map(({ name, admin, check }) => [
+      name,
+      {
+        adminPassword: secretOf(admin?.password),
+        checkPassword: secretOf(check.password),
+        certificates: [],
+      },
+    ]),
+  );
+  return { services, backendCas, backendSecrets, ticketKeys: Buffer.alloc(48, 7) };
 }
