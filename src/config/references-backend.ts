@@ -96,6 +96,7 @@ function checkProbe(backend: GivenBackend, given: GivenSettings, report: Report)
 
 function checkOrder(backend: GivenBackend, report: Report): void {
   const { balance, servers } = backend.values;
+  if (backend.isWrong('balance')) return;
   for (const [index, { priority }] of (servers ?? []).entries()) {
     if (priority === undefined || balance === 'priority') continue;
     report.add(

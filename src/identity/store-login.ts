@@ -149,7 +149,7 @@ async function defineClient(): Promise<LoginClientClass> {
       this.refusal = refusalOf(this, this.#target);
       if (this.refusal !== null) throw this.refusal;
       const result: unknown = await Reflect.apply(step as () => unknown, this, []);
-      this.proven = typeof this.authenticated === 'string';
+      this.proven = result === true;
       return result;
     }
   }
