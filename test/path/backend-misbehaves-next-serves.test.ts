@@ -17,13 +17,7 @@ async function sayNothing({ talk }: BackendCall): Promise<void> {
 /** Silent, a refusal as greeting, a reset, an answer that ends in its middle. */
 const MISDEEDS: readonly (readonly [what: string, plan: (errands: Errands) => BackendPlan, code: string])[] =
   [
-    [
-      'says nothing',
-      () =>
-        ({ talk }: BackendCall) =>
-          talk.end(),
-      'BACKEND_TIMEOUT',
-    ],
+    ['says nothing', () => sayNothing, 'BACKEND_TIMEOUT'],
     [
       'greets with a refusal',
       ({ protocol }) =>
