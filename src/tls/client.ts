@@ -2,7 +2,8 @@
 // `connect` takes over the raw socket, verifies the certificate by `name` or else by the host that was dialled, and
 // resolves with the TLS socket, which the caller owns. Sessions are kept per host and port (the latest, 64 at most)
 // and offered again; a session comes only from a connection that was verified.
-// Where certificates are pinned, a pin that matches takes the place of that verification, with resumed sessions as well.
+// Where certificates are pinned, a pin that matches takes the place of that verification, and only sessions of connections
+// that matched are kept.
 // On failure it rejects with BACKEND_TLS_FAILED (host, reason, detail) and the raw socket is destroyed. It never
 // goes on unverified unless `verify` is false and nothing is pinned. What stays on the socket: 'error' destroys it, 'session' keeps tickets.
 
@@ -63,7 +64,13 @@ export class BackendTls {
     return new Promise((resolve, reject) => {
       const socket = this.#start(raw, expected, this.#sessions.get(place));
       socket.on('error', destroyThis);
-      const onSession = (session: Buffer): void => this.#keep(place, session);
+      // TLS 1.2 gives the session before anybody has looked at the certificate.
+      let early: Buffer | null = null;
+      let secured = false;
+      const onSession = (session: Buffer): void => {
+        if (secured) this.#keep(place, session);
+        else early = session;
+      };
       const stop = (): void => {
         timer.cancel();
         socket.off('secureConnect', onSecure).off('error', onError).off('end', onEnd).off('close', onEnd);
@@ -77,9 +84,10 @@ export class BackendTls {
         reject(error);
       };
       const onSecure = (): void => {
-        // Of a resumed session too: what a ticket stands for is looked at again.
-        if (!isPinned(socket, this.#pin)) return fail(failure(host, 'pin', unpinned(socket)));
+        if (!this.accepts(socket)) return fail(failure(host, 'pin', unpinned(socket)));
         stop();
+        secured = true;
+        if (early !== null) this.#keep(place, early);
         resolve(socket);
       };
       const onError = (error: NodeJS.ErrnoException): void => fail(handshakeError(host, expected, error));
@@ -107,9 +115,12 @@ export class BackendTls {
     };
   }
 
-  /** Whether the server shows one of the pinned certificates, where any is pinned. */
+  /**
+   * Whether the server shows one of the pinned certificates, where any is pinned. A resumed session shows none; it is one
+   * of ours, kept from a connection that was accepted here, and only who held that certificate's key can go on with it.
+   */
   accepts(socket: tls.TLSSocket): boolean {
-    return isPinned(socket, this.#pin);
+    return this.#pin.length === 0 || socket.isSessionReused() || isPinned(socket, this.#pin);
   }
 
   /** Sessions held now. */
@@ -177,7 +188,7 @@ function destroyThis(this: tls.TLSSocket): void {
 }
 
 function isPinned(socket: tls.TLSSocket, pins: readonly string[]): boolean {
-  return pins.length === 0 || digestsOf(socket).some((digest) => pins.includes(digest));
+  return digestsOf(socket).some((digest) => pins.includes(digest));
 }
 
 /** SHA-256 of the certificate that the server showed, and of its public key. */

@@ -84,7 +84,7 @@ test('whatever the balance, a drained server is never tried and one in its penal
 test('where all are in their penalty they are tried all the same, and where all are drained none', () => {
   for (const balance of ['roundRobin', 'priority', 'leastConnections', 'hash'] as const) {
     const down = chooseOrder(servers({ state: 'penalty' }, { state: 'penalty' }), balance, 'anna');
-    assert.deepEqual(down.order.toSorted(), [0, 1], balance);
+    assert.deepEqual(new Set(down.order), new Set([0, 1]), balance);
     assert.deepEqual(chooseOrder(servers({ state: 'drained' }), balance, 'anna').order, [], balance);
   }
 });
@@ -128,9 +128,8 @@ test('hash: without one server only its users move, and they move to several', (
 test('hash: the place in the list does not matter, and one that is down is stood in for as if it were gone', () => {
   const candidates = servers({}, {}, {});
   assert.deepEqual(homes(candidates.toReversed()), homes(candidates));
-  const down = candidates.map(
-    (candidate): Candidate =>
-      candidate.identity === 'store1' ? { ...candidate, state: 'penalty' } : candidate,
+  const down = candidates.map((candidate): Candidate =>
+    candidate.identity === 'store1' ? { ...candidate, state: 'penalty' } : candidate,
   );
   assert.deepEqual(homes(down), homes(candidates.slice(1)));
 });
