@@ -135,6 +135,7 @@ async function defineClient(): Promise<LoginClientClass> {
         tls: target.tls.forHost(host),
         auth: { user: account.user, pass: account.password },
         logger: false,
+        clientInfo: { name: 'Sallyport', vendor: 'Sallyport' },
         verifyOnly: true,
         disableAutoIdle: true,
         connectionTimeout: timeoutMs,

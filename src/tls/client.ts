@@ -46,6 +46,8 @@ export class BackendTls {
   readonly #verify: boolean;
   readonly #name: string | null;
   readonly #pin: readonly string[];
+  /** Whether a certificate of ours is shown. */
+  readonly #shows: boolean;
   readonly #sessions = new Map<string, Buffer>();
   readonly #sessionsMax: number;
 
@@ -54,6 +56,7 @@ export class BackendTls {
     this.#pin = options.pin ?? [];
     this.#verify = options.verify && this.#pin.length === 0;
     this.#name = options.name;
+    this.#shows = (options.certificates ?? []).length > 0;
     this.#sessionsMax = options.sessionsMax ?? SESSIONS_MAX;
   }
 
@@ -145,6 +148,9 @@ export class BackendTls {
   }
 
   #keep(place: string, session: Buffer): void {
+    // A server that asks for certificates and gives its sessions no context (Dovecot 2.3 does so) ends the handshake of
+    // whoever comes back with one (OpenSSL, SSL_CTX_set_session_id_context).
+    if (this.#shows) return;
     this.#sessions.delete(place);
     this.#sessions.set(place, session);
     if (this.#sessions.size <= this.#sessionsMax) return;

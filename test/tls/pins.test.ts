@@ -151,7 +151,9 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
 test('a server that asks for a certificate gets ours, and one that does not ask gets none', async (t) => {
   const certificates = [{ cert: ours.cert, key: ours.key }];
   const asking = await serve(t, store, { requestCert: true, rejectUnauthorized: true, ca: authority.ca });
-  assert.equal(await visit(backend({ certificates }), asking), 'somebody first');
+  const client = backend({ certificates });
+  assert.equal(await visit(client, asking), 'somebody first');
+  assert.equal(await visit(client, asking), 'somebody first', 'without a session, which some servers refuse');
   assert.equal(await visit(backend({ certificates }), await serve(t, store)), 'nobody first');
 });
 
