@@ -80,11 +80,29 @@ function serviceLine({ name, protocol, listen, tls, sasl, channel, backend }: Se
   return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}; to ${backend}`;
 }
 
-function backendLine({ name, servers, tls, verify, ca, client }: BackendSummary): string {
+function backendLine({
+  name,
+  servers,
+  balance,
+  tls,
+  verify,
+  ca,
+  pins,
+  admin,
+  client,
+}: BackendSummary): string {
   const trust =
-    tls === 'notls' ? '' : verify ? `, verified by ${ca ?? "the system's CAs"}` : ', NOT verified';
+    tls === 'notls'
+      ? ''
+      : pins > 0
+        ? ', verified by pin'
+        : verify
+          ? `, verified by ${ca ?? "the system's CAs"}`
+          : ', NOT verified';
+  const order = servers.length > 1 ? ` (${balance})` : '';
+  const login = admin === null ? '' : `; ${admin} logs in for the users`;
   const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
-  return `backend ${name}: ${servers.join(', ')}; ${tls}${trust}${told}`;
+  return `backend ${name}: ${servers.join(', ')}${order}; ${tls}${trust}${login}${told}`;
 }
 
 const DAY_MS = 86_400_000;

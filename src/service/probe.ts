@@ -1,7 +1,7 @@
 // `sallyport check --probe`: asks every server of every backend what a client would meet there. Nothing is logged in;
 // each leg is closed again. Never rejects: what is wrong is in the answer.
 
-import type { Settings } from '../config/settings.ts';
+import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import { asGateError } from '../errors.ts';
 import { createLog, explain } from '../log.ts';
 import { type Backend, serverName } from '../connection/backend-leg.ts';
@@ -36,14 +36,18 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
   const { settings, material, world } = options;
   const silent = createLog({ level: 'error', format: 'json', write: () => undefined });
   const seen = new Map<string, Promise<readonly ProbeResult[]>>();
-  for (const service of Object.values(settings.services)) {
-    const backend = backendOf(settings, service);
-    const key = `${service.protocol} ${backend?.name}`;
+  const services = Object.values(settings.services);
+  const targets = services.flatMap((service) => [
+    { protocol: service.protocol, backend: backendOf(settings, service) },
+    ...storeOf(service, settings),
+  ]);
+  for (const { protocol, backend } of targets) {
+    const key = `${protocol} ${backend?.name}`;
     if (backend === null || seen.has(key)) continue;
     const made = makeBackend({
       settings,
       backend,
-      dialect: DIALECTS[service.protocol],
+      dialect: DIALECTS[protocol],
       ca: material.backendCas[backend.name] ?? null,
       secrets: material.backendSecrets[backend.name] ?? NO_SECRETS,
       health: new HealthBoard({ world, log: silent }),
@@ -53,12 +57,19 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
     const { closeMs } = settings.timeouts;
     seen.set(
       key,
-      Promise.all(
-        backend.servers.map((s) => probe(made, { server: s, protocol: service.protocol, world, closeMs })),
-      ),
+      Promise.all(backend.servers.map((s) => probe(made, { server: s, protocol, world, closeMs }))),
     );
   }
   return (await Promise.all(seen.values())).flat();
+}
+
+/** Where a service asks for passwords. */
+function storeOf(
+  { verify }: ServiceSettings,
+  settings: Settings,
+): { protocol: 'imap'; backend: BackendSettings | null }[] {
+  if (verify.kind === 'backend') return [];
+  return [{ protocol: 'imap', backend: settings.backends[verify.store] ?? null }];
 }
 
 async function probe(

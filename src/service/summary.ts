@@ -38,6 +38,11 @@ export interface BackendSummary {
   /** File of CAs, or null for the system's. */
   readonly ca: string | null;
   readonly client: readonly string[];
+  readonly balance: string;
+  /** Certificates or keys that are known by their digest; where there are any, nothing else is verified. */
+  readonly pins: number;
+  /** Who logs in for the users; null: they do. */
+  readonly admin: string | null;
 }
 
 export interface Summary {
@@ -60,12 +65,15 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
       const { tls, sasl, inert } = parseChannelKeywords(keywords);
       return { name, tls, sasl, inert, relay };
     }),
-    backends: Object.values(settings.backends).map(({ name, servers, tls, client }) => ({
+    backends: Object.values(settings.backends).map(({ name, servers, balance, tls, admin, client }) => ({
       name,
       servers: servers.map(endpointText),
       tls: tls.mode,
       verify: tls.verify,
       ca: tls.ca,
+      balance,
+      pins: tls.pin.length,
+      admin: admin?.user ?? null,
       client: client.map(({ method, required }) => (required ? method : `${method}?`)),
     })),
     warnings: [
@@ -94,7 +102,7 @@ function summariseService(service: ServiceSettings, settings: Settings): Service
 function unusedWarnings({ services, channels, backends }: Settings): string[] {
   const used = Object.values(services);
   const relays = new Set([
-    ...used.map(({ backend }) => backend),
+    ...used.flatMap(({ backend, verify }) => [backend, verify.kind === 'store' ? verify.store : null]),
     ...Object.values(channels).map(({ relay }) => relay),
   ]);
   return [
