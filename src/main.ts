@@ -25,6 +25,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   drain: async () => (await import('./cli/drain.ts')).drain,
   backend: async () => (await import('./cli/backend.ts')).backend,
   status: async () => (await import('./cli/status.ts')).status,
+  sessions: async () => (await import('./cli/sessions.ts')).sessions,
+  kick: async () => (await import('./cli/kick.ts')).kick,
 };
 
 const program: Program = {

@@ -157,6 +157,10 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     mechanisms: values.mechanisms,
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
+    frontTier: {
+      from: values.frontTier.from,
+      password: secretOf(values.frontTier.password, locate),
+    },
   };
 }
 
@@ -173,8 +177,6 @@ function completeBackend(
   const { servers, tls, check, admin, failover, failoverTimeout } = values;
   const { certificate: _given, ca, ...secured } = tls;
   const waited = failoverTimeout === null ? FAILOVER_MS : failoverTimeout * MINUTES_PER_SECOND;
-  const secret = (given: Secret | null): Secret | null =>
-    given === null ? null : locateSecret(given, locate);
   const password: Secret | null =
     admin.passwordFile === null ? admin.password : { kind: 'file', path: admin.passwordFile };
   return {
@@ -187,7 +189,7 @@ function completeBackend(
       everyMs: check.every,
       timeoutMs: check.timeout,
       user: check.user,
-      password: secret(check.password),
+      password: secretOf(check.password, locate),
     },
     tls: {
       ...secured,
@@ -195,9 +197,10 @@ function completeBackend(
       certificates: refsOf(certificates, locate),
     },
     login: values.login,
-    admin: admin.user === null ? null : { user: admin.user, password: secret(password) },
+    admin: admin.user === null ? null : { user: admin.user, password: secretOf(password, locate) },
     allowClearBackend: values.allowClearBackend,
     client: values.client,
+    xpehloPassword: secretOf(values.xpehloPassword, locate),
   };
 }
 
@@ -209,7 +212,7 @@ function refsOf(given: readonly GivenCertificate[], locate: Locate): Certificate
       kind: 'files',
       cert: locate(present(cert)),
       key: locate(present(key)),
-      passphrase: passphrase === null ? null : locateSecret(passphrase, locate),
+      passphrase: secretOf(passphrase, locate),
     };
   });
 }
@@ -221,8 +224,8 @@ function namesOf(
   return mapEntries(sni, (_name, certificates) => refsOf(certificates, locate));
 }
 
-function locateSecret(secret: Secret, locate: Locate): Secret {
-  return secret.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
+function secretOf(secret: Secret | null, locate: Locate): Secret | null {
+  return secret?.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
 }
 
 function mapEntries<In, Out>(

@@ -50,6 +50,8 @@ export interface BackendOptions {
   readonly admin: AdminLogin | null;
   readonly tls: BackendTls;
   readonly hostname: string;
+  /** What XPEHLO shows, where that is used. */
+  readonly xpehloPassword?: string | null;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly probeMs: number;
@@ -147,8 +149,8 @@ export class Backend {
       const error = asGateError(cause);
       if (!error.code.startsWith('BACKEND_')) throw error;
       this.#logFailure(target, error, { visit, isNews });
-      if (back !== null) this.#blame(target, visit, error);
-      else health.note(outcomeOf(error), settings.failoverMs, error);
+      if (back === null) health.note(outcomeOf(error), settings.failoverMs, error);
+      else if (isTelling(error)) this.#blame(target, visit, error);
       return { error, introduced: back !== null };
     }
   }
@@ -197,7 +199,7 @@ export class Backend {
 
   /** Opens a leg to one server. */
   async open(server: Endpoint, connectMs = this.#options.timeouts.connectMs): Promise<BackLeg> {
-    const { world, limits, dialect, settings, hostname } = this.#options;
+    const { world, limits, dialect, settings, hostname, xpehloPassword = null } = this.#options;
     const name = serverName(server);
     const startedAt = world.monotonic();
     const raw = await dial(world, { server, connectMs });
@@ -214,7 +216,8 @@ export class Backend {
         if (mode === 'implicit') await leg.startTls('');
         else leg.attach();
         const session = dialect.back(leg);
-        await session.open({ tls: mode === 'implicit' ? 'musttls' : mode, limits, host: name, hostname });
+        const tls = mode === 'implicit' ? 'musttls' : mode;
+        await session.open({ tls, limits, host: name, hostname, xpehloPassword });
         return { leg, session, endpoint: server, server: name };
       });
     } catch (error) {

@@ -38,15 +38,16 @@ export function serversOf(
   });
 }
 
-/** Failures of a login that say something of the server; others come from the settings. */
+/** Failures behind the greeting that say something of the server; others come from the settings. */
 const TELLING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'BACKEND_CLOSED',
   'BACKEND_REFUSED',
   'BACKEND_TIMEOUT',
   'BACKEND_PROTOCOL',
+  'BACKEND_NO_CLIENT_INFO',
 ]);
 
-/** Whether a failure at the login says something of the server or of the client. */
+/** Whether a failure behind the greeting says something of the server or of the client. */
 export function isTelling({ code }: GateError): boolean {
   return TELLING.has(code);
 }

@@ -1,6 +1,6 @@
-// Step 7: the leg to the backend, who the client is, and the login. Promises: what `client` requires is told or nothing
-// goes on; where the service proves a login itself (verify.ts), no server is asked before; no password goes in clear where the settings do not say so; a refused client is told in the backend's own
-// words and may try again. The leg is the connection's from here on, or gone.
+// Step 7: the leg to the backend, who the client is, and the login. Promises: where the service proves a login itself
+// (verify.ts), no server hears of it before; what `client` requires is told or nothing goes on; no password goes in clear
+// where the settings do not say so; a refused client is told in the backend's own words and may try again. The leg is the connection's from here on, or gone.
 
 import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
@@ -29,7 +29,9 @@ export async function connectBackend(
     };
     const back = await backend.connect(visit);
     client.back = back;
+    if (client.leg.failure !== null) throw client.leg.failure;
     client.server = back.server;
+    client.backendName = backend.settings.name;
     client.serverTls = back.leg.facts?.version ?? null;
     if (login === null) backend.loggedIn(back, visit, null);
     if (login === null || (await logIn(client, backend, { back, visit, login }))) {
@@ -89,6 +91,11 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
   for (const way of ways) {
+    if (way.method === 'xpehlo') {
+      // It carries a password.
+      if (way.required) requireSecrecy(backend, back);
+      else if (!mayCarryPassword(back, backend.settings)) continue;
+    }
     const told = await back.session.introduce(way.method, facts);
     if (!told && way.required) {
       throw new GateError('BACKEND_NO_CLIENT_INFO', { backend: back.server, method: way.method });
@@ -159,6 +166,8 @@ function requireSecrecy({ settings }: Backend, back: BackLeg): void {
 
 function factsOf(client: Client, name: string | null): ClientFacts {
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
+  // What secures the way from the tier to us says nothing about the client.
+  const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);
   return {
     sessionId: client.outerId ?? client.id,
     ttl: client.ttl,
@@ -167,12 +176,12 @@ function factsOf(client: Client, name: string | null): ClientFacts {
     localAddress: client.local.address,
     localPort: client.local.port,
     name,
-    helo: helo?.name ?? null,
-    esmtp: helo?.esmtp ?? true,
-    secured: client.leg.secured,
-    tlsVersion: client.leg.facts?.version ?? null,
-    tlsCipher: client.leg.facts?.cipher ?? null,
-    login: null,
+    helo: client.outerHelo ?? helo?.name ?? null,
+    esmtp: client.outerEsmtp ?? helo?.esmtp ?? true,
+    secured: tls !== null,
+    tlsVersion: tls?.version ?? null,
+    tlsCipher: tls?.cipher ?? null,
+    login: client.outerLogin,
   };
 }
 

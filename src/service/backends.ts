@@ -22,18 +22,21 @@ export interface BackendParts {
   readonly ca: string | null;
   readonly secrets: BackendSecrets;
   readonly health: HealthBoard;
+  /** What XPEHLO shows to it, where that is used. */
+  readonly xpehloPassword?: string | null;
   readonly world: World;
   readonly log: Log;
 }
 
 export function makeBackend(parts: BackendParts): Backend {
-  const { settings, backend, dialect, ca, secrets, health, world, log } = parts;
+  const { settings, backend, dialect, ca, secrets, health, xpehloPassword = null, world, log } = parts;
   return new Backend({
     settings: backend,
     dialect,
     admin: adminOf(backend, secrets),
     tls: makeBackendTls(backend, ca, secrets),
     hostname: settings.hostname,
+    xpehloPassword,
     limits: settings.limits,
     timeouts: settings.timeouts,
     probeMs: settings.probeMs,

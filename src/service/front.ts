@@ -15,17 +15,20 @@ import type { PasswordCheck } from '../connection/verify.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
 import { explain, type Log } from '../log.ts';
 import { serverRules } from '../policy/channels.ts';
+import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
 import { sessionContextName } from '../tls/tickets.ts';
+import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { type CheckReport, Checks, type CheckTarget } from './checks.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
 
 export interface Front {
   /** Takes over an accepted socket of the named service. */
@@ -40,6 +43,9 @@ export interface Front {
   servers(): readonly ServerFacts[];
   /** From now on this front looks at the servers for all, as the settings say. */
   probe(report: (report: CheckReport) => void): void;
+  sessions(filter: SessionFilter): SessionList;
+  /** Ends the sessions that fit; gives their number. */
+  kick(filter: SessionFilter): number;
 }
 
 export interface FrontOptions {
@@ -188,6 +194,14 @@ class MailFront implements Front {
     socket.once('close', () => this.#turnedAway--);
   }
 
+  sessions(filter: SessionFilter): SessionList {
+    return listSessions(this.#clients, filter);
+  }
+
+  kick(filter: SessionFilter): number {
+    return kickSessions(this.#clients, filter);
+  }
+
   #check(): void {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
@@ -247,12 +261,14 @@ class GateMaker {
         sasl: rules.sasl,
         limits: settings.limits,
         lineEndings: service.lineEndings,
+        isTierPassword: passwordCheck(material.tierPasswords.services[service.name] ?? null),
         offer: offerOf(service, dialect, backend),
       },
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       backend,
       passwordCheck: this.#passwordCheck(service),
+      frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       limits: settings.limits,
       timeouts: settings.timeouts,
       world,
@@ -313,11 +329,13 @@ class GateMaker {
     const { settings, material, world, log, old, health } = this.#options;
     const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
+    const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
     const key = JSON.stringify([
       dialect.protocol,
       backend,
       ca,
       secrets,
+      xpehloPassword,
       settings.hostname,
       settings.limits,
       settings.timeouts,
@@ -325,7 +343,9 @@ class GateMaker {
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;
-    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, secrets, health, world, log });
+    const kept =
+      old.get(key) ??
+      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
     this.backends.set(key, kept);
     return kept;
   }

@@ -17,10 +17,12 @@ import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { makeFolder } from './machine.ts';
+import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
 
 export interface FrontMaterial extends BackendMaterial {
   /** By service name; null: the service has no TLS. */
   readonly services: Readonly<Record<string, ServerTlsMaterial | null>>;
+  readonly tierPasswords: TierPasswords;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
 }
@@ -76,7 +78,7 @@ export function materialFiles(settings: Settings): string[] {
     if (ref.kind === 'nickname') return Object.values(store.files(ref.nickname));
     return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
   });
-  return [...new Set([...certificates, ...backends.flatMap(backendFiles)])];
+  return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...tierPasswordFiles(settings)])];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
@@ -148,8 +150,11 @@ class MaterialReader {
       fail: (error, where) => this.#fail(error, where),
       warn: (ref, pair) => this.#warnOfValidity(ref, pair),
     });
+    const tierPasswords = readTierPasswords(this.#request.settings, (error, where) =>
+      this.#fail(error, where),
+    );
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
-    const front = { services, ...backends, ticketKeys: this.#request.ticketKeys };
+    const front = { services, ...backends, tierPasswords, ticketKeys: this.#request.ticketKeys };
     return { front, certificates: this.#facts(), warnings: this.#warnings };
   }
 

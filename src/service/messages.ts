@@ -6,6 +6,7 @@ import type { Settings } from '../config/settings.ts';
 import type { ServerNotice } from '../connection/server-health.ts';
 import type { CheckReport } from './checks.ts';
 import type { FrontMaterial } from './material.ts';
+import type { SessionFilter } from './sessions.ts';
 
 export type Counters = Readonly<Record<string, number>>;
 
@@ -34,6 +35,10 @@ export type ToWorker =
   | { readonly kind: 'servers'; readonly id: number }
   /** From now on this worker looks at the servers for all. */
   | { readonly kind: 'prober' }
+  /** Answered with a SessionList. */
+  | { readonly kind: 'sessions'; readonly id: number; readonly filter: SessionFilter }
+  /** Answered with the number of sessions that it ends. */
+  | { readonly kind: 'kick'; readonly id: number; readonly filter: SessionFilter }
   | { readonly kind: 'drain'; readonly graceMs: number };
 
 export type FromWorker =

@@ -17,7 +17,7 @@ import { explain } from '../log.ts';
 import type { World } from '../world.ts';
 import type { Configuration, ConfigurationSource } from './configuration.ts';
 import { openControl } from './control.ts';
-import type { Control, ControlAnswer, ControlCommands } from './control.ts';
+import type { Control, ControlAnswer, ControlCommands, ControlRequest } from './control.ts';
 import { Fleet } from './fleet.ts';
 import { bindCause, bindListeners, diffListeners, wantedListeners } from './handles.ts';
 import type { BoundListener } from './handles.ts';
@@ -25,6 +25,7 @@ import type { LiveLog } from './live-log.ts';
 import type { Counters } from './messages.ts';
 import { connectionsAllowed, decidePrivileges, limitWarnings, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
+import { askKick, askSessions } from './session-answers.ts';
 import { addressesByService, createStatus } from './status.ts';
 import type { ChangeStatus, Status } from './status.ts';
 import { watchFiles } from './watch.ts';
@@ -184,6 +185,8 @@ export class Supervisor {
       reload: () => this.reload(),
       drain: () => Promise.resolve(this.drain()),
       backend: (request) => this.#fleet.obey(request),
+      sessions: (request: ControlRequest) => askSessions(this.#pool, request),
+      kick: (request: ControlRequest) => askKick(this.#pool, request),
     };
     const control = await openControl(dataDir, commands, this.#options.world);
     if (typeof control === 'string') throw new Error(control);

@@ -96,6 +96,7 @@ function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet 
     admin: null,
     allowClearBackend: false,
     client: [],
+    xpehloPassword: null,
   };
   const log = createLog({
     level: 'debug',

@@ -55,6 +55,8 @@ export const createStubFront: CreateFront = ({ settings: first, world, connectio
     notice: () => undefined,
     servers: () => [],
     probe: () => undefined,
+    sessions: () => ({ sessions: [], count: open.size }),
+    kick: () => 0,
   };
   function sayGoodbye(): void {
     for (const [socket, state] of open) if (state === 'idle') socket.end('bye\r\n');

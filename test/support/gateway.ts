@@ -16,6 +16,7 @@ import type { Secret, Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { serverRules } from '../../src/policy/channels.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
+import { readTierPasswords } from '../../src/service/passwords.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
@@ -366,5 +367,8 @@ function frontMaterial(settings: Settings): Parameters<typeof createFront>[0]['m
       },
     ]),
   );
-  return { services, backendCas, backendSecrets, ticketKeys: Buffer.alloc(48, 7) };
+  const tierPasswords = readTierPasswords(settings, (error) => {
+    throw error;
+  });
+  return { services, backendCas, backendSecrets, tierPasswords, ticketKeys: Buffer.alloc(48, 7) };
 }
