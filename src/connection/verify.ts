@@ -2,7 +2,7 @@
 // with afterwards. Promises: nobody is logged in by proxy whose password was not found right here; the administrator's
 // password goes into the login at the server and nowhere else; a failure to ask is never a wrong password.
 
-import type { Credentials, Replayable, Verdict } from '../protocol/dialect.ts';
+import type { Replayable, Verdict } from '../protocol/dialect.ts';
 import { formatReply } from '../wire/smtp.ts';
 import type { Backend } from './backend-leg.ts';
 import type { Client } from './client.ts';
@@ -19,6 +19,11 @@ export interface PasswordLogin {
   readonly address: string;
 }
 
+/** What was found out about a login already: it is asked once, whatever the number of backends. */
+export interface Passport {
+  proof: 'right' | 'wrong' | null;
+}
+
 /** Why a login goes no further, for the log. */
 type Refusal = keyof typeof WORDS;
 
@@ -26,7 +31,7 @@ type Refusal = keyof typeof WORDS;
 export async function proveLogin(
   client: Client,
   backend: Backend,
-  credentials: Exclude<Credentials, { readonly kind: 'external' }>,
+  { credentials, passport }: { readonly credentials: Replayable; readonly passport: Passport },
 ): Promise<Replayable | Refusal> {
   const { passwordCheck } = client.gate;
   const { settings, admin } = backend;
@@ -39,8 +44,8 @@ export async function proveLogin(
   // Whom else to act as is for administrators to say, and nobody is known here as one.
   if (byProxy && authzid !== '' && authzid !== user) return 'for somebody else';
   if (passwordCheck === null) return byProxy ? 'cannot be checked here' : credentials;
-  const proof = await passwordCheck.check({ user, password, address: client.remote.address });
-  if (proof !== 'right') return 'wrong password';
+  passport.proof ??= await passwordCheck.check({ user, password, address: client.remote.address });
+  if (passport.proof !== 'right') return 'wrong password';
   if (!byProxy) return credentials;
   if (admin === null) return 'cannot be checked here';
   // RFC 4616 2: the user is the identity to act as, the administrator the one that is proven.

@@ -14,7 +14,6 @@ import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/
 import type { PasswordCheck } from '../connection/verify.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
 import { explain, type Log } from '../log.ts';
-import { serverRules } from '../policy/channels.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
@@ -26,6 +25,8 @@ import type { World } from '../world.ts';
 import { NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { type CheckReport, Checks, type CheckTarget } from './checks.ts';
+import { decisionCounter } from './channel-counters.ts';
+import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
@@ -62,8 +63,6 @@ const CHECK_MS = 100;
 /** Well below the descriptors that machine.ts keeps free. */
 const TURNED_AWAY_MAX = 40;
 
-const BANNER = 'Sallyport ready';
-
 export function createFront(options: FrontOptions): Front {
   return new MailFront(options);
 }
@@ -93,6 +92,9 @@ class MailFront implements Front {
     cut: 0,
   };
 
+  /** What the rules of channels have decided, by counter name. */
+  readonly #decisions: Record<string, number> = {};
+
   constructor(options: FrontOptions) {
     this.#world = options.world;
     this.#log = options.log;
@@ -117,6 +119,7 @@ class MailFront implements Front {
       crowded: this.#turnedAway >= TURNED_AWAY_MAX,
       onClose: this.#forget,
       onLogin: this.#countLogin,
+      onDecision: this.#countDecision,
     });
     if (client === null) {
       this.#turnAway(socket);
@@ -150,7 +153,9 @@ class MailFront implements Front {
     this.#health.keep(new Set(Object.values(settings.backends).flatMap(serverKeys)));
     this.#checks.update(maker.checkTargets());
     // What clients will be shown is asked for before the first of them comes.
-    for (const gate of gates.values()) gate.rules.offer().catch(() => undefined);
+    for (const gate of gates.values()) {
+      for (const rules of rulesAhead(gate, settings)) rules.offer().catch(() => undefined);
+    }
   }
 
   async drain(graceMs: number): Promise<void> {
@@ -172,7 +177,7 @@ class MailFront implements Front {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return { open: this.#clients.size, ...this.#totals };
+    return { open: this.#clients.size, ...this.#totals, ...this.#decisions };
   }
 
   notice(notices: readonly ServerNotice[]): void {
@@ -211,6 +216,11 @@ class MailFront implements Front {
     this.#totals.logins++;
   };
 
+  readonly #countDecision = (channel: string, rule: string): void => {
+    const name = decisionCounter(channel, rule);
+    this.#decisions[name] = (this.#decisions[name] ?? 0) + 1;
+  };
+
   readonly #forget = (client: Client): void => {
     if (!this.#clients.delete(client)) return;
     const totals = this.#totals;
@@ -244,31 +254,33 @@ class GateMaker {
   gate(service: ServiceSettings): Gate {
     const { settings, material, world, log } = this.#options;
     const dialect = DIALECTS[service.protocol];
-    const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
     const backendSettings = backendOf(settings, service);
     if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
     const backend = this.#backend(backendSettings, dialect);
     const tls = material.services[service.name] ?? null;
-    const rules = serverRules(service, channel);
+    const certified = tls !== null;
+    const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
+    const channels = makeChannels({
+      settings,
+      service,
+      certified,
+      isTierPassword,
+      backend: (relay) => this.#backend(relay, dialect),
+    });
+    const offer = offerOf(service, dialect, backend);
     return {
       name: service.name,
       dialect,
       settings: service,
-      rules: {
-        hostname: settings.hostname,
-        banner: service.banner ?? BANNER,
-        tls: tls === null ? 'notls' : rules.tls,
-        sasl: rules.sasl,
-        limits: settings.limits,
-        lineEndings: service.lineEndings,
-        isTierPassword: passwordCheck(material.tierPasswords.services[service.name] ?? null),
-        offer: offerOf(service, dialect, backend),
-      },
+      rules:
+        channels?.gates.get(channels.start.channel)?.rules ??
+        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       backend,
       passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
+      channels,
       limits: settings.limits,
       timeouts: settings.timeouts,
       world,

@@ -8,7 +8,7 @@ import { type Backend, serverName } from '../connection/backend-leg.ts';
 import { HealthBoard } from '../connection/server-health.ts';
 import type { World } from '../world.ts';
 import { type BackendMaterial, NO_SECRETS } from './backend-material.ts';
-import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { backendsOf, DIALECTS, makeBackend } from './backends.ts';
 import { certificateExpiry } from '../tls/facts.ts';
 
 export interface ProbeResult {
@@ -36,14 +36,13 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
   const { settings, material, world } = options;
   const silent = createLog({ level: 'error', format: 'json', write: () => undefined });
   const seen = new Map<string, Promise<readonly ProbeResult[]>>();
-  const services = Object.values(settings.services);
-  const targets = services.flatMap((service) => [
-    { protocol: service.protocol, backend: backendOf(settings, service) },
+  const uses = Object.values(settings.services).flatMap((service) => [
+    ...backendsOf(settings, service).map((backend) => ({ protocol: service.protocol, backend })),
     ...storeOf(service, settings),
   ]);
-  for (const { protocol, backend } of targets) {
-    const key = `${protocol} ${backend?.name}`;
-    if (backend === null || seen.has(key)) continue;
+  for (const { protocol, backend } of uses) {
+    const key = `${protocol} ${backend.name}`;
+    if (seen.has(key)) continue;
     const made = makeBackend({
       settings,
       backend,
@@ -67,9 +66,9 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
 function storeOf(
   { verify }: ServiceSettings,
   settings: Settings,
-): { protocol: 'imap'; backend: BackendSettings | null }[] {
-  if (verify.kind === 'backend') return [];
-  return [{ protocol: 'imap', backend: settings.backends[verify.store] ?? null }];
+): { protocol: 'imap'; backend: BackendSettings }[] {
+  const store = verify.kind === 'backend' ? undefined : settings.backends[verify.store];
+  return store === undefined ? [] : [{ protocol: 'imap', backend: store }];
 }
 
 async function probe(

@@ -11,15 +11,15 @@ import type { TestContext } from 'node:test';
 import tls from 'node:tls';
 import { stringify } from 'yaml';
 import { loadSettings } from '../../src/config/load.ts';
-import { resolveSecret } from '../../src/config/secret.ts';
-import type { Secret, Settings } from '../../src/config/settings.ts';
+import type { Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
-import { serverRules } from '../../src/policy/channels.ts';
+import { offersTls } from '../../src/policy/channel-map.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
+import { backendSecretsOf } from './backend-secrets.ts';
 import { type ClientTls, Conversation, ConversationEnded } from './conversation.ts';
 import { manualWorld, type ManualWorld } from './manual-world.ts';
 import { play } from './transcript.ts';
@@ -51,6 +51,10 @@ export interface GatewayOptions {
   readonly tls?: 'notls' | 'maytls' | 'musttls' | 'implicit';
   /** smtp: the channel's other keyword. Default: maysaslserver. */
   readonly sasl?: string;
+  /** smtp: all channels by name, `behind` their relay unless said; with `service: { channel: … }`. */
+  readonly channels?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Further backends by name, each a script on an address of its own. */
+  readonly relays?: Readonly<Record<string, BackendScript>>;
   /** Further keys of the service; `capabilities` is a fixed list unless it is said here. */
   readonly service?: Readonly<Record<string, unknown>>;
   /** What answers at a server (host:port) of its own; the others have `backend`. */
@@ -262,12 +266,23 @@ export class Gateway {
     near.remotePort = target.kind === 'tcp' ? target.port : undefined;
     const server = target.kind === 'tcp' ? `${target.host}:${target.port}` : target.path;
     this.dialled.push(server);
-    setImmediate(() => this.#answer(near, far, server));
+    setImmediate(() =>
+      this.#answer(near, far, { server, plan: this.plans[server] ?? this.#scriptAt(target) ?? this.backend }),
+    );
     return near.asSocket();
   }
 
-  #answer(near: CableEnd, far: CableEnd, server: string): void {
-    const backend = this.plans[server] ?? this.backend;
+  #scriptAt(target: DialTarget): BackendScript | undefined {
+    return Object.entries(this.#options.relays ?? {}).find(
+      (_, index) => target.kind === 'tcp' && target.host === relayHost(index),
+    )?.[1];
+  }
+
+  #answer(
+    near: CableEnd,
+    far: CableEnd,
+    { server, plan: backend }: { readonly server: string; readonly plan: BackendPlan },
+  ): void {
     if (near.destroyed || backend === 'silent') return;
     if (backend === 'refused') {
       near.destroy(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
@@ -329,9 +344,15 @@ function settingsOf(options: GatewayOptions): Settings {
   const document = {
     hostname: 'mail.test',
     services: { mail: service },
-    ...(smtp ? { channels: { tcp_test: { keywords, relay: 'behind' } } } : {}),
+    ...(smtp ? { channels: channelsOf(options.channels ?? { tcp_test: { keywords } }) } : {}),
     backends: {
       behind: { servers: `127.0.0.1:${PORTS[protocol]}`, ...options.to },
+      ...Object.fromEntries(
+        Object.keys(options.relays ?? {}).map((name, index) => [
+          name,
+          { servers: `${relayHost(index)}:${PORTS[protocol]}`, ...options.to },
+        ]),
+      ),
       ...options.backends,
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -342,31 +363,31 @@ function settingsOf(options: GatewayOptions): Settings {
   return loadSettings({ file });
 }
 
+/** Loopback too, so that a password may go there in clear. */
+function relayHost(index: number): string {
+  return `127.0.0.${index + 2}`;
+}
+
+function channelsOf(
+  channels: NonNullable<GatewayOptions['channels']>,
+): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
+  return Object.fromEntries(
+    Object.entries(channels).map(([name, channel]) => [name, { relay: 'behind', ...channel }]),
+  );
+}
+
 function frontMaterial(settings: Settings): Parameters<typeof createFront>[0]['material'] {
   const { front, authority } = testMaterial();
   const services: Record<string, ServerTlsMaterial | null> = {};
   for (const service of Object.values(settings.services)) {
-    const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
     const { minVersion, maxVersion, ciphers, groups } = service.tls;
     const certificates = [{ cert: front.cert, key: front.key }];
-    services[service.name] =
-      serverRules(service, channel).tls === 'notls'
-        ? null
-        : { certificates, sni: [], minVersion, maxVersion, ciphers, groups };
+    services[service.name] = offersTls(service, settings.channels)
+      ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups }
+      : null;
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
-  const secretOf = (secret: Secret | null | undefined): string | null =>
-    secret === null || secret === undefined ? null : resolveSecret(secret);
-  const backendSecrets = Object.fromEntries(
-    Object.values(settings.backends).map(({ name, admin, check }) => [
-      name,
-      {
-        adminPassword: secretOf(admin?.password),
-        checkPassword: secretOf(check.password),
-        certificates: [],
-      },
-    ]),
-  );
+  const backendSecrets = backendSecretsOf(settings);
   const tierPasswords = readTierPasswords(settings, (error) => {
     throw error;
   });
