@@ -6,7 +6,7 @@
 import net from 'node:net';
 import type { BackendSettings, Endpoint, Limits, Timeouts } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
-import { explain, type Log } from '../log.ts';
+import { explain, type Level, type Log } from '../log.ts';
 import { chooseOrder } from '../policy/balance.ts';
 import type { BackSession, Dialect } from '../protocol/dialect.ts';
 import type { BackendTls } from '../tls/client.ts';
@@ -14,7 +14,15 @@ import { clientFacts } from '../tls/facts.ts';
 import { blockOf } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { BackendKnowledge, type Knowledge } from './backend-knowledge.ts';
-import { isTelling, outcomeOf, serverName, type ServerOfBackend, serversOf } from './backend-servers.ts';
+import {
+  type Approach,
+  isTelling,
+  outcomeOf,
+  saysWhoFirst,
+  serverName,
+  type ServerOfBackend,
+  serversOf,
+} from './backend-servers.ts';
 import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
 import type { HealthBoard } from './server-health.ts';
 
@@ -116,9 +124,14 @@ export class Backend {
     throw failure ?? new GateError('BACKEND_UNREACHABLE', { backend: settings.name, found: drained });
   }
 
-  /** The endpoints in the order in which a visitor would try them. */
-  endpoints(visit: Visit): readonly Endpoint[] {
-    return this.#order(visit).map(({ endpoint }) => endpoint);
+  /** The servers in the order in which a visitor would try them, for who dials by itself and tells how it went. */
+  approaches(visit: Visit): readonly Approach[] {
+    const { failoverMs } = this.settings;
+    return this.#order(visit).map(({ endpoint, health }) => ({
+      endpoint,
+      begin: () => health.dialled(failoverMs),
+      end: (error) => health.note(error === null ? { kind: 'greeted' } : outcomeOf(error), failoverMs, error),
+    }));
   }
 
   /** How the login of a visitor ended: answered, or with a failure of the server. */
@@ -148,10 +161,13 @@ export class Backend {
       back?.leg.destroy();
       const error = asGateError(cause);
       if (!error.code.startsWith('BACKEND_')) throw error;
-      this.#logFailure(target, error, { visit, isNews });
-      if (back === null) health.note(outcomeOf(error), settings.failoverMs, error);
+      // A PROXY header was the first that it heard.
+      const introduced = back !== null || (saysWhoFirst(settings) && isTelling(error));
+      const level = isNews ? (introduced ? 'info' : 'warn') : 'debug';
+      this.#logFailure(target, error, { visit, level });
+      if (!introduced) health.note(outcomeOf(error), settings.failoverMs, error);
       else if (isTelling(error)) this.#blame(target, visit, error);
-      return { error, introduced: back !== null };
+      return { error, introduced };
     }
   }
 
@@ -170,9 +186,9 @@ export class Backend {
   #logFailure(
     { health }: ServerOfBackend,
     error: GateError,
-    { visit, isNews }: { readonly visit: Visit; readonly isNews: boolean },
+    { visit, level }: { readonly visit: Visit; readonly level: Level },
   ): void {
-    this.#options.log.at(isNews ? 'warn' : 'debug', 'backend-failed', {
+    this.#options.log.at(level, 'backend-failed', {
       backend: health.backend,
       server: health.server,
       client: visit.address,

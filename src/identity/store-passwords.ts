@@ -7,11 +7,20 @@ import { asGateError, GateError } from '../errors.ts';
 import type { World } from '../world.ts';
 import { logInToStore, type StoreTarget } from './store-login.ts';
 
+/** A store, and whom to tell that it is asked and how that went. */
+export interface Store {
+  readonly endpoint: Endpoint;
+  readonly begin: () => void;
+  readonly end: (error: GateError | null) => void;
+}
+
 export interface StorePasswordsOptions {
   readonly backend: string;
   readonly target: Pick<StoreTarget, 'mode' | 'tls' | 'allowClear'>;
   /** The stores in the order to ask them. */
-  readonly servers: (login: { readonly user: string; readonly address: string }) => readonly Endpoint[];
+  readonly stores: (login: { readonly user: string; readonly address: string }) => readonly Store[];
+  /** What one store may take; null: an equal share of what is left. */
+  readonly storeMs: number | null;
   readonly budgetMs: number;
   readonly world: World;
   readonly atOnceMax?: number;
@@ -51,20 +60,24 @@ export class StorePasswords {
   }
 
   async #ask({ user, password, address }: PasswordLogin, deadline: number): Promise<'right' | 'wrong'> {
-    const { world, servers, target, backend } = this.#options;
-    const order = servers({ user, address });
+    const { world, stores, storeMs, target, backend } = this.#options;
+    const order = stores({ user, address });
     let failure: GateError | null = null;
-    for (const [index, server] of order.entries()) {
+    for (const [index, { endpoint, begin, end }] of order.entries()) {
       const left = deadline - world.monotonic();
       if (left <= 0) break;
-      if (server.kind === 'unix') continue;
-      const { host, port } = server;
-      const timeoutMs = left / (order.length - index);
+      if (endpoint.kind === 'unix') continue;
+      const { host, port } = endpoint;
+      const timeoutMs = Math.min(left, storeMs ?? left / (order.length - index));
+      begin();
       try {
         const answer = await logInToStore({ ...target, host, port, timeoutMs, world }, { user, password });
+        end(null);
         return answer === 'accepted' ? 'right' : 'wrong';
       } catch (error) {
         failure = asGateError(error);
+        // A store that says why it cannot say works.
+        end(failure.code === 'BACKEND_REFUSED' ? null : failure);
       }
     }
     throw failure ?? new GateError('BACKEND_TIMEOUT', { backend, phase: 'check of a password' });

@@ -313,7 +313,8 @@ class GateMaker {
     const made = new StorePasswords({
       backend: store.name,
       target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
-      servers: (login) => backend.endpoints(login),
+      stores: (login) => backend.approaches(login),
+      storeMs: store.failoverTimeoutMs,
       budgetMs: settings.timeouts.replyMs,
       world,
     });

@@ -23,12 +23,20 @@ async function stores(
 ): Promise<{
   check: (password: string) => Promise<string>;
   all: readonly { logins: string[]; most: () => number }[];
+  told: readonly string[];
 }> {
   const all = await Promise.all(scenes.map((scene) => startPasswordStore(t, scene)));
+  const told: string[] = [];
   const passwords = new StorePasswords({
     backend: 'stores',
     target: { mode: 'notls', tls: new BackendTls(rules), allowClear: false },
-    servers: () => all.map(({ port }) => ({ kind: 'tcp', host: '127.0.0.1', port })),
+    stores: () =>
+      all.map(({ port }, index) => ({
+        endpoint: { kind: 'tcp', host: '127.0.0.1', port },
+        begin: () => void told.push(`begin ${index}`),
+        end: (error) => void told.push(`end ${index} ${error?.code ?? 'well'}`),
+      })),
+    storeMs: null,
     budgetMs: 5000,
     world: realWorld,
     ...more,
@@ -37,7 +45,7 @@ async function stores(
     passwords
       .check({ user: 'anna', password, address: '192.0.2.7' })
       .catch((error: { code: string }) => error.code);
-  return { check, all };
+  return { check, all, told };
 }
 
 test('one store is enough to know', async (t) => {
@@ -47,11 +55,19 @@ test('one store is enough to know', async (t) => {
   assert.deepEqual(all[1]?.logins, [], 'a wrong password is not tried elsewhere');
 });
 
-test('where a store cannot say, the next one is asked', async (t) => {
-  const { check } = await stores(t, [{ greeting: null }, { verdict: 'NO [UNAVAILABLE] x' }, {}], {
+test('where a store cannot say, the next one is asked, and how each did is told', async (t) => {
+  const { check, told } = await stores(t, [{ greeting: null }, { verdict: 'NO [UNAVAILABLE] x' }, {}], {
     budgetMs: 900,
   });
   assert.equal(await check('secret'), 'right');
+  assert.deepEqual(told, [
+    'begin 0',
+    'end 0 BACKEND_TIMEOUT',
+    'begin 1',
+    'end 1 well',
+    'begin 2',
+    'end 2 well',
+  ]);
 });
 
 test('where none can say, that is no wrong password', async (t) => {
