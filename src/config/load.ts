@@ -108,6 +108,7 @@ function complete(
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
     limits: values.limits,
     timeouts: {
+      proxyHeaderMs: values.timeouts.proxyHeader,
       handshakeMs: values.timeouts.handshake,
       loginMs: values.timeouts.login,
       connectMs: values.timeouts.connect,
@@ -148,6 +149,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
     },
+    proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
     channel: values.channel,
     banner: values.banner,
@@ -157,6 +159,13 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
   };
+}
+
+function completeProxyProtocol({
+  from,
+  mode,
+}: GivenService['values']['proxyProtocol']): ServiceSettings['proxyProtocol'] {
+  return from === null ? null : { from, mode: mode ?? 'require' };
 }
 
 function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {

@@ -17,6 +17,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
     checkLegs(service, given, report);
     checkMode(service, report);
     checkSmtpOnly(service, report);
+    checkBalancers(service, report);
   }
   for (const { path, values } of given.channels.values()) {
     checkName(
@@ -86,7 +87,14 @@ function checkSmtpOnly(service: GivenService, report: Report): void {
   }
 }
 
-/** How each protocol can tell a server who the client is. */
+/** Believing nobody is not what a map that says how to believe can mean. */
+function checkBalancers(service: GivenService, report: Report): void {
+  const { from, mode } = service.values.proxyProtocol;
+  if (from !== null || mode === null || service.isWrong('proxyProtocol.from')) return;
+  report.add([...service.path, 'proxyProtocol', 'from'], 'missing, expected the addresses of the balancers');
+}
+
+/** How each protocol can tell a server who the client is, besides the header before it. */
 const CLIENT_METHOD = { imap: 'id', pop3: 'xclient', smtp: 'xclient' } as const;
 
 /** A way that is required and that the protocol does not have would refuse every connection. */
@@ -99,7 +107,7 @@ function checkClients(given: GivenSettings, report: Report): void {
     const client = backend?.values.client ?? [];
     for (const [index, { method, required }] of client.entries()) {
       const known = CLIENT_METHOD[values.protocol];
-      if (backend === undefined || !required || method === known) continue;
+      if (backend === undefined || !required || method === known || method.startsWith('proxy-')) continue;
       const once = `${formatPath(backend.path)} ${method} ${values.protocol}`;
       if (told.has(once)) continue;
       told.add(once);

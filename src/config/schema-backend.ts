@@ -61,8 +61,9 @@ export const backendSchema = {
   },
   client: {
     doc:
-      'How the servers are told who the client is: `none`, or a list of `id` and `xclient`. ' +
-      'A server that does not take what is listed gets nothing from us; a question mark makes it optional.',
+      'How the servers are told who the client is: `none`, or a list of `id` (imap), `xclient` (pop3, smtp) and, ' +
+      'in front of the protocol, `proxy-v1` or `proxy-v2`. A server that does not take what is listed gets nothing ' +
+      'from us; a question mark makes id and xclient optional. A PROXY header must be what the server expects.',
     format: 'clientInfo',
     default: 'none',
   },

@@ -2,6 +2,8 @@
 // Plain data only, so that a whole Settings can be sent to a worker. Times are milliseconds here, seconds in the file.
 // File names are absolute. Nothing here is read from disk yet: that is the supervisor's duty.
 
+import type { Network } from '../wire/network.ts';
+
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
@@ -40,6 +42,15 @@ export interface ServerTlsSettings {
   readonly groups: string;
 }
 
+/** A network, or whoever may connect to a Unix socket of the service. */
+export type TrustedPeer = Network | 'unix';
+
+/** Balancers whose PROXY header is believed. */
+export interface ProxyProtocolSettings {
+  readonly from: readonly TrustedPeer[];
+  readonly mode: 'optional' | 'require';
+}
+
 export interface ServiceSettings {
   readonly name: string;
   readonly protocol: Protocol;
@@ -47,6 +58,8 @@ export interface ServiceSettings {
   /** For smtp only 'implicit' or null: the channel's keywords decide. */
   readonly tlsMode: TlsMode | null;
   readonly tls: ServerTlsSettings;
+  /** null: no peer may speak for another. */
+  readonly proxyProtocol: ProxyProtocolSettings | null;
   /** Name in `backends`; imap and pop3 only. */
   readonly backend: string | null;
   /** Name in `channels`; smtp only. */
@@ -84,8 +97,8 @@ export interface BackendTlsSettings {
 }
 
 export interface ClientInfo {
-  readonly method: 'id' | 'xclient';
-  /** `xclient` is required, `xclient?` is not. */
+  readonly method: 'id' | 'xclient' | 'proxy-v1' | 'proxy-v2';
+  /** `xclient` is required, `xclient?` is not; a PROXY header always is. */
   readonly required: boolean;
 }
 
@@ -112,6 +125,7 @@ export interface Limits {
 }
 
 export interface Timeouts {
+  readonly proxyHeaderMs: number;
   readonly handshakeMs: number;
   readonly loginMs: number;
   readonly connectMs: number;

@@ -49,8 +49,7 @@ export class Client implements Visitor {
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
   readonly #onLogin: () => void;
-  /** Forward-confirmed host name, where the service looks it up. */
-  readonly name: Promise<string | null>;
+  #name: Promise<string | null> | null = null;
 
   /** Whom a backend has let in. */
   user: string | null = null;
@@ -94,13 +93,18 @@ export class Client implements Visitor {
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
-    this.name = gate.settings.clientLookup ? lookUp(gate, this.remote.address) : NO_NAME;
   }
 
   /** The address that the client connected to; asked for only where a backend is told. */
   get local(): Peer {
     const { socket } = this.leg;
     return this.#local ?? peer(socket.localAddress, socket.localPort);
+  }
+
+  /** Forward-confirmed host name, where the service looks it up: asked for once, for the address that is known then. */
+  get name(): Promise<string | null> {
+    this.#name ??= this.gate.settings.clientLookup ? lookUp(this.gate, this.remote.address) : NO_NAME;
+    return this.#name;
   }
 
   get isFrontTier(): boolean {
@@ -110,8 +114,12 @@ export class Client implements Visitor {
   introduce({ address, port, localAddress, localPort, tls, ttl, sessionId }: Introduction): void {
     this.via ??= this.remote;
     this.remote = peer(address, port);
+    this.#name = null;
     if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
-    if (tls !== undefined) this.outerTls = tls;
+    if (tls !== undefined) {
+      this.outerTls = tls;
+      this.leg.securedOutside = tls !== null;
+    }
     if (ttl !== undefined) this.ttl = ttl - 1;
     if (sessionId !== undefined) this.outerId = sessionId;
   }

@@ -7,6 +7,7 @@ import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
 import type { Upgrader } from './leg.ts';
+import type { Balancers } from './proxy-header.ts';
 
 export interface Gate {
   readonly name: string;
@@ -16,6 +17,8 @@ export interface Gate {
   /** Null: no certificate, so no TLS. */
   readonly upgrader: Upgrader | null;
   readonly implicitTls: boolean;
+  /** Null: nobody may speak for another. */
+  readonly balancers: Balancers | null;
   readonly backend: Backend;
   readonly limits: Limits;
   readonly timeouts: Timeouts;

@@ -38,6 +38,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       ciphers: 'default',
       groups: 'default',
     },
+    proxyProtocol: null,
     backend: null,
     channel: null,
     banner: null,

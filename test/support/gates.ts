@@ -42,6 +42,7 @@ export function testGate(options: GateOptions): TestGate {
     rules: frontRules(),
     upgrader: null,
     implicitTls,
+    balancers: null,
     backend: null as unknown as Backend,
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },

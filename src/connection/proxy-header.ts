@@ -1,0 +1,114 @@
+// Step 2: what a balancer says of the client that it stands for, before the first byte of the protocol or of TLS.
+// Promises: only peers of proxyProtocol.from are read at all, and nobody else's header is believed; what is behind the
+// header goes to TLS or the protocol unread; LOCAL and UNKNOWN leave the balancer's own address, which is then the
+// client. On failure (missing, malformed, too long, too slow) the socket is destroyed and nothing is said.
+
+import type net from 'node:net';
+import type { ProxyProtocolSettings } from '../config/settings.ts';
+import { GateError } from '../errors.ts';
+import type { Introduction } from '../protocol/dialect.ts';
+import { NetworkTable } from '../wire/network.ts';
+import { type HeaderTls, parseProxyHeader, type Proxied, type ProxyHeader } from '../wire/proxy-header.ts';
+import type { Client } from './client.ts';
+
+/** Who may speak for others at a service; made once per gate. */
+export interface Balancers {
+  readonly mode: ProxyProtocolSettings['mode'];
+  readonly include: (socket: net.Socket, address: string) => boolean;
+}
+
+export function balancersOf(settings: ProxyProtocolSettings | null): Balancers | null {
+  if (settings === null) return null;
+  const { from, mode } = settings;
+  const table = new NetworkTable(from.flatMap((peer) => (peer === 'unix' ? [] : [[peer, true] as const])));
+  const unix = from.includes('unix');
+  return {
+    mode,
+    include: (socket, address) =>
+      address === '' ? unix && isUnixSocket(socket) : table.find(address) === true,
+  };
+}
+
+/** A TCP peer that has gone has no address any more either, but our own end of it still has one. */
+function isUnixSocket(socket: net.Socket): boolean {
+  return socket.localAddress === undefined;
+}
+
+export async function proxyHeader(client: Client): Promise<void> {
+  const { balancers } = client.gate;
+  if (balancers === null) return;
+  if (!balancers.include(client.leg.socket, client.remote.address)) {
+    if (balancers.mode === 'optional') return;
+    client.leg.destroy();
+    throw new GateError('PROXY_STRANGER');
+  }
+  const header = await readHeader(client, balancers.mode);
+  if (header !== null && header.proxied !== null) client.introduce(introductionOf(header.proxied));
+}
+
+/** Null: the peer is a client like others. */
+async function readHeader(client: Client, mode: Balancers['mode']): Promise<ProxyHeader | null> {
+  const { leg, gate } = client;
+  const reader = new HeaderReader(mode);
+  const timer = gate.world.after(gate.timeouts.proxyHeaderMs, () => {
+    reader.late = true;
+    leg.lookAgain();
+  });
+  try {
+    await leg.opening(reader.judge);
+    return reader.header;
+  } catch (error) {
+    leg.destroy();
+    throw error;
+  } finally {
+    timer.cancel();
+  }
+}
+
+class HeaderReader {
+  readonly #mode: Balancers['mode'];
+  header: ProxyHeader | null = null;
+  /** The time is over. */
+  late = false;
+
+  constructor(mode: Balancers['mode']) {
+    this.#mode = mode;
+  }
+
+  /** How many of the bytes that came are the header's; null: more must come. */
+  readonly judge = (bytes: Buffer): number | null => {
+    const read = parseProxyHeader(bytes);
+    switch (read.kind) {
+      case 'header':
+        this.header = read;
+        return read.bytes;
+      case 'malformed':
+        throw new GateError('PROXY_HEADER_BAD', { reason: read.reason });
+      case 'none':
+        if (this.#mode === 'optional') return 0;
+        throw new GateError('PROXY_HEADER_MISSING');
+      case 'need-more':
+        if (!this.late) return null;
+        // Clients of IMAP, POP3 and SMTP wait for the greeting, so silence is theirs.
+        if (this.#mode === 'optional' && bytes.length === 0) return 0;
+        throw new GateError('PROXY_HEADER_TIMEOUT', { bytes: bytes.length });
+    }
+  };
+}
+
+function introductionOf({ source, destination, tls, authority, uniqueId }: Proxied): Introduction {
+  return {
+    address: source.address,
+    port: source.port,
+    localAddress: destination.address,
+    localPort: destination.port,
+    tls: outerTls(tls, authority),
+    sessionId: uniqueId ?? undefined,
+  };
+}
+
+function outerTls(tls: HeaderTls | null | undefined, sni: string | null): Introduction['tls'] {
+  if (tls === null || tls === undefined) return tls;
+  const { version, cipher, certificate, clientName } = tls;
+  return { version, cipher, sni, clientName: certificate === 'verified' ? clientName : null };
+}
