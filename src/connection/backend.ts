@@ -8,6 +8,7 @@ import type { ClientFacts, Credentials, Replayable, Wish } from '../protocol/dia
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import { headerVersion, proxiedOf } from './proxy-header.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -19,7 +20,9 @@ export async function connectBackend(
 ): Promise<BackLeg | null> {
   client.enter('backend');
   try {
-    const back = await backend.connect();
+    const back = await backend.connect({
+      proxied: headerVersion(backend.settings) === null ? null : proxiedOf(client),
+    });
     client.back = back;
     client.server = back.server;
     client.serverTls = back.leg.facts?.version ?? null;
@@ -53,6 +56,8 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
   for (const way of ways) {
+    // That was the first that it heard.
+    if (way.method === 'proxy-v1' || way.method === 'proxy-v2') continue;
     const told = await back.session.introduce(way.method, facts);
     if (!told && way.required) {
       throw new GateError('BACKEND_NO_CLIENT_INFO', { backend: back.server, method: way.method });
@@ -125,8 +130,8 @@ function factsOf(client: Client, name: string | null): ClientFacts {
     helo: helo?.name ?? null,
     esmtp: helo?.esmtp ?? true,
     secured: client.leg.secured,
-    tlsVersion: client.leg.facts?.version ?? null,
-    tlsCipher: client.leg.facts?.cipher ?? null,
+    tlsVersion: client.outerTls?.version ?? client.leg.facts?.version ?? null,
+    tlsCipher: client.outerTls?.cipher ?? client.leg.facts?.cipher ?? null,
     login: null,
   };
 }

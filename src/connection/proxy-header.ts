@@ -2,9 +2,10 @@
 // Promises: only peers of proxyProtocol.from are read at all, and nobody else's header is believed; what is behind the
 // header goes to TLS or the protocol unread; LOCAL and UNKNOWN leave the balancer's own address, which is then the
 // client. On failure (missing, malformed, too long, too slow) the socket is destroyed and nothing is said.
+// Also the other direction: what a server that expects a header is told.
 
 import type net from 'node:net';
-import type { ProxyProtocolSettings } from '../config/settings.ts';
+import type { BackendSettings, ProxyProtocolSettings } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
 import type { Introduction } from '../protocol/dialect.ts';
 import { NetworkTable } from '../wire/network.ts';
@@ -111,4 +112,30 @@ function outerTls(tls: HeaderTls | null | undefined, sni: string | null): Introd
   if (tls === null || tls === undefined) return tls;
   const { version, cipher, certificate, clientName } = tls;
   return { version, cipher, sni, clientName: certificate === 'verified' ? clientName : null };
+}
+
+/** The PROXY header that the servers of a backend expect; null: none. */
+export function headerVersion({ client }: BackendSettings): 1 | 2 | null {
+  const way = client.find(({ method }) => method === 'proxy-v1' || method === 'proxy-v2');
+  return way === undefined ? null : way.method === 'proxy-v1' ? 1 : 2;
+}
+
+/** The client as a PROXY header to a server tells it. TLS that a balancer has ended is the client's own. */
+export function proxiedOf(client: Client): Proxied {
+  const { leg, outerTls } = client;
+  const tls = outerTls ?? leg.facts;
+  const clientName = outerTls?.clientName ?? null;
+  const certificate = clientName === null ? 'none' : 'verified';
+  const unknown = { signature: null, key: null };
+  return {
+    source: client.remote,
+    destination: client.local,
+    tls:
+      tls === null
+        ? undefined
+        : { version: tls.version, cipher: tls.cipher, certificate, clientName, ...unknown },
+    alpn: leg.facts?.alpn ?? null,
+    authority: tls?.sni ?? null,
+    uniqueId: client.outerId ?? client.id,
+  };
 }

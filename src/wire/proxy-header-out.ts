@@ -5,14 +5,7 @@
 
 import { crc32c } from './crc32c.ts';
 import { addressBytes } from './network.ts';
-import {
-  CERTIFICATE_NOW,
-  SIGNATURE,
-  TLS_USED,
-  TLV,
-  type HeaderTls,
-  type Proxied,
-} from './proxy-header.ts';
+import { CERTIFICATE_NOW, SIGNATURE, TLS_USED, TLV, type HeaderTls, type Proxied } from './proxy-header.ts';
 
 /** `proxied` null: a connection of our own. */
 export function formatProxyHeader(version: 1 | 2, proxied: Proxied | null): Buffer {

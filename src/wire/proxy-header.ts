@@ -51,16 +51,7 @@ export interface ProxyHeader {
 }
 
 export type HeaderFault =
-  | 'too-long'
-  | 'line'
-  | 'version'
-  | 'command'
-  | 'family'
-  | 'length'
-  | 'address'
-  | 'port'
-  | 'tlv'
-  | 'checksum';
+  'too-long' | 'line' | 'version' | 'command' | 'family' | 'length' | 'address' | 'port' | 'tlv' | 'checksum';
 
 export type HeaderResult =
   | ProxyHeader
@@ -217,7 +208,7 @@ const NAMED: ReadonlySet<number> = new Set(Object.values(TLV));
 /** Type → value of the named ones; null where a length lies or a named one comes twice. */
 function readTlvs(bytes: Buffer): ReadonlyMap<number, Buffer> | null {
   const found = new Map<number, Buffer>();
-  for (let offset = 0; offset < bytes.length; ) {
+  for (let offset = 0; offset < bytes.length;) {
     if (offset + 3 > bytes.length) return null;
     const type = bytes.readUInt8(offset);
     const start = offset + 3;
