@@ -11,10 +11,9 @@ import type { BackendTls } from '../tls/client.ts';
 import { clientFacts } from '../tls/facts.ts';
 import { formatHostPort } from '../wire/address.ts';
 import type { Proxied } from '../wire/proxy-header.ts';
-import { formatProxyHeader } from '../wire/proxy-header-out.ts';
 import type { World } from '../world.ts';
 import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
-import { headerVersion } from './proxy-header.ts';
+import { headerFor } from './proxy-header.ts';
 
 /** An open leg to a backend server, greeted and secured as its rule says, not yet logged in. */
 export interface BackLeg {
@@ -106,8 +105,8 @@ export class Backend {
     const name = serverName(server);
     const startedAt = world.monotonic();
     const raw = await dial(world, { server, connectMs });
-    const version = headerVersion(settings);
-    if (version !== null) raw.write(formatProxyHeader(version, proxied));
+    const header = headerFor(settings, proxied, raw);
+    if (header !== null) raw.write(header);
     const leg = new Leg(raw, {
       role: BACKEND_ROLE,
       upgrader: this.#upgrader(server),

@@ -8,7 +8,7 @@ import type { ClientFacts, Credentials, Replayable, Wish } from '../protocol/dia
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
-import { headerVersion, proxiedOf } from './proxy-header.ts';
+import { proxiedOf } from './proxy-header.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -21,7 +21,7 @@ export async function connectBackend(
   client.enter('backend');
   try {
     const back = await backend.connect({
-      proxied: headerVersion(backend.settings) === null ? null : proxiedOf(client),
+      proxied: proxiedOf(client, backend.settings),
     });
     client.back = back;
     client.server = back.server;

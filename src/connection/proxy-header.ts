@@ -7,9 +7,11 @@
 import type net from 'node:net';
 import type { BackendSettings, ProxyProtocolSettings } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
-import type { Introduction } from '../protocol/dialect.ts';
+import type { Introduction, OuterTls } from '../protocol/dialect.ts';
+import type { TlsFacts } from '../tls/facts.ts';
 import { NetworkTable } from '../wire/network.ts';
 import { type HeaderTls, parseProxyHeader, type Proxied, type ProxyHeader } from '../wire/proxy-header.ts';
+import { formatProxyHeader } from '../wire/proxy-header-out.ts';
 import type { Client } from './client.ts';
 
 /** Who may speak for others at a service; made once per gate. */
@@ -114,28 +116,52 @@ function outerTls(tls: HeaderTls | null | undefined, sni: string | null): Introd
   return { version, cipher, sni, clientName: certificate === 'verified' ? clientName : null };
 }
 
-/** The PROXY header that the servers of a backend expect; null: none. */
-export function headerVersion({ client }: BackendSettings): 1 | 2 | null {
+/** The PROXY header that a server of a backend expects; null: none. */
+export function headerFor(
+  settings: BackendSettings,
+  proxied: Proxied | null,
+  raw: net.Socket,
+): Buffer | null {
+  const version = versionFor(settings);
+  if (version === null) return null;
+  // Postfix takes UNKNOWN for an error. Our own address says the same: nobody but us.
+  return formatProxyHeader(version, proxied ?? (version === 1 ? ourselves(raw) : null));
+}
+
+function versionFor({ client }: BackendSettings): 1 | 2 | null {
   const way = client.find(({ method }) => method === 'proxy-v1' || method === 'proxy-v2');
   return way === undefined ? null : way.method === 'proxy-v1' ? 1 : 2;
 }
 
-/** The client as a PROXY header to a server tells it. TLS that a balancer has ended is the client's own. */
-export function proxiedOf(client: Client): Proxied {
+const SILENT = { tls: undefined, alpn: null, authority: null, uniqueId: null };
+
+function ourselves({ localAddress, localPort, remoteAddress, remotePort }: net.Socket): Proxied {
+  return {
+    source: { address: localAddress ?? '', port: localPort ?? 0 },
+    destination: { address: remoteAddress ?? '', port: remotePort ?? 0 },
+    ...SILENT,
+  };
+}
+
+/**
+ * The client as a PROXY header tells it; null where the backend gets none, or the client has no address to tell. TLS
+ * that a balancer has ended is the client's own.
+ */
+export function proxiedOf(client: Client, settings: BackendSettings): Proxied | null {
   const { leg, outerTls } = client;
+  if (versionFor(settings) === null || client.remote.address === '') return null;
   const tls = outerTls ?? leg.facts;
-  const clientName = outerTls?.clientName ?? null;
-  const certificate = clientName === null ? 'none' : 'verified';
-  const unknown = { signature: null, key: null };
   return {
     source: client.remote,
     destination: client.local,
-    tls:
-      tls === null
-        ? undefined
-        : { version: tls.version, cipher: tls.cipher, certificate, clientName, ...unknown },
+    tls: tls === null ? undefined : headerTls(tls, outerTls?.clientName ?? null),
     alpn: leg.facts?.alpn ?? null,
     authority: tls?.sni ?? null,
     uniqueId: client.outerId ?? client.id,
   };
+}
+
+function headerTls({ version, cipher }: OuterTls | TlsFacts, clientName: string | null): HeaderTls {
+  const certificate = clientName === null ? 'none' : 'verified';
+  return { version, cipher, certificate, clientName, signature: null, key: null };
 }

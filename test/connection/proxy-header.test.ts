@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { balancersOf, proxiedOf, proxyHeader } from '../../src/connection/proxy-header.ts';
 import { parseNetwork } from '../../src/wire/network.ts';
-import type { TrustedPeer } from '../../src/config/settings.ts';
+import type { BackendSettings, TrustedPeer } from '../../src/config/settings.ts';
 import { formatProxyHeader } from '../../src/wire/proxy-header-out.ts';
 import { CLIENT, PROXIED_TLS, V1 } from '../support/balancer.ts';
 import { settle, testClient, testGate } from '../support/gates.ts';
@@ -18,6 +18,8 @@ import { legPair } from '../support/legs.ts';
 function peers(...texts: readonly string[]): TrustedPeer[] {
   return texts.flatMap((text): TrustedPeer[] => (text === 'unix' ? [text] : [parseNetwork(text) ?? 'unix']));
 }
+
+const V2_BACKEND = { client: [{ method: 'proxy-v2', required: true }] } as unknown as BackendSettings;
 
 const TCP = { localAddress: '198.51.100.1' } as net.Socket;
 
@@ -88,7 +90,7 @@ test('the header changes who the client is, and what is behind it waits for the 
   assert.deepEqual([client.outerId, client.leg.secured, client.leg.facts], ['B-0815', true, null]);
   assert.equal((await client.leg.line()).toString(), 'a NOOP');
   assert.equal(client.bytesIn, 'a NOOP\r\n'.length, 'the header is no traffic of the client');
-  assert.deepEqual(proxiedOf(client), PROXIED_TLS);
+  assert.deepEqual(proxiedOf(client, V2_BACKEND), PROXIED_TLS);
 });
 
 test('a header without TLS facts leaves open what the client has', async () => {
@@ -97,7 +99,7 @@ test('a header without TLS facts leaves open what the client has', async () => {
   talk.send(V1);
   await proxyHeader(client);
   assert.deepEqual([client.outerTls, client.outerId, client.leg.secured], [null, null, false]);
-  assert.equal(proxiedOf(client).tls, undefined);
+  assert.equal(proxiedOf(client, V2_BACKEND)?.tls, undefined);
 });
 
 test('an opening is asked with all that has come, and once more when told to', async (t) => {
