@@ -44,8 +44,8 @@ export const serviceSchema = {
     },
     mode: {
       doc:
-        '`require`: they must, and nobody else is served. `optional`: they may, and others are clients; a balancer ' +
-        'that is silent for timeouts.proxyHeader is one too. Empty: require.',
+        'Whether they must: `require` (if empty too), and nobody else is served; or `optional`, and others are ' +
+        'clients, as is a balancer that is silent for timeouts.proxyHeader.',
       format: 'choice',
       choices: ['optional', 'require'],
       default: null,
