@@ -141,6 +141,14 @@ export const ERRORS = {
     text: 'Server is shutting down, please connect again',
     level: 'info',
   },
+  KICKED: {
+    doc: 'An administrator ended the session (sallyport kick).',
+    smtp: [421, '4.3.2'],
+    imap: ['BYE', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'Session ended by the administrator',
+    level: 'info',
+  },
   BACKEND_UNREACHABLE: {
     doc: 'The backend refused the connection, could not be found, or did not answer within timeouts.connect.',
     ...TEMPORARY,

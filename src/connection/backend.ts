@@ -24,7 +24,9 @@ export async function connectBackend(
       proxied: proxiedOf(client, backend.settings),
     });
     client.back = back;
+    if (client.leg.failure !== null) throw client.leg.failure;
     client.server = back.server;
+    client.backendName = backend.settings.name;
     client.serverTls = back.leg.facts?.version ?? null;
     const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server, what: 'login' };
     const welcome = await within(client.gate.world, limit, async () => {

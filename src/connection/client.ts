@@ -59,6 +59,8 @@ export class Client implements Visitor {
   back: BackLeg | null = null;
   /** Of the last backend leg, for the closing line. */
   server: string | null = null;
+  /** The backend that the server is one of. */
+  backendName: string | null = null;
   serverTls: string | null = null;
   loginsFailed = 0;
   /** The error code of the last login that could not be decided. */
@@ -70,7 +72,7 @@ export class Client implements Visitor {
   draining = false;
   /** A backend has taken it once: from then on silence is limited, no longer the way to the login. */
   welcomed = false;
-  /** The client has had its last words already, from the relay. */
+  /** The client has had its last words already. */
   dismissed = false;
   /** How it ended, where no error says it. */
   ending = 'quit';
@@ -185,6 +187,18 @@ export class Client implements Visitor {
     this.back = null;
     back?.leg.finish('');
     back?.leg.destroySoon(gate.world, gate.timeouts.closeMs);
+  }
+
+  /** Ends it now, with the words of `failure` where they fit. */
+  dismiss(failure: GateError): void {
+    if (this.#phase === 'bytes') return this.relayed?.finish(failure);
+    this.back?.leg.fail(failure);
+    this.leg.fail(failure);
+    if (this.#phase !== 'backend' || this.back !== null) return;
+    // A backend is being dialled: the client is not kept until it answers.
+    this.dismissed = true;
+    this.leg.finish(this.session.wordsFor(failure));
+    this.leg.destroySoon(this.gate.world, this.gate.timeouts.closeMs);
   }
 
   /** Ends it now, without words. */

@@ -21,6 +21,7 @@ import type { World } from '../world.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
 
 export interface Front {
   /** Takes over an accepted socket of the named service. */
@@ -30,6 +31,9 @@ export interface Front {
   /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
   drain(graceMs: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
+  sessions(filter: SessionFilter): SessionList;
+  /** Ends the sessions that fit; gives their number. */
+  kick(filter: SessionFilter): number;
 }
 
 export interface FrontOptions {
@@ -154,6 +158,14 @@ class MailFront implements Front {
     if (socket.destroyed) return;
     this.#turnedAway++;
     socket.once('close', () => this.#turnedAway--);
+  }
+
+  sessions(filter: SessionFilter): SessionList {
+    return listSessions(this.#clients, filter);
+  }
+
+  kick(filter: SessionFilter): number {
+    return kickSessions(this.#clients, filter);
   }
 
   #check(): void {

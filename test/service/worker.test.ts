@@ -22,6 +22,8 @@ const greeter: Front = {
   update: () => undefined,
   drain: () => Promise.resolve(),
   counters: () => ({}),
+  sessions: () => ({ sessions: [], count: 0 }),
+  kick: () => 0,
 };
 
 class Port extends EventEmitter implements WorkerPort {
