@@ -67,6 +67,8 @@ export class Leg implements Talk {
   #bytesIn = 0;
   #bytesOut = 0;
   #attached = false;
+  /** What waits unread came behind an opening, and nothing was said since. */
+  #opened = false;
   /** Somebody whom we trust has ended TLS for us. */
   securedOutside = false;
 
@@ -121,6 +123,7 @@ export class Leg implements Talk {
   }
 
   attach(): void {
+    this.#opened = false;
     if (this.#attached) return;
     this.#attached = true;
     const socket = this.#socket;
@@ -129,7 +132,7 @@ export class Leg implements Talk {
 
   /**
    * Before everything else: shows `judge` what has come until it says how many bytes it takes, or throws. The others
-   * wait for the protocol, or for startTls('').
+   * wait for whichever is called next: attach(), and the protocol reads them, or startTls(), and the handshake does.
    */
   async opening(judge: (came: Buffer) => number | null): Promise<void> {
     this.attach();
@@ -137,6 +140,7 @@ export class Leg implements Talk {
     while ((taken = judge(this.#buffer)) === null) await this.#more();
     this.#drop(taken);
     this.#bytesIn -= taken;
+    this.#opened = true;
   }
 
   /** Lets opening() ask once more. */
@@ -215,7 +219,7 @@ export class Leg implements Talk {
     const { upgrader, role } = this.#options;
     if (upgrader === null) throw new GateError('INTERNAL', { what: 'STARTTLS without a certificate' });
     const raw = this.#socket;
-    if (go === '') this.#giveBack(raw);
+    if (this.#opened) this.#giveBack(raw);
     // RFC 3207 6 and CVE-2011-0411: what was pipelined in clear text is not a command of the secured session.
     if (this.#buffer.length > 0) throw new GateError(role.injection, { bytes: this.#buffer.length });
     if (go !== '') this.send(go);
@@ -288,8 +292,8 @@ export class Leg implements Talk {
     socket.once('close', () => timer.cancel());
   }
 
-  /** What came behind an opening is the handshake's. */
   #giveBack(raw: net.Socket): void {
+    this.#opened = false;
     if (this.#buffer.length === 0) return;
     if (this.#ended) throw new GateError(this.#options.role.closed);
     // A socket that flows would read it again for nobody.

@@ -132,6 +132,18 @@ test('a balancer that ends TLS and begins it anew towards us is told apart in th
   assertLine(line['outerTls'] as LogLine, { sni: 'imap.example.com' });
 });
 
+test('behind a header, too, nothing may follow STARTTLS in clear text', async (t) => {
+  const gateway = openGateway(t, {
+    protocol: 'imap',
+    backend: IMAP.store().script,
+    service: believed('require'),
+  });
+  const client = gateway.connect({ from: BALANCER, split: 'whole' });
+  client.send(Buffer.concat([V2, Buffer.from('a1 STARTTLS\r\na2 LOGIN anna secret\r\n')]));
+  await gateway.resume(client, `${IMAP.greeting}\nS: * BYE No command may follow STARTTLS *\n-- eof`);
+  assertLine(await gateway.closed(), { code: 'STARTTLS_INJECTION', client: CLIENT });
+});
+
 test('a ClientHello and an end of the stream at once are a client that left', async (t) => {
   const gateway = openGateway(t, {
     protocol: 'imap',

@@ -269,7 +269,7 @@ test('what is written is read back, in any pieces, and the rest is left alone', 
         kind: 'header',
         version,
         bytes: header.length,
-        proxied: version === 1 ? silent : client,
+        proxied: version === 1 ? silent : { ...client },
       });
     }),
     { seed: SEED },
