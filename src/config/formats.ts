@@ -247,7 +247,7 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readServer),
   },
   clientInfo: {
-    expected: () => 'none or a list of id, id?, xclient, xclient?, proxy-v1, proxy-v2',
+    expected: () => 'none or a list of id, id?, xclient, xclient?, xpehlo, xpehlo?, proxy-v1, proxy-v2',
     read: (value, leaf) => (value === 'none' ? [] : checkHeaders(readList(value, leaf, readClient))),
   },
   networks: {

@@ -33,7 +33,7 @@ export function readServer(item: unknown): Endpoint | Misfit | null {
     : null;
 }
 
-const CLIENT_METHODS = ['id', 'xclient', 'proxy-v1', 'proxy-v2'] as const;
+const CLIENT_METHODS = ['id', 'xclient', 'xpehlo', 'proxy-v1', 'proxy-v2'] as const;
 
 export function readClient(item: unknown): ClientInfo | Misfit | null {
   const [, word, mark] = typeof item === 'string' ? (/^([a-z0-9-]+)(\?)?$/.exec(item) ?? []) : [];

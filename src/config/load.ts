@@ -158,6 +158,10 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     mechanisms: values.mechanisms,
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
+    frontTier: {
+      from: values.frontTier.from,
+      password: secretOf(values.frontTier.password, locate),
+    },
   };
 }
 
@@ -169,7 +173,7 @@ function completeProxyProtocol({
 }
 
 function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {
-  const { servers, tls, login, allowClearBackend, client } = values;
+  const { servers, tls, login, allowClearBackend, client, xpehloPassword } = values;
   return {
     name,
     servers: present(servers),
@@ -177,6 +181,7 @@ function completeBackend(name: string, { values }: GivenBackend, locate: Locate)
     login,
     allowClearBackend,
     client,
+    xpehloPassword: secretOf(xpehloPassword, locate),
   };
 }
 
@@ -188,7 +193,7 @@ function refsOf(given: readonly GivenCertificate[], locate: Locate): Certificate
       kind: 'files',
       cert: locate(present(cert)),
       key: locate(present(key)),
-      passphrase: passphrase === null ? null : locateSecret(passphrase, locate),
+      passphrase: secretOf(passphrase, locate),
     };
   });
 }
@@ -200,8 +205,8 @@ function namesOf(
   return mapEntries(sni, (_name, certificates) => refsOf(certificates, locate));
 }
 
-function locateSecret(secret: Secret, locate: Locate): Secret {
-  return secret.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
+function secretOf(secret: Secret | null, locate: Locate): Secret | null {
+  return secret?.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
 }
 
 function mapEntries<In, Out>(

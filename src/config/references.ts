@@ -9,8 +9,9 @@ import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
 import { settingsSchema } from './schema.ts';
-import type { Endpoint } from './settings.ts';
+import type { Endpoint, Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
+import { checkTiers } from './tier-references.ts';
 
 export function checkReferences(given: GivenSettings, report: Report): void {
   for (const service of given.services.values()) {
@@ -26,6 +27,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
     );
   }
   checkClients(given, report);
+  checkTiers(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);
   checkVersions(given, report);
@@ -95,7 +97,11 @@ function checkBalancers(service: GivenService, report: Report): void {
 }
 
 /** How each protocol can tell a server who the client is, besides the header before it. */
-const CLIENT_METHOD = { imap: 'id', pop3: 'xclient', smtp: 'xclient' } as const;
+const CLIENT_METHODS: Readonly<Record<Protocol, readonly string[]>> = {
+  imap: ['id'],
+  pop3: ['xclient'],
+  smtp: ['xclient', 'xpehlo'],
+};
 
 /** A way that is required and that the protocol does not have would refuse every connection. */
 function checkClients(given: GivenSettings, report: Report): void {
@@ -106,14 +112,15 @@ function checkClients(given: GivenSettings, report: Report): void {
     const backend = given.backends.get((values.protocol === 'smtp' ? relay : values.backend) ?? '');
     const client = backend?.values.client ?? [];
     for (const [index, { method, required }] of client.entries()) {
-      const known = CLIENT_METHOD[values.protocol];
-      if (backend === undefined || !required || method === known || method.startsWith('proxy-')) continue;
+      const known = CLIENT_METHODS[values.protocol as Protocol];
+      const isKnown = known.includes(method) || method.startsWith('proxy-');
+      if (backend === undefined || !required || isKnown) continue;
       const once = `${formatPath(backend.path)} ${method} ${values.protocol}`;
       if (told.has(once)) continue;
       told.add(once);
       report.add(
         [...backend.path, 'client', ...(client.length > 1 ? [index] : [])],
-        `expected ${known} for ${values.protocol} (services.${service}), which has no ${method.toUpperCase()}, found ${method}`,
+        `expected ${known.join(' or ')} for ${values.protocol} (services.${service}), which has no ${method.toUpperCase()}, found ${method}`,
       );
     }
   }

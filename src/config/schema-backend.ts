@@ -61,10 +61,20 @@ export const backendSchema = {
   },
   client: {
     doc:
-      'How the servers are told who the client is: `none`, or a list of `id` (imap), `xclient` (pop3, smtp) and, ' +
-      'in front of the protocol, `proxy-v1` or `proxy-v2`. A server that does not take what is listed gets nothing ' +
-      'from us; a question mark makes id and xclient optional. A PROXY header must be what the server expects.',
+      'How the servers are told who the client is: `none`, or a list of `id` (imap), `xclient` (pop3, smtp), `xpehlo` ' +
+      '(smtp) and, in front of the protocol, `proxy-v1` or `proxy-v2`. A server that does not take what is listed gets ' +
+      'nothing from us; a question mark makes id, xclient and xpehlo optional. A PROXY header must be what the server ' +
+      'expects.',
     format: 'clientInfo',
     default: 'none',
+  },
+  xpehloPassword: {
+    doc:
+      'What `client: [xpehlo]` shows: the `frontTier.password` of the Sallyport behind. It goes where a password ' +
+      'may go, see `allowClearBackend`.',
+    format: 'secret',
+    default: null,
+    nullable: true,
+    sensitive: true,
   },
 } as const satisfies Group;

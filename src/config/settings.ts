@@ -51,6 +51,12 @@ export interface ProxyProtocolSettings {
   readonly mode: 'optional' | 'require';
 }
 
+/** Proxies of ours in front, and what they show in XPEHLO. */
+export interface FrontTierSettings {
+  readonly from: readonly Network[];
+  readonly password: Secret | null;
+}
+
 export interface ServiceSettings {
   readonly name: string;
   readonly protocol: Protocol;
@@ -75,6 +81,8 @@ export interface ServiceSettings {
   readonly lineEndings: 'refuse' | 'normalise';
   /** smtp: look up the client's name for XCLIENT NAME. */
   readonly clientLookup: boolean;
+  /** Peers that may say who their client is. */
+  readonly frontTier: FrontTierSettings;
 }
 
 export interface ChannelSettings {
@@ -97,7 +105,7 @@ export interface BackendTlsSettings {
 }
 
 export interface ClientInfo {
-  readonly method: 'id' | 'xclient' | 'proxy-v1' | 'proxy-v2';
+  readonly method: 'id' | 'xclient' | 'xpehlo' | 'proxy-v1' | 'proxy-v2';
   /** `xclient` is required, `xclient?` is not; a PROXY header always is. */
   readonly required: boolean;
 }
@@ -109,6 +117,8 @@ export interface BackendSettings {
   readonly login: 'replay';
   readonly allowClearBackend: boolean;
   readonly client: readonly ClientInfo[];
+  /** What XPEHLO shows. */
+  readonly xpehloPassword: Secret | null;
 }
 
 export interface Limits {

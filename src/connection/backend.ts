@@ -60,6 +60,11 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   for (const way of ways) {
     // That was the first that it heard.
     if (way.method === 'proxy-v1' || way.method === 'proxy-v2') continue;
+    if (way.method === 'xpehlo') {
+      // It carries a password.
+      if (way.required) requireSecrecy(client, back);
+      else if (!mayCarryPassword(back, backend.settings)) continue;
+    }
     const told = await back.session.introduce(way.method, facts);
     if (!told && way.required) {
       throw new GateError('BACKEND_NO_CLIENT_INFO', { backend: back.server, method: way.method });
@@ -121,6 +126,8 @@ function requireSecrecy(client: Client, back: BackLeg): void {
 
 function factsOf(client: Client, name: string | null): ClientFacts {
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
+  // What secures the way from the tier to us says nothing about the client.
+  const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);
   return {
     sessionId: client.outerId ?? client.id,
     ttl: client.ttl,
@@ -129,12 +136,12 @@ function factsOf(client: Client, name: string | null): ClientFacts {
     localAddress: client.local.address,
     localPort: client.local.port,
     name,
-    helo: helo?.name ?? null,
-    esmtp: helo?.esmtp ?? true,
-    secured: client.leg.secured,
-    tlsVersion: client.outerTls?.version ?? client.leg.facts?.version ?? null,
-    tlsCipher: client.outerTls?.cipher ?? client.leg.facts?.cipher ?? null,
-    login: null,
+    helo: client.outerHelo ?? helo?.name ?? null,
+    esmtp: client.outerEsmtp ?? helo?.esmtp ?? true,
+    secured: tls !== null,
+    tlsVersion: tls?.version ?? null,
+    tlsCipher: tls?.cipher ?? null,
+    login: client.outerLogin,
   };
 }
 

@@ -45,6 +45,14 @@ export class Client implements Visitor {
   ttl = PROXY_TTL;
   /** The session's name at the tier in front. */
   outerId: string | null = null;
+  /** The front tier that introduced the client in its protocol, as a balancer or the socket knows it. */
+  tier: Peer | null = null;
+  /** Who has logged in at that tier; null: nobody. */
+  outerLogin: string | null = null;
+  /** SMTP: how the client greeted that tier, where it said so. */
+  outerHelo: string | null = null;
+  outerEsmtp: boolean | null = null;
+  #isFrontTier: boolean | null = null;
   #local: Peer | null = null;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
@@ -109,21 +117,31 @@ export class Client implements Visitor {
     return this.#name;
   }
 
+  /**
+   * Asked by the dialect before each introduction, so what counts is the peer before the first of them: the socket's,
+   * or the one that a balancer brought, since a tier may stand behind a balancer.
+   */
   get isFrontTier(): boolean {
-    return false;
+    return (this.#isFrontTier ??= this.gate.frontTier.find(this.remote.address) === true);
   }
 
-  introduce({ address, port, localAddress, localPort, tls, ttl, sessionId }: Introduction): void {
-    this.via ??= this.remote;
-    this.remote = peer(address, port);
-    this.#name = null;
-    if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
-    if (tls !== undefined) {
-      this.outerTls = tls;
-      this.leg.securedOutside = tls !== null;
+  introduce(introduction: Introduction): void {
+    const { address, port, localAddress, localPort, tls, ttl, sessionId, name } = introduction;
+    if (this.#isFrontTier === true) this.tier ??= this.remote;
+    if (address !== undefined) {
+      this.via = this.tier ?? this.via ?? this.remote;
+      this.remote = peer(address, port);
+      this.#name = name === undefined ? null : Promise.resolve(name);
     }
-    if (ttl !== undefined) this.ttl = ttl - 1;
+    if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
+    if (tls !== undefined) this.outerTls = tls;
     if (sessionId !== undefined) this.outerId = sessionId;
+    this.outerLogin = introduction.login ?? null;
+    this.outerHelo = introduction.helo ?? null;
+    this.outerEsmtp = introduction.esmtp ?? null;
+    if (ttl === undefined) return;
+    if (ttl <= 1) throw new GateError('PROXY_LOOP', { tier: this.via?.address, ttl });
+    this.ttl = ttl - 1;
   }
 
   get phase(): Phase {
@@ -174,10 +192,10 @@ export class Client implements Visitor {
     this.leg.dismiss(new GateError('DRAINING'));
   }
 
-  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as nobody in particular. */
+  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as the tier says, mostly nobody. */
   welcome(as: 'claimed' | 'nobody'): void {
     this.welcomed = true;
-    this.user = as === 'claimed' ? this.claimed : null;
+    this.user = as === 'claimed' ? this.claimed : this.outerLogin;
     if (as === 'claimed') this.#onLogin();
   }
 

@@ -46,7 +46,10 @@ export async function proxyHeader(client: Client): Promise<void> {
     throw new GateError('PROXY_STRANGER');
   }
   const header = await readHeader(client, balancers.mode);
-  if (header !== null && header.proxied !== null) client.introduce(introductionOf(header.proxied));
+  const proxied = header?.proxied ?? null;
+  if (proxied === null) return;
+  client.leg.securedOutside = proxied.tls !== null && proxied.tls !== undefined;
+  client.introduce(introductionOf(proxied));
 }
 
 /** Null: the peer is a client like others. */
@@ -150,12 +153,14 @@ function ourselves({ localAddress, localPort, remoteAddress, remotePort }: net.S
 export function proxiedOf(client: Client, settings: BackendSettings): Proxied | null {
   const { leg, outerTls } = client;
   if (versionFor(settings) === null || client.remote.address === '') return null;
-  const tls = outerTls ?? leg.facts;
+  // What secures the way from a front tier to us says nothing about the client.
+  const own = client.tier === null ? leg.facts : null;
+  const tls = outerTls ?? own;
   return {
     source: client.remote,
     destination: client.local,
     tls: tls === null ? undefined : headerTls(tls, outerTls?.clientName ?? null),
-    alpn: leg.facts?.alpn ?? null,
+    alpn: own?.alpn ?? null,
     authority: tls?.sni ?? null,
     uniqueId: client.outerId ?? client.id,
   };
