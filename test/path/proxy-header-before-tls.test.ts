@@ -182,3 +182,29 @@ test('what the header says is what the relay is told, and the name is that of it
   assert.match(told, /XCLIENT NAME=client\.example\.net ADDR=203\.0\.113\.9 PORT=4711 /);
   assert.match(told, /DESTADDR=198\.51\.100\.25 DESTPORT=993/);
 });
+
+test('channels go by the address in the header and the TLS that it tells of, not by the balancer', async (t) => {
+  const gateway = openGateway(t, {
+    protocol: 'smtp',
+    backend: SMTP.store().script,
+    channels: {
+      tcp_local: { keywords: 'smtp maytlsserver nosaslserver switchchannel' },
+      tcp_inside: { keywords: 'smtp allowswitchchannel', match: ['192.0.2.0/24'] },
+      tcp_partner: {
+        keywords: 'smtp maytlsserver nosaslserver allowswitchchannel tlsswitchchannel tcp_tls',
+        match: ['203.0.113.0/24'],
+      },
+      tcp_tls: { keywords: 'smtp maytlsserver maysaslserver' },
+    },
+    service: { ...believed('require'), channel: 'tcp_local' },
+  });
+  for (const [number, header, channel] of [
+    [1, V2, 'tcp_partner'],
+    [2, V2_TLS, 'tcp_tls'],
+  ] as const) {
+    const client = gateway.connect({ from: BALANCER });
+    client.send(header);
+    await gateway.resume(client, `${SMTP.greeting}\n${SEND}\n${SMTP.logout}`);
+    assertLine(await gateway.closed(number), { code: null, client: CLIENT, channel, messages: 1 });
+  }
+});
