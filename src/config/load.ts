@@ -109,6 +109,7 @@ function complete(
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
     limits: values.limits,
     timeouts: {
+      proxyHeaderMs: values.timeouts.proxyHeader,
       handshakeMs: values.timeouts.handshake,
       loginMs: values.timeouts.login,
       connectMs: values.timeouts.connect,
@@ -149,6 +150,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
     },
+    proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
     channel: values.channel,
     banner: values.banner,
@@ -163,6 +165,13 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       password: secretOf(values.frontTier.password, locate),
     },
   };
+}
+
+function completeProxyProtocol({
+  from,
+  mode,
+}: GivenService['values']['proxyProtocol']): ServiceSettings['proxyProtocol'] {
+  return from === null ? null : { from, mode: mode ?? 'require' };
 }
 
 /** How long a server that failed is left alone where nothing is said. */

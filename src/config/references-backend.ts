@@ -47,6 +47,8 @@ function checkVerify(service: GivenService, given: GivenSettings, report: Report
     );
   } else if (hasUnixServer(store)) {
     report.add(path, `the servers of ${found(verify.store)} must be host:port, found unix:/path`);
+  } else if (expectsHeader(store)) {
+    report.add(path, `${found(verify.store)} expects a PROXY header, which a login of our own does not have`);
   }
 }
 
@@ -60,6 +62,10 @@ function protocolsOf(name: string, given: GivenSettings): ReadonlySet<string> {
 
 function hasUnixServer({ values }: GivenBackend): boolean {
   return values.servers?.some(({ kind }) => kind === 'unix') ?? false;
+}
+
+function expectsHeader({ values }: GivenBackend): boolean {
+  return values.client.some(({ method }) => method.startsWith('proxy-'));
 }
 
 function checkAdmin(backend: GivenBackend, report: Report): void {
@@ -91,6 +97,8 @@ function checkProbe(backend: GivenBackend, given: GivenSettings, report: Report)
   if (spoken.size > 0 && !spoken.has('imap')) report.add([...path, 'user'], 'only for imap');
   else if (hasUnixServer(backend)) {
     report.add([...path, 'user'], 'only for servers that are host:port, found unix:/path');
+  } else if (expectsHeader(backend)) {
+    report.add([...path, 'user'], 'not for servers that expect a PROXY header');
   }
 }
 

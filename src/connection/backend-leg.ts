@@ -12,6 +12,7 @@ import type { BackSession, Dialect } from '../protocol/dialect.ts';
 import type { BackendTls } from '../tls/client.ts';
 import { clientFacts } from '../tls/facts.ts';
 import { blockOf } from '../wire/network.ts';
+import type { Proxied } from '../wire/proxy-header.ts';
 import type { World } from '../world.ts';
 import { BackendKnowledge, type Knowledge } from './backend-knowledge.ts';
 import {
@@ -24,6 +25,7 @@ import {
   serversOf,
 } from './backend-servers.ts';
 import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
+import { headerFor } from './proxy-header.ts';
 import type { HealthBoard } from './server-health.ts';
 
 export { serverName };
@@ -43,6 +45,8 @@ export interface Visit {
   readonly user: string | null;
   /** The client's own address. */
   readonly address: string;
+  /** For the PROXY header, where the backend gets one; null: nobody but ourselves. */
+  readonly proxied: Proxied | null;
   /** Tells the server who the client is. From here on a failure may be meant for the client. */
   readonly introduce?: (back: BackLeg) => Promise<void>;
 }
@@ -125,7 +129,7 @@ export class Backend {
   }
 
   /** The servers in the order in which a visitor would try them, for who dials by itself and tells how it went. */
-  approaches(visit: Visit): readonly Approach[] {
+  approaches(visit: Pick<Visit, 'user' | 'address'>): readonly Approach[] {
     const { failoverMs } = this.settings;
     return this.#order(visit).map(({ endpoint, health }) => ({
       endpoint,
@@ -152,7 +156,7 @@ export class Backend {
     let back: BackLeg | null = null;
     health.dialled(settings.failoverMs);
     try {
-      back = await this.open(endpoint, ms);
+      back = await this.open(endpoint, ms, visit.proxied);
       health.note({ kind: 'greeted' }, settings.failoverMs);
       health.count(back.leg.socket);
       await this.#introduce(back, visit, Math.max(1, ms - (world.monotonic() - startedAt)));
@@ -197,7 +201,7 @@ export class Backend {
     });
   }
 
-  #order(visit: Visit): readonly ServerOfBackend[] {
+  #order(visit: Pick<Visit, 'user' | 'address'>): readonly ServerOfBackend[] {
     const { balance } = this.settings;
     const candidates = this.#servers.map(({ identity, weight, priority, health }, place) => ({
       identity,
@@ -213,12 +217,18 @@ export class Backend {
     return order.flatMap((place) => this.#servers[place] ?? []);
   }
 
-  /** Opens a leg to one server. */
-  async open(server: Endpoint, connectMs = this.#options.timeouts.connectMs): Promise<BackLeg> {
+  /** Opens a leg to one server; where it gets a PROXY header, for `proxied` or as a connection of our own. */
+  async open(
+    server: Endpoint,
+    connectMs = this.#options.timeouts.connectMs,
+    proxied: Proxied | null = null,
+  ): Promise<BackLeg> {
     const { world, limits, dialect, settings, hostname, xpehloPassword = null } = this.#options;
     const name = serverName(server);
     const startedAt = world.monotonic();
     const raw = await dial(world, { server, connectMs });
+    const header = headerFor(settings, proxied, raw);
+    if (header !== null) raw.write(header);
     const leg = new Leg(raw, {
       role: BACKEND_ROLE,
       upgrader: this.#upgrader(server),

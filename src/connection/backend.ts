@@ -11,6 +11,7 @@ import type { ClientFacts, Credentials, Replayable, Verdict, Wish } from '../pro
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import { proxiedOf } from './proxy-header.ts';
 import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
@@ -67,6 +68,7 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   const visit: Visit = {
     user: errand.kind === 'mail' ? null : userOf(errand.credentials),
     address: client.remote.address,
+    proxied: proxiedOf(client, backend.settings),
     introduce: (back) => introduce(client, backend, back),
   };
   const back = await backend.connect(visit);
@@ -135,6 +137,8 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
   for (const way of ways) {
+    // That was the first that it heard.
+    if (way.method === 'proxy-v1' || way.method === 'proxy-v2') continue;
     if (way.method === 'xpehlo') {
       // It carries a password.
       if (way.required) requireSecrecy(backend, back);

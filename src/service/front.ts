@@ -10,6 +10,7 @@ import { serverKeys } from '../connection/backend-servers.ts';
 import type { Client } from '../connection/client.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
+import { balancersOf } from '../connection/proxy-header.ts';
 import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
 import type { PasswordCheck } from '../connection/verify.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
@@ -277,6 +278,7 @@ class GateMaker {
         frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
+      balancers: balancersOf(service.proxyProtocol),
       backend,
       passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),

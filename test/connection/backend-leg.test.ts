@@ -41,7 +41,7 @@ interface Fleet {
 
 const PROBE_MS = 300_000;
 const FAILOVER_MS = 30_000;
-const VISIT: Visit = { user: 'anna', address: '192.0.2.7' };
+const VISIT: Visit = { user: 'anna', address: '192.0.2.7', proxied: null };
 
 function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet {
   const dialled: string[] = [];

@@ -95,7 +95,7 @@ for (const [whose, code] of [
       log,
     });
     const script = play(SECURED, new Conversation(far), { as: 'server', serverTls: storeContext() });
-    const seen = await backend.connect({ user: 'anna', address: '192.0.2.7' }).then(
+    const seen = await backend.connect({ user: 'anna', address: '192.0.2.7', proxied: null }).then(
       (back) => {
         const { secured } = back.leg;
         back.leg.destroy();
