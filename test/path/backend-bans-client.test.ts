@@ -81,6 +81,31 @@ for (const errands of ALL) {
   });
 }
 
+for (const errands of ALL) {
+  test(`${errands.protocol}: a server that is told by a PROXY header may ban before it greets, and stays in use too`, async (t) => {
+    const polite = errands.store().script;
+    const walled = async (call: BackendCall): Promise<void> => {
+      const header = await call.talk.line();
+      if (header.includes(` ${BANNED} `)) call.talk.finish();
+      else if (typeof polite === 'function') await polite(call);
+    };
+    const gateway = openGateway(t, {
+      protocol: errands.protocol,
+      backend: walled,
+      to: { servers: [FIRST], balance: 'hash', client: ['proxy-v1'] },
+    });
+    for (let number = 0; number < 5; number++) {
+      const banned = await gateway.play(`${errands.greeting}\n${errands.tries}\n${errands.unavailable}`, {
+        from: BANNED,
+      });
+      if (errands !== SMTP) await gateway.resume(banned, errands.logout);
+    }
+    await gateway.play(`${errands.greeting}\n${errands.login}\n${errands.logout}`);
+    assertLine(await gateway.closed(), { code: null, user: 'anna', backend: FIRST });
+    assert.equal(isDown(gateway), false);
+  });
+}
+
 test('three clients of different addresses that are turned away are a server that is down', async (t) => {
   const gateway = openGateway(t, {
     protocol: 'imap',
