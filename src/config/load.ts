@@ -114,6 +114,7 @@ function complete(
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
     limits: values.limits,
     timeouts: {
+      proxyHeaderMs: values.timeouts.proxyHeader,
       handshakeMs: values.timeouts.handshake,
       loginMs: values.timeouts.login,
       connectMs: values.timeouts.connect,
@@ -154,9 +155,11 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
     },
+    proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
     channel: values.channel,
     banner: values.banner,
+    verify: values.verify,
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
@@ -169,16 +172,50 @@ function completeService(name: string, { values, shown }: GivenService, above: A
   };
 }
 
-function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {
-  const { servers, tls, login, allowClearBackend, client, xpehloPassword } = values;
+function completeProxyProtocol({
+  from,
+  mode,
+}: GivenService['values']['proxyProtocol']): ServiceSettings['proxyProtocol'] {
+  return from === null ? null : { from, mode: mode ?? 'require' };
+}
+
+/** How long a server that failed is left alone where nothing is said. */
+const FAILOVER_MS = 30_000;
+/** Sun's FailoverTimeout: seconds to wait, and minutes to stay away. */
+const MINUTES_PER_SECOND = 60;
+
+function completeBackend(
+  name: string,
+  { values, certificates }: GivenBackend,
+  locate: Locate,
+): BackendSettings {
+  const { servers, tls, check, admin, failover, failoverTimeout } = values;
+  const { certificate: _given, ca, ...secured } = tls;
+  const waited = failoverTimeout === null ? FAILOVER_MS : failoverTimeout * MINUTES_PER_SECOND;
+  const password: Secret | null =
+    admin.passwordFile === null ? admin.password : { kind: 'file', path: admin.passwordFile };
   return {
     name,
     servers: present(servers),
-    tls: { ...tls, ca: tls.ca === null ? null : locate(tls.ca) },
-    login,
-    allowClearBackend,
-    client,
-    xpehloPassword: secretOf(xpehloPassword, locate),
+    balance: values.balance,
+    failoverTimeoutMs: failoverTimeout,
+    failoverMs: failover ?? waited,
+    check: {
+      everyMs: check.every,
+      timeoutMs: check.timeout,
+      user: check.user,
+      password: secretOf(check.password, locate),
+    },
+    tls: {
+      ...secured,
+      ca: ca === null ? null : locate(ca),
+      certificates: refsOf(certificates, locate),
+    },
+    login: values.login,
+    admin: admin.user === null ? null : { user: admin.user, password: secretOf(password, locate) },
+    allowClearBackend: values.allowClearBackend,
+    client: values.client,
+    xpehloPassword: secretOf(values.xpehloPassword, locate),
   };
 }
 

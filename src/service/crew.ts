@@ -1,11 +1,12 @@
 // The workers and all that they are told: settings, material, ticket keys, listeners. A worker that starts, whenever
 // that is, is introduced to what holds at the moment; those that serve are told of each change. Owns the listeners, the
-// pool and the rotation of ticket keys. When to change what is the supervisor's decision.
+// pool, what is known of the servers behind, and the rotation of ticket keys. When to change what is the supervisor's decision.
 
 import type { Settings } from '../config/settings.ts';
 import type { World } from '../world.ts';
 import { forkWorker } from './children.ts';
 import type { Configuration } from './configuration.ts';
+import { Fleet } from './fleet.ts';
 import { ListenerSet } from './listener-set.ts';
 import type { PreparedChange } from './listener-set.ts';
 import type { LiveLog } from './live-log.ts';
@@ -40,6 +41,7 @@ interface Message {
 export class Crew {
   readonly listeners = new ListenerSet();
   readonly pool: WorkerPool;
+  readonly fleet: Fleet;
   readonly limits = readProcessLimits();
   /** Who workers become. */
   privileges: Privileges = { owner: null, mistakes: [], warnings: [] };
@@ -56,9 +58,11 @@ export class Crew {
       fork: (index) => forkWorker({ entry, index, owner: this.privileges.owner }),
       introduce: (send) => this.#introduce(send),
       onListenFailed,
+      onChecked: (worker, report) => this.fleet.checked(worker, report),
       log,
       world,
     });
+    this.fleet = new Fleet({ pool: this.pool, log, world });
   }
 
   /** The ticket keys that hold. */
@@ -122,6 +126,7 @@ export class Crew {
     const message = this.#message();
     if (message === null) return;
     send({ kind: 'start', ...message });
+    send({ kind: 'notice', notices: this.fleet.notices });
     for (const { key, service, handle } of this.listeners.values())
       send({ kind: 'listen', key, service }, handle);
     send({ kind: 'begin' });

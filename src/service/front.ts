@@ -6,9 +6,14 @@ import type net from 'node:net';
 import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import { accept } from '../connection/accept.ts';
 import type { Backend } from '../connection/backend-leg.ts';
+import { serverKeys } from '../connection/backend-servers.ts';
 import type { Client } from '../connection/client.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
+import { balancersOf } from '../connection/proxy-header.ts';
+import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
+import type { PasswordCheck } from '../connection/verify.ts';
+import { StorePasswords } from '../identity/store-passwords.ts';
 import { explain, type Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -18,7 +23,9 @@ import { acceptTls } from '../tls/server.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
+import { NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { type CheckReport, Checks, type CheckTarget } from './checks.ts';
 import { decisionCounter } from './channel-counters.ts';
 import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
 import { proxyMail } from './mail-proxy.ts';
@@ -36,6 +43,11 @@ export interface Front {
    */
   drain(graceMs: number, newcomersMs?: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
+  /** What the supervisor says of servers behind. */
+  notice(notices: readonly ServerNotice[]): void;
+  servers(): readonly ServerFacts[];
+  /** From now on this front looks at the servers for all, as the settings say. */
+  probe(report: (report: CheckReport) => void): void;
   sessions(filter: SessionFilter): SessionList;
   /** Ends the sessions that fit; gives their number. */
   kick(filter: SessionFilter): number;
@@ -67,6 +79,9 @@ class MailFront implements Front {
   readonly #prefix: string;
   #gates: ReadonlyMap<string, Gate> = new Map();
   #backends = new Map<string, Backend>();
+  readonly #health: HealthBoard;
+  readonly #checks: Checks;
+  #closeMs = 0;
   #count = 0;
   #draining = false;
   readonly #newcomers = new Set<Client>();
@@ -90,6 +105,8 @@ class MailFront implements Front {
     this.#world = options.world;
     this.#log = options.log;
     this.#prefix = options.world.random(4).toString('hex');
+    this.#health = new HealthBoard({ world: this.#world, log: this.#log });
+    this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
     options.world.every(CHECK_MS, () => this.#check());
   }
@@ -129,6 +146,7 @@ class MailFront implements Front {
       world: this.#world,
       log: this.#log,
       old: this.#backends,
+      health: this.#health,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -137,6 +155,9 @@ class MailFront implements Front {
     this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
     this.#connectionsMax = connectionsMax;
+    this.#closeMs = settings.timeouts.closeMs;
+    this.#health.keep(new Set(Object.values(settings.backends).flatMap(serverKeys)));
+    this.#checks.update(maker.checkTargets());
     // What clients will be shown is asked for before the first of them comes.
     for (const gate of gates.values()) {
       for (const rules of rulesAhead(gate, settings)) rules.offer().catch(() => undefined);
@@ -146,6 +167,7 @@ class MailFront implements Front {
   async drain(graceMs: number, newcomersMs = 0): Promise<void> {
     const now = this.#world.monotonic();
     this.#draining = true;
+    this.#checks.end();
     this.#newcomersUntil = now + newcomersMs;
     for (const client of this.#clients) this.#tellToLeave(client, now);
     if (this.#clients.size === 0) return;
@@ -164,6 +186,18 @@ class MailFront implements Front {
 
   counters(): Readonly<Record<string, number>> {
     return { open: this.#clients.size, ...this.#totals, ...this.#decisions };
+  }
+
+  notice(notices: readonly ServerNotice[]): void {
+    this.#health.notice(notices);
+  }
+
+  servers(): readonly ServerFacts[] {
+    return this.#health.facts;
+  }
+
+  probe(report: (report: CheckReport) => void): void {
+    if (!this.#draining) this.#checks.begin(report);
   }
 
   /** Now, or when it has got where it wants to. */
@@ -224,11 +258,13 @@ interface MakerOptions {
   readonly world: World;
   readonly log: Log;
   readonly old: ReadonlyMap<string, Backend>;
+  readonly health: HealthBoard;
 }
 
 /** Builds the gates of one set of settings. */
 class GateMaker {
   readonly backends = new Map<string, Backend>();
+  readonly #passwordChecks = new Map<string, PasswordCheck>();
   readonly #options: MakerOptions;
 
   constructor(options: MakerOptions) {
@@ -261,7 +297,9 @@ class GateMaker {
         frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
+      balancers: balancersOf(service.proxyProtocol),
       backend,
+      passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       channels,
       limits: settings.limits,
@@ -269,6 +307,40 @@ class GateMaker {
       world,
       log,
     };
+  }
+
+  /** Each backend once, whatever the protocols it serves. */
+  checkTargets(): CheckTarget[] {
+    const first = new Map(
+      [...this.backends.values()].toReversed().map((backend) => [backend.settings.name, backend]),
+    );
+    return [...first.values()].map((backend) => {
+      const { name, check } = backend.settings;
+      const { checkPassword: password } = this.#options.material.backendSecrets[name] ?? NO_SECRETS;
+      const account = check.user === null || password === null ? null : { user: check.user, password };
+      return { backend, tls: backend.tls, account };
+    });
+  }
+
+  /** One for all services that ask the same store, so that what it is asked at once is limited once. */
+  #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
+    if (verify.kind === 'backend') return null;
+    const { settings, world } = this.#options;
+    const known = this.#passwordChecks.get(verify.store);
+    if (known !== undefined) return known;
+    const store = settings.backends[verify.store];
+    if (store === undefined) throw new Error(`there is no backend ${verify.store}`);
+    const backend = this.#backend(store, DIALECTS.imap);
+    const made = new StorePasswords({
+      backend: store.name,
+      target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
+      stores: (login) => backend.approaches(login),
+      storeMs: store.failoverTimeoutMs,
+      budgetMs: settings.timeouts.replyMs,
+      world,
+    });
+    this.#passwordChecks.set(verify.store, made);
+    return made;
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
@@ -288,13 +360,15 @@ class GateMaker {
 
   /** One backend may serve services of several protocols; it is one Backend for each. */
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old } = this.#options;
+    const { settings, material, world, log, old, health } = this.#options;
+    const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
     const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
     const key = JSON.stringify([
       dialect.protocol,
       backend,
       ca,
+      secrets,
       xpehloPassword,
       settings.hostname,
       settings.limits,
@@ -303,7 +377,9 @@ class GateMaker {
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;
-    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, xpehloPassword, world, log });
+    const kept =
+      old.get(key) ??
+      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
     this.backends.set(key, kept);
     return kept;
   }

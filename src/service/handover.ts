@@ -9,6 +9,7 @@
 //
 // Whichever process dies before in-charge, the other goes on serving.
 
+import type { ServerNotice } from '../connection/server-health.ts';
 import type { ControlAnswer } from './control.ts';
 import type { SpareListener } from './listener-set.ts';
 
@@ -26,6 +27,8 @@ export interface Inheritance {
   /** base64. */
   readonly ticketKeys: string;
   readonly ticketKeysMadeAt: number;
+  /** What is known of the servers behind: above all which ones are drained. */
+  readonly notices: readonly ServerNotice[];
 }
 
 export type Refusal = Extract<ControlAnswer, { ok: false }>;

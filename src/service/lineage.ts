@@ -67,6 +67,7 @@ export class Lineage {
         notifySocket: this.notifySocket,
         ticketKeys: ticketKeys.bytes.toString('base64'),
         ticketKeysMadeAt: ticketKeys.madeAt,
+        notices: crew.fleet.notices,
       },
       world,
     });

@@ -3,6 +3,7 @@
 // a way that we do not know. Once everything is here we can do without the other: if it dies we take charge unasked,
 // because then nobody else listens. Its end after that means nothing to us but that it is gone.
 
+import type { ServerNotice } from '../connection/server-health.ts';
 import { asTicketKeys } from '../tls/tickets.ts';
 import type { TicketKeys } from '../tls/tickets.ts';
 import { asToSuccessor, PROTOCOL } from './handover.ts';
@@ -24,6 +25,7 @@ export interface Predecessor {
   readonly notifySocket: string | null;
   readonly ticketKeys: TicketKeys | null;
   readonly listeners: readonly SpareListener[];
+  readonly notices: readonly ServerNotice[];
   /** Resolves when its process is gone. */
   readonly gone: Promise<void>;
   /** Resolves when it tells us to end. */
@@ -91,6 +93,7 @@ function introduce(
     notifySocket,
     ticketKeys: asTicketKeys(Buffer.from(ticketKeys, 'base64'), ticketKeysMadeAt),
     listeners,
+    notices: Array.isArray(inheritance.notices) ? inheritance.notices : [],
     gone: gone.promise,
     abandoned: abandoned.promise,
     async prepared(version) {

@@ -16,7 +16,8 @@ import { CertificateWatch } from './certificate-watch.ts';
 import { ChangeRecord, mistakesOf, needRestart } from './changes.ts';
 import { Charge } from './charge.ts';
 import type { Configuration, ConfigurationSource } from './configuration.ts';
-import type { ControlAnswer, ControlCommands, ControlRequest } from './control.ts';
+import { controlCommands } from './commands.ts';
+import type { ControlAnswer } from './control.ts';
 import { Crew } from './crew.ts';
 import { takeGivenSockets } from './given-sockets.ts';
 import { bindCause } from './handles.ts';
@@ -25,7 +26,6 @@ import type { LineageOptions } from './lineage.ts';
 import type { LiveLog } from './live-log.ts';
 import type { Counters } from './messages.ts';
 import { decidePrivileges, limitWarnings } from './machine.ts';
-import { askKick, askSessions } from './session-answers.ts';
 import { addressesByService, createStatus } from './status.ts';
 import type { Status } from './status.ts';
 import type { TicketExchange } from './ticket-rotation.ts';
@@ -71,7 +71,6 @@ export class Supervisor {
     this.#startedAt = world.monotonic();
     this.#startFailed.promise.catch(() => {});
     this.#changes = new ChangeRecord(world);
-    this.#charge = new Charge(this.#commands(), world, log);
     this.#crew = new Crew({
       entry,
       log,
@@ -81,6 +80,7 @@ export class Supervisor {
       inTurn: (change) => this.#inTurn(change),
     });
     this.#pool = this.#crew.pool;
+    this.#charge = new Charge(controlCommands(this, this.#crew), world, log);
     this.#watch = new CertificateWatch({
       source: options.source,
       crew: this.#crew,
@@ -172,18 +172,8 @@ export class Supervisor {
         .map((worker, place) => ({ worker, counters: (counters[place] ?? null) as Counters | null }))
         .filter(({ worker }) => worker.state !== 'ended'),
       changes: this.#changes.values(),
+      backends: await this.#crew.fleet.status(),
     });
-  }
-
-  #commands(): ControlCommands {
-    return {
-      status: async (): Promise<ControlAnswer> => ({ ok: true, status: await this.status() }),
-      reload: (request) => (request['workers'] === true ? this.replaceWorkers() : this.reload()),
-      restart: () => this.restart(),
-      drain: () => Promise.resolve(this.drain()),
-      sessions: (request: ControlRequest) => askSessions(this.#pool, request),
-      kick: (request: ControlRequest) => askKick(this.#pool, request),
-    };
   }
 
   #inTurn<T>(change: () => Promise<T>): Promise<T> {
@@ -207,6 +197,7 @@ export class Supervisor {
     this.#startedWith = settings;
     log.change(settings.log);
     crew.startTickets(configuration, predecessor?.ticketKeys ?? null);
+    crew.fleet.inherit(predecessor?.notices ?? []);
     crew.privileges = decidePrivileges(settings.user, process.geteuid?.() ?? -1);
     const { owner, mistakes, warnings } = crew.privileges;
     if (mistakes.length > 0) throw new SettingsError(mistakes);
@@ -240,6 +231,7 @@ export class Supervisor {
       log.warn('warning', { warning });
     }
     if (this.draining) return;
+    this.#crew.fleet.settle(settings);
     this.#watch.follow(configuration);
     this.#crew.rotateTickets();
     this.#crew.joinTickets(predecessor === undefined ? 'theirs' : 'newest');
@@ -312,6 +304,7 @@ export class Supervisor {
     crew.listeners.make(change);
     log.change(next.settings.log);
     await crew.tell();
+    crew.fleet.settle(next.settings);
     if (!this.draining) {
       crew.tellListeners(change);
       this.#pool.resize(workerCount(next.settings), next.settings.timeouts.drainMs);
@@ -374,6 +367,7 @@ export class Supervisor {
 
   #close(): Promise<void> {
     this.#watch.close();
+    this.#crew.fleet.close();
     this.#crew.keepTickets();
     this.#crew.listeners.close(this.#lineage.shareOfListeners);
     return this.#charge.close();

@@ -22,6 +22,7 @@ const commands: ControlCommands = {
   reload: () => Promise.resolve({ ok: false, error: 'no', mistakes: ['a', 'b'] }),
   restart: () => Promise.resolve({ ok: true }),
   drain: () => Promise.reject(new Error('broken')),
+  backend: ({ name }) => Promise.resolve({ ok: true, name }),
   sessions: (request) => Promise.resolve({ ok: true, request }),
   kick: () => Promise.resolve({ ok: true }),
 };

@@ -34,6 +34,7 @@ function successorOf(gone: Promise<void>): { lineage: Lineage; world: ReturnType
     notifySocket: null,
     ticketKeys: null,
     listeners: [],
+    notices: [],
     gone,
     abandoned: never,
     prepared: () => never,

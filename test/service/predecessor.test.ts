@@ -27,6 +27,7 @@ const inheritance: Inheritance = {
   notifySocket: '/run/notify',
   ticketKeys: Buffer.alloc(48, 3).toString('base64'),
   ticketKeysMadeAt: 1000,
+  notices: [{ backend: 'stores', server: 'imap1:143', drained: true, mark: 'none' }],
 };
 const handle = { close: () => undefined };
 const facts = {
@@ -50,6 +51,7 @@ test('all that is handed over arrives, and what the manager gave stays the manag
     [predecessor.pid, predecessor.dataDir, predecessor.notifySocket],
     [7, '/var/lib/sallyport', '/run/notify'],
   );
+  assert.deepEqual(predecessor.notices, inheritance.notices);
   assert.deepEqual(predecessor.ticketKeys, { bytes: Buffer.alloc(48, 3), madeAt: 1000 });
   assert.deepEqual(
     predecessor.listeners.map(({ key, origin, handle: given }) => [key, origin, given === handle]),

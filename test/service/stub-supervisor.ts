@@ -40,6 +40,8 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       ciphers: 'default',
       groups: 'default',
     },
+    verify: { kind: 'backend' },
+    proxyProtocol: null,
     backend: null,
     channel: null,
     banner: null,
@@ -69,6 +71,7 @@ export function configurationOf(settings: Settings): Configuration {
     material: {
       services: {},
       backendCas: {},
+      backendSecrets: {},
       tierPasswords: NO_TIER_PASSWORDS,
       ticketKeys: Buffer.alloc(48),
     },

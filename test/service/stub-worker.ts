@@ -53,6 +53,9 @@ export const createStubFront: CreateFront = ({ settings: first, world, connectio
       return promise.finally(() => limit.cancel());
     },
     counters: () => ({ ...counters, open: open.size }),
+    notice: () => undefined,
+    servers: () => [],
+    probe: () => undefined,
     sessions: () => ({ sessions: [], count: open.size }),
     kick: () => 0,
   };
