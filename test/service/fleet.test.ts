@@ -196,3 +196,16 @@ test('status adds up what the workers see: up, shaky, down', async () => {
     'backend stores (hash): three:143 up, 2 connections\n',
   ]);
 });
+
+test('a successor knows of the drains and marks of the supervisor before it, where its settings name the server', async () => {
+  const before = fleet();
+  before.fleet.settle(settings(['one', 'two', 'gone'], 1000));
+  await before.fleet.obey({ name: 'stores', action: 'drain', server: 'one:143' });
+  await before.fleet.obey({ name: 'stores', action: 'drain', server: 'gone:143' });
+  before.fleet.checked(before.as(before.workers[0]), { ...down, server: 'two:143' });
+  const after = fleet();
+  after.fleet.inherit(before.fleet.notices);
+  assert.deepEqual(after.fleet.notices, before.fleet.notices, 'its workers are told from the first');
+  after.fleet.settle(settings(['one', 'two'], 1000));
+  assert.deepEqual(await after.show(), ['one:143 drained 0', 'two:143 down 0']);
+});
