@@ -39,6 +39,13 @@ export function statusText(found: Status): string {
   }
   lines.push(...found.certificates.map(certificateText));
   lines.push(...found.changes.flatMap(changeLines));
+  const { store, storeState, penalised } = found.shared;
+  lines.push(
+    `state: ${store}${storeState === 'up' ? '' : ' (NOT REACHED, this machine counts alone)'}; ` +
+      `${counted(penalised, 'address', 'addresses')} penalised`,
+  );
+  const refused = Object.entries(found.refused).map(([code, count]) => `${code} ${count}`);
+  if (refused.length > 0) lines.push(`refused: ${refused.join(', ')}`);
   const totals = Object.entries(found.totals).map(([name, value]) => `${name} ${value}`);
   if (totals.length > 0) lines.push(`totals: ${totals.join(', ')}`);
   return lines.map((line) => `${line}\n`).join('');

@@ -5,11 +5,12 @@
 
 import { createSecureContext } from 'node:tls';
 import convict from 'convict';
+import { parseAccessRules } from '../wire/access-rules.ts';
 import { parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { Network } from '../wire/network.ts';
-import { isNickname, readClient, readListener, readNetwork, readServer } from './items.ts';
+import { isNickname, readClient, readListener, readNetwork, readNetworkLimits, readServer } from './items.ts';
 import { found, isText, Misfit } from './misfit.ts';
-import { inlineSecret } from './secret.ts';
+import { inlineSecret, isRedisUrl } from './secret.ts';
 import type { ClientInfo, Endpoint, Secret } from './settings.ts';
 import { suggest } from './suggest.ts';
 
@@ -57,6 +58,10 @@ export interface FormatValues {
   servers: Endpoint[];
   clientInfo: ClientInfo[];
   networks: Network[];
+  networkLimits: [Network, number][];
+  /** As written. */
+  accessRules: string;
+  redis: Secret;
   channelKeywords: string;
   /** Nicknames, and maps of files that have a schema of their own. */
   certificates: (string | Given)[];
@@ -244,6 +249,33 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   networks: {
     expected: () => 'a list of addresses or networks, as in 192.0.2.0/24 or 2001:db8::/32',
     read: (value, leaf) => readList(value, leaf, readNetwork),
+  },
+  networkLimits: {
+    expected: (leaf) => `${inRange('a whole number', leaf)}, or a map of networks to such numbers`,
+    takesMap: true,
+    read(value, leaf) {
+      const rows = readNetworkLimits(value, leaf);
+      if (rows === null) throw new Misfit([misfit(leaf, value)]);
+      return rows;
+    },
+  },
+  accessRules: {
+    expected: () => 'access rules, as in +imaps,pops:ALL$+imap:192.0.2.0/24',
+    read(value, leaf) {
+      if (typeof value !== 'string' || value.trim() === '') throw new Misfit([misfit(leaf, value)]);
+      const parsed = parseAccessRules(value);
+      if (parsed.kind === 'malformed') throw new Misfit([`${misfit(leaf, value)}: ${parsed.reason}`]);
+      return value;
+    },
+  },
+  redis: {
+    expected: () => 'redis://host:port/number or rediss://…, { file: … } or { credential: … }',
+    takesMap: true,
+    read(value, leaf) {
+      const secret = readSecret(value, leaf);
+      if (secret.kind === 'inline' && !isRedisUrl(secret.value)) throw new Misfit([misfit(leaf, value)]);
+      return secret;
+    },
   },
   channelKeywords: {
     expected: () => 'channel keywords in one text',

@@ -96,10 +96,13 @@ function complete(
     dataDir: locate(values.dataDir),
     workers: values.workers,
     user: values.user,
+    redis: values.redis === null ? null : locateSecret(values.redis, locate),
     log: values.log,
     certificateDatabase: locate(values.certificates.database),
     certificateWatchMs: values.certificates.watch,
-    services: mapEntries(services, (name, service) => completeService(name, service, { tls, locate })),
+    services: mapEntries(services, (name, service) =>
+      completeService(name, service, { tls, locate, access: values.access }),
+    ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
       keywords: present(channel.values.keywords),
@@ -107,6 +110,14 @@ function complete(
     })),
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
     limits: values.limits,
+    penalties: {
+      stepMs: values.penalties.step,
+      maxMs: values.penalties.max,
+      decayMs: values.penalties.decay,
+      linear: values.penalties.linear,
+      excluded: values.penalties.excluded,
+      remembered: values.penalties.remembered,
+    },
     timeouts: {
       handshakeMs: values.timeouts.handshake,
       loginMs: values.timeouts.login,
@@ -130,6 +141,7 @@ const OURS = /^(STARTTLS|STLS|LOGINDISABLED|SASL|AUTH)([= ]|$)/i;
 interface Above {
   readonly tls: ServerTlsSettings;
   readonly locate: Locate;
+  readonly access: string | null;
 }
 
 function completeService(name: string, { values, shown }: GivenService, above: Above): ServiceSettings {
@@ -150,6 +162,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     },
     backend: values.backend,
     channel: values.channel,
+    access: values.access ?? above.access,
     banner: values.banner,
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
@@ -160,11 +173,12 @@ function completeService(name: string, { values, shown }: GivenService, above: A
 }
 
 function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {
-  const { servers, tls, login, allowClearBackend, client } = values;
+  const { servers, tls, connections, login, allowClearBackend, client } = values;
   return {
     name,
     servers: present(servers),
     tls: { ...tls, ca: tls.ca === null ? null : locate(tls.ca) },
+    connections,
     login,
     allowClearBackend,
     client,

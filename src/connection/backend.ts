@@ -6,8 +6,10 @@ import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
 import type { ClientFacts, Credentials, Replayable, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
+import { takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import { isRefusal } from './refusals.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -19,6 +21,7 @@ export async function connectBackend(
 ): Promise<BackLeg | null> {
   client.enter('backend');
   try {
+    await takeBackend(client, backend);
     const back = await backend.connect();
     client.back = back;
     if (client.leg.failure !== null) throw client.leg.failure;
@@ -40,11 +43,14 @@ export async function connectBackend(
     if (client.session.ends(error)) throw error;
     client.loginsFailed++;
     client.failure = error.code;
-    client.gate.log.at(error.row.level, 'login-failed', {
-      ...about(client),
-      code: error.code,
-      cause: explain(error),
-    });
+    if (error.code === 'USER_LIMIT' || isRefusal(error)) client.gate.refusals.note(client, error);
+    else {
+      client.gate.log.at(error.row.level, 'login-failed', {
+        ...about(client),
+        code: error.code,
+        cause: explain(error),
+      });
+    }
     client.leg.send(client.session.wordsFor(error));
   }
   return null;
@@ -72,12 +78,15 @@ async function logIn(
   requireSecrecy(client, back);
   const verdict = await back.session.login(onOwnTime(client, credentials), { utf8 });
   if (verdict.accepted) {
+    client.gate.guard.proved(client.remote.address);
+    await takeUser(client, userOf(credentials));
     client.session.admit(verdict);
     return true;
   }
   back.session.quit();
   client.leaveBackend();
   client.loginsFailed++;
+  if (!verdict.temporary) client.gate.guard.failed(client.remote.address);
   client.gate.log.info('login-refused', {
     ...about(client),
     temporary: verdict.temporary,
@@ -85,6 +94,13 @@ async function logIn(
   });
   client.session.refuse(verdict);
   return false;
+}
+
+/** Whose account it is: an administrator who logs in as somebody counts as that one. */
+function userOf(credentials: Replayable): string {
+  return credentials.kind === 'password' && credentials.authzid !== ''
+    ? credentials.authzid
+    : credentials.user;
 }
 
 /** While the client is asked a further question it is the client that is waited for, not the backend. */

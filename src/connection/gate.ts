@@ -6,7 +6,10 @@ import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
+import type { AccessRules } from '../wire/access-rules.ts';
+import type { Guard } from './guard.ts';
 import type { Upgrader } from './leg.ts';
+import type { Refusals } from './refusals.ts';
 
 export interface Gate {
   readonly name: string;
@@ -17,6 +20,10 @@ export interface Gate {
   readonly upgrader: Upgrader | null;
   readonly implicitTls: boolean;
   readonly backend: Backend;
+  /** null: everybody. */
+  readonly access: AccessRules | null;
+  readonly guard: Guard;
+  readonly refusals: Refusals;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly world: World;

@@ -2,7 +2,13 @@
 // decides; where none fits, only allow rules mean no, anything else means yes. Pure: names are given, or asked for when
 // the answer hangs on them.
 
-import type { AccessList, AccessRule, AccessRules, AccessService, ClientPattern } from '../wire/access-rules.ts';
+import type {
+  AccessList,
+  AccessRule,
+  AccessRules,
+  AccessService,
+  ClientPattern,
+} from '../wire/access-rules.ts';
 import { contains } from '../wire/network.ts';
 
 /** What the name service says of an address. */

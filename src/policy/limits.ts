@@ -21,7 +21,11 @@ export function addressTable(rows: AddressLimits): (address: string) => number {
 
 /** One number for everybody. */
 export function sameForAll(limit: number): AddressLimits {
-  const everywhere = (family: 4 | 6): Network => ({ family, address: family === 4 ? '0.0.0.0' : '::', prefix: 0 });
+  const everywhere = (family: 4 | 6): Network => ({
+    family,
+    address: family === 4 ? '0.0.0.0' : '::',
+    prefix: 0,
+  });
   return [
     [everywhere(4), limit],
     [everywhere(6), limit],

@@ -39,7 +39,11 @@ export function worsened(
 }
 
 /** Of two tellings of the same address, the one that makes it wait longer now. */
-export function graver(a: Penalty | null, b: Penalty, { now, rules }: { now: number; rules: PenaltyRules }): Penalty {
+export function graver(
+  a: Penalty | null,
+  b: Penalty,
+  { now, rules }: { now: number; rules: PenaltyRules },
+): Penalty {
   return a !== null && delayOf(a, now, rules) > delayOf(b, now, rules) ? a : b;
 }
 

@@ -149,7 +149,7 @@ export interface FrontSession {
 /** How a backend leg is opened. */
 export interface BackPlan {
   readonly tls: 'notls' | 'maytls' | 'musttls';
-  readonly limits: Limits;
+  readonly limits: Pick<Limits, 'replyBytes'>;
   /** For log contexts: host and port. */
   readonly host: string;
   /** Our own name, for EHLO. */

@@ -4,6 +4,7 @@
 // Passphrases are used here and go no further: the settings inside have none.
 
 import { loadSettings, placeOf } from '../config/load.ts';
+import { resolveRedisUrl } from '../config/secret.ts';
 import type { CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
@@ -50,6 +51,7 @@ export function createConfigurationSource({
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes = settings.user === null ? [] : noSuchUser(settings.user, file);
+    mistakes.push(...wrongRedis(settings));
     const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
       throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
     });
@@ -77,6 +79,18 @@ function noSuchUser(user: string, file: string | null): string[] {
   return [`${place}user: there is no user ${user} on this machine`];
 }
 
+/** A file or credential with the URL is looked into now, so that `check` and a reload find what is wrong with it. */
+function wrongRedis({ redis }: Settings): readonly string[] {
+  if (redis === null) return [];
+  try {
+    resolveRedisUrl(redis);
+    return [];
+  } catch (error) {
+    if (error instanceof SettingsError) return error.mistakes;
+    throw error;
+  }
+}
+
 /** The same settings with every passphrase left out; workers get keys that are decrypted already. */
 export function withoutSecrets(settings: Settings): Settings {
   const bare = (ref: CertificateRef): CertificateRef =>
@@ -90,5 +104,5 @@ export function withoutSecrets(settings: Settings): Settings {
     service.name,
     { ...service, tls: bareTls(service.tls) },
   ]);
-  return { ...settings, services: Object.fromEntries(services) as Settings['services'] };
+  return { ...settings, redis: null, services: Object.fromEntries(services) as Settings['services'] };
 }

@@ -7,8 +7,10 @@ import type { BackendSettings, ServiceSettings, Settings } from '../config/setti
 import { accept } from '../connection/accept.ts';
 import type { Backend } from '../connection/backend-leg.ts';
 import type { Client } from '../connection/client.ts';
+import type { Guard, Places } from '../connection/guard.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
+import { Refusals } from '../connection/refusals.ts';
 import { explain, type Log } from '../log.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -16,10 +18,12 @@ import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
 import { sessionContextName } from '../tls/tickets.ts';
+import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
 import type { World } from '../world.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { WorkerGuard } from './worker-guard.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
 
 export interface Front {
@@ -41,13 +45,12 @@ export interface FrontOptions {
   readonly world: World;
   readonly log: Log;
   readonly connectionsMax: number;
+  /** Default: one that counts for itself. */
+  readonly guard?: WorkerGuard;
 }
 
 /** How often waits are looked at: the resolution of every time-out. */
 const CHECK_MS = 100;
-
-/** Well below the descriptors that machine.ts keeps free. */
-const TURNED_AWAY_MAX = 40;
 
 const BANNER = 'Sallyport ready';
 
@@ -61,11 +64,12 @@ class MailFront implements Front {
   readonly #connectionsMax: number;
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
+  readonly #guard: WorkerGuard;
+  readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
   #backends = new Map<string, Backend>();
   #count = 0;
   #draining = false;
-  #turnedAway = 0;
   #whenEmpty: (() => void) | null = null;
   readonly #totals = {
     connections: 0,
@@ -82,6 +86,8 @@ class MailFront implements Front {
     this.#log = options.log;
     this.#connectionsMax = options.connectionsMax;
     this.#prefix = options.world.random(4).toString('hex');
+    this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
+    this.#refusals = new Refusals(options);
     this.update(options.settings, options.material);
     options.world.every(CHECK_MS, () => this.#check());
   }
@@ -96,14 +102,10 @@ class MailFront implements Front {
     const client = accept(gate, socket, {
       id: `${this.#prefix}-${(++this.#count).toString(36)}`,
       full: this.#clients.size >= this.#connectionsMax,
-      crowded: this.#turnedAway >= TURNED_AWAY_MAX,
       onClose: this.#forget,
       onLogin: this.#countLogin,
     });
-    if (client === null) {
-      this.#turnAway(socket);
-      return;
-    }
+    if (client === null) return;
     this.#clients.add(client);
     if (this.#draining) client.drain();
     proxyMail(client).catch((defect: unknown) => {
@@ -114,12 +116,15 @@ class MailFront implements Front {
   }
 
   update(settings: Settings, material: FrontMaterial): void {
+    this.#guard.update(settings);
     const maker = new GateMaker({
       settings,
       material,
       world: this.#world,
       log: this.#log,
       old: this.#backends,
+      guard: this.#guard,
+      refusals: this.#refusals,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -149,14 +154,8 @@ class MailFront implements Front {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return { open: this.#clients.size, ...this.#totals };
-  }
-
-  /** They hold a descriptor each until they have read why. */
-  #turnAway(socket: net.Socket): void {
-    if (socket.destroyed) return;
-    this.#turnedAway++;
-    socket.once('close', () => this.#turnedAway--);
+    const refused = [...this.#refusals.counts].map(([code, count]) => [`refused ${code}`, count]);
+    return { open: this.#clients.size, ...this.#totals, ...Object.fromEntries(refused) };
   }
 
   sessions(filter: SessionFilter): SessionList {
@@ -170,6 +169,7 @@ class MailFront implements Front {
   #check(): void {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
+    this.#refusals.sweep(now);
   }
 
   readonly #countLogin = (): void => {
@@ -178,6 +178,7 @@ class MailFront implements Front {
 
   readonly #forget = (client: Client): void => {
     if (!this.#clients.delete(client)) return;
+    for (const place of Object.keys(client.places) as (keyof Places)[]) client.leave(place);
     const totals = this.#totals;
     totals.loginsFailed += client.loginsFailed;
     totals.messages += client.messages;
@@ -193,6 +194,8 @@ interface MakerOptions {
   readonly world: World;
   readonly log: Log;
   readonly old: ReadonlyMap<string, Backend>;
+  readonly guard: Guard;
+  readonly refusals: Refusals;
 }
 
 /** Builds the gates of one set of settings. */
@@ -205,7 +208,7 @@ class GateMaker {
   }
 
   gate(service: ServiceSettings): Gate {
-    const { settings, material, world, log } = this.#options;
+    const { settings, material, world, log, guard, refusals } = this.#options;
     const dialect = DIALECTS[service.protocol];
     const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
     const backendSettings = backendOf(settings, service);
@@ -229,6 +232,9 @@ class GateMaker {
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       backend,
+      access: accessOf(service),
+      guard,
+      refusals,
       limits: settings.limits,
       timeouts: settings.timeouts,
       world,
@@ -270,4 +276,12 @@ class GateMaker {
     this.backends.set(key, kept);
     return kept;
   }
+}
+
+/** The settings were checked, so what does not parse is a defect; nobody is let in by it. */
+function accessOf({ access }: ServiceSettings): AccessRules | null {
+  if (access === null) return null;
+  const rules = parseAccessRules(access);
+  if (rules.kind === 'malformed') throw new Error(rules.reason);
+  return rules;
 }

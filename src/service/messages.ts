@@ -5,6 +5,7 @@
 import type { Settings } from '../config/settings.ts';
 import type { FrontMaterial } from './material.ts';
 import type { SessionFilter } from './sessions.ts';
+import type { FromGuard, Sharing, SharingStart, ToGuard } from './sharing.ts';
 
 export type Counters = Readonly<Record<string, number>>;
 
@@ -14,6 +15,7 @@ export type ToWorker =
       readonly settings: Settings;
       readonly material: FrontMaterial;
       readonly connectionsMax: number;
+      readonly sharing?: SharingStart;
     }
   | { readonly kind: 'listen'; readonly key: string; readonly service: string }
   | { readonly kind: 'begin' }
@@ -24,7 +26,11 @@ export type ToWorker =
       readonly material: FrontMaterial;
       /** Which service each listener that stays belongs to now, by listener key. */
       readonly services: Readonly<Record<string, string>>;
+      readonly sharing?: Sharing;
     }
+  /** Answered when what was counted under these keys is reported. */
+  | { readonly kind: 'escort'; readonly id: number; readonly keys: readonly string[] }
+  | { readonly kind: 'shared'; readonly note: ToGuard }
   | { readonly kind: 'unlisten'; readonly keys: readonly string[] }
   | { readonly kind: 'counters'; readonly id: number }
   /** Answered with a SessionList. */
@@ -37,6 +43,8 @@ export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'listen-failed'; readonly key: string; readonly code: string }
   | { readonly kind: 'reply'; readonly id: number; readonly answer: unknown }
+  /** Not checked yet: asFromGuard() does. */
+  | { readonly kind: 'shared'; readonly note: FromGuard }
   | { readonly kind: 'drained'; readonly cut: number };
 
 /** A message of a worker, or null: a child that runs something else must not confuse the supervisor. */
@@ -47,6 +55,7 @@ export function asFromWorker(value: unknown): FromWorker | null {
     case 'listen-failed':
     case 'reply':
     case 'drained':
+    case 'shared':
       return value as FromWorker;
     default:
       return null;

@@ -4,6 +4,7 @@ import type { Configuration } from './configuration.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
 import type { Counters } from './messages.ts';
+import type { SharedStatus } from './shared-state.ts';
 import type { WorkerState } from './worker-process.ts';
 
 export interface WorkerStatus {
@@ -51,6 +52,10 @@ export interface Status {
   readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
   readonly totals: Counters;
+  /** Connections and logins that were turned away, by error code; of the workers that live. */
+  readonly refused: Counters;
+  /** Where shared state is kept, and how many addresses have failed logins to answer for. */
+  readonly shared: SharedStatus;
 }
 
 interface WorkerView {
@@ -67,11 +72,16 @@ export interface StatusFacts {
   readonly listeners: readonly BoundListener[];
   readonly workers: readonly WorkerView[];
   readonly changes: Iterable<ChangeStatus>;
+  readonly shared: SharedStatus;
 }
+
+/** Counters of refusals begin so. */
+const REFUSED = 'refused ';
 
 export function createStatus(facts: StatusFacts): Status {
   const { configuration } = facts;
   const addresses = addressesByService(facts.listeners);
+  const totals = Object.entries(sum(facts.workers.map(({ counters }) => counters ?? {})));
   return {
     version: facts.version,
     pid: process.pid,
@@ -94,7 +104,13 @@ export function createStatus(facts: StatusFacts): Status {
       certificateStatus(certificate, facts.now),
     ),
     changes: [...facts.changes],
-    totals: sum(facts.workers.map(({ counters }) => counters ?? {})),
+    totals: Object.fromEntries(totals.filter(([name]) => !name.startsWith(REFUSED))),
+    refused: Object.fromEntries(
+      totals.flatMap(([name, count]) =>
+        name.startsWith(REFUSED) ? [[name.slice(REFUSED.length), count]] : [],
+      ),
+    ),
+    shared: facts.shared,
   };
 }
 

@@ -25,6 +25,7 @@ import type { Counters } from './messages.ts';
 import { connectionsAllowed, decidePrivileges, limitWarnings, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
 import { askKick, askSessions } from './session-answers.ts';
+import { sameStore, SharedState } from './shared-state.ts';
 import { addressesByService, createStatus } from './status.ts';
 import type { ChangeStatus, Status } from './status.ts';
 import { watchFiles } from './watch.ts';
@@ -54,6 +55,7 @@ export class Supervisor {
   readonly #finished = Promise.withResolvers<ExitCode>();
   readonly #startedAt: number;
   readonly #pool: WorkerPool;
+  readonly #shared: SharedState;
   #configuration: Configuration | null = null;
   /** What this run was started with, of which some holds until its end. */
   #startedWith: Settings | null = null;
@@ -75,9 +77,12 @@ export class Supervisor {
       fork: (index) => this.#fork(index),
       introduce: (send) => this.#introduce(send),
       onListenFailed: (key, code) => this.#listenFailed(key, code),
+      onShared: (worker, note) => this.#shared.hear(worker, note),
+      onGone: (worker) => this.#shared.gone(worker),
       log,
       world,
     });
+    this.#shared = new SharedState({ world, log, pool: this.#pool });
   }
 
   /** Starts, and resolves at the end. Throws SettingsError for wrong settings, Error where the start failed. */
@@ -88,6 +93,7 @@ export class Supervisor {
     } catch (error) {
       this.#close();
       await this.#pool.kill();
+      await this.#shared.close();
       throw error;
     }
     return this.#finished.promise;
@@ -115,6 +121,7 @@ export class Supervisor {
     this.#state = 'draining';
     await this.#pool.kill();
     this.#close();
+    await this.#shared.close();
     this.#finished.resolve(1);
   }
 
@@ -134,6 +141,7 @@ export class Supervisor {
         counters: (counters[place] ?? null) as Counters | null,
       })),
       changes: this.#changes.values(),
+      shared: this.#shared.status,
     });
   }
 
@@ -153,6 +161,7 @@ export class Supervisor {
     this.#privileges = decidePrivileges(settings.user, process.geteuid?.() ?? -1);
     if (this.#privileges.mistakes.length > 0) throw new SettingsError(this.#privileges.mistakes);
     this.#control = await this.#openControl(settings.dataDir);
+    await this.#shared.open(settings, workerCount(settings));
     const wanted = wantedListeners(settings.services);
     const { bound, failures } = await bindListeners(wanted, this.#privileges.owner, world);
     if (failures.length > 0) throw new Error(failures.join('\n'));
@@ -208,7 +217,8 @@ export class Supervisor {
     const { shared, material } = this.#configuration;
     const { limits } = this.#startedWith ?? shared;
     const connectionsMax = connectionsAllowed(limits.connections, this.#limits);
-    send({ kind: 'start', settings: shared, material, connectionsMax });
+    const sharing = this.#shared.start;
+    send({ kind: 'start', settings: shared, material, connectionsMax, sharing });
     for (const { key, service, handle } of this.#listeners.values())
       send({ kind: 'listen', key, service }, handle);
     send({ kind: 'begin' });
@@ -275,6 +285,7 @@ export class Supervisor {
     this.#configuration = next;
     this.#listeners = new Map([...change.stays, ...bound].map((listener) => [listener.key, listener]));
     log.change(next.settings.log);
+    this.#shared.update(next.settings, workerCount(next.settings));
     await this.#tellConfiguration(next);
     if (!this.draining) {
       for (const { key, service, handle } of bound) this.#pool.tell({ kind: 'listen', key, service }, handle);
@@ -308,7 +319,7 @@ export class Supervisor {
       [...this.#listeners.values()].map(({ key, service }) => [key, service]),
     );
     await this.#pool.ask(
-      (id) => ({ kind: 'update', id, settings: shared, material, services }),
+      (id) => ({ kind: 'update', id, settings: shared, material, services, sharing: this.#shared.sharing }),
       UPDATE_LIMIT_MS,
     );
   }
@@ -323,6 +334,7 @@ export class Supervisor {
     const lost = ends.filter(({ cut }) => cut === null).length;
     const cut = ends.reduce((sum, end) => sum + (end.cut ?? 0), 0);
     this.#close();
+    await this.#shared.close();
     log.info('stopped', { cut, workersLost: lost });
     this.#finished.resolve(lost === 0 ? 0 : 1);
   }
@@ -355,5 +367,6 @@ function servedOn({ certificates }: Configuration): string[] {
 /** Keys whose new value this run cannot take. */
 function needRestart(start: Settings, after: Settings): string[] {
   const keys: string[] = (['dataDir', 'user'] as const).filter((key) => start[key] !== after[key]);
+  if (!sameStore(start.redis, after.redis)) keys.push('redis');
   return start.limits.connections === after.limits.connections ? keys : [...keys, 'limits.connections'];
 }

@@ -68,7 +68,9 @@ class Embedded implements Store {
       'INSERT OR REPLACE INTO entries (tbl, key, value, expires, written) VALUES (?, ?, ?, ?, ?)',
     );
     this.#remove = database.prepare('DELETE FROM entries WHERE tbl = ? AND key = ?');
-    const last = database.prepare('SELECT max(written) AS last FROM entries').get() as { last: number | null };
+    const last = database.prepare('SELECT max(written) AS last FROM entries').get() as {
+      last: number | null;
+    };
     this.#written = last.last ?? 0;
     this.#purge();
     this.#purging = options.world.every(PURGE_EVERY_MS, () => this.#purge());
@@ -188,7 +190,9 @@ function openFile(file: string, steps: readonly string[]): DatabaseSync {
   }
   try {
     chmodSync(file, 0o600);
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304');
+    database.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304',
+    );
     const check = database.prepare('PRAGMA quick_check(1)').get() as { quick_check: string };
     if (check.quick_check !== 'ok') throw new Error(check.quick_check);
     bringUpToDate(database, steps);

@@ -219,7 +219,7 @@ class RedisCounts implements SharedCounts {
     }
   }
 
-  sync(counts: Iterable<readonly [string, number]>): Promise<void> {
+  sync(counts: () => Iterable<readonly [string, number]>): Promise<void> {
     this.#syncing ??= this.#sync(counts).finally(() => (this.#syncing = null));
     return this.#syncing;
   }
@@ -229,9 +229,13 @@ class RedisCounts implements SharedCounts {
     return kept === 1;
   }
 
-  async #sync(counts: Iterable<readonly [string, number]>): Promise<void> {
+  async #sync(counts: () => Iterable<readonly [string, number]>): Promise<void> {
     await Promise.allSettled(this.#pending);
-    const all = [...counts];
+    // Whoever was answered just now has counted it when the others had their turn.
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+    const all = [...counts()];
     const old = this.#name;
     this.#name = this.#world.random(8).toString('hex');
     await this.#run(async (redis) => {

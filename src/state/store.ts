@@ -52,8 +52,8 @@ export interface SharedCounts {
   take(claims: readonly CountClaim[]): Promise<string | null>;
   /** Adds to the node's own counts, mostly less than nothing. */
   add(changes: readonly (readonly [key: string, by: number])[]): Promise<void>;
-  /** Says what the node's counts are, all of them. */
-  sync(counts: Iterable<readonly [key: string, count: number]>): Promise<void>;
+  /** Says what the node's counts are, all of them; asks for them when no other command is on its way. */
+  sync(counts: () => Iterable<readonly [key: string, count: number]>): Promise<void>;
   /** Keeps the lease; false where it had ended, so that sync() is needed. */
   renew(): Promise<boolean>;
 }

@@ -33,8 +33,7 @@ export interface AccessRules {
 }
 
 export type ParsedAccess =
-  | ({ readonly kind: 'rules' } & AccessRules)
-  | { readonly kind: 'malformed'; readonly reason: string };
+  ({ readonly kind: 'rules' } & AccessRules) | { readonly kind: 'malformed'; readonly reason: string };
 
 const TEXT_MAX = 16_384;
 

@@ -87,6 +87,8 @@ test('one thing is counted as one, and the last changes are told with their mist
       { what: 'reload', at, ok: false, mistakes: ['x.yaml:1: a: wrong', 'x.yaml:2: b: wrong'] },
     ],
     totals: {},
+    refused: { ADDRESS_LIMIT: 3, ACCESS_DENIED: 1 },
+    shared: { store: 'redis://r:6379/0', storeState: 'down', penalised: 1 },
   });
   assert.deepEqual(text.trim().split('\n').slice(1), [
     'worker 1: ready, pid 8, 1 connection, 1 restart',
@@ -94,6 +96,8 @@ test('one thing is counted as one, and the last changes are told with their mist
     `last reload: REFUSED, the old settings go on, ${at}`,
     '  x.yaml:1: a: wrong',
     '  x.yaml:2: b: wrong',
+    'state: redis://r:6379/0 (NOT REACHED, this machine counts alone); 1 address penalised',
+    'refused: ADDRESS_LIMIT 3, ACCESS_DENIED 1',
   ]);
 });
 

@@ -75,6 +75,7 @@ function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet 
     name: 'stores',
     servers: Object.keys(scripts).map((host): Endpoint => ({ kind: 'tcp', host, port: 143 })),
     tls: { mode, verify: true, ca: null, name: 'store.test', minVersion: 'TLSv1.2', ciphers: 'default' },
+    connections: 0,
     login: 'replay',
     allowClearBackend: false,
     client: [],

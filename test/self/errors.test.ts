@@ -19,8 +19,9 @@ test('a temporary failure has a 4xx code and 4.x.x, a permanent one 5xx and 5.x.
   }
 });
 
-test('an SMTP error row always ends the connection, so its code is 421 or 521', () => {
-  for (const [code, { smtp }] of rows) assert.ok(smtp === null || [421, 521].includes(smtp[0]), code);
+test('an SMTP error row ends the connection (421, 521, 554 for a greeting) or is a login that failed (454)', () => {
+  for (const [code, { smtp }] of rows)
+    assert.ok(smtp === null || [421, 521, 554, 454].includes(smtp[0]), code);
 });
 
 test('what is temporary in SMTP is temporary in POP3, and the reverse', () => {

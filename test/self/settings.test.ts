@@ -19,6 +19,9 @@ const FIELDS: Record<string, string> = {
   'services.NAME.tls.mode': 'tlsMode',
   'services.NAME.tls.certificate': 'certificates',
   probe: 'probeMs',
+  'penalties.step': 'stepMs',
+  'penalties.max': 'maxMs',
+  'penalties.decay': 'decayMs',
 };
 
 function settings(): { setting: string; field: string; doc: string }[] {

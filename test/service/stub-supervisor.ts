@@ -40,6 +40,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
     },
     backend: null,
     channel: null,
+    access: null,
     banner: null,
     capabilities: null,
     ehloKeywords: [],

@@ -30,7 +30,10 @@ async function kept(store: Store | Promise<Store>): Promise<Store> {
 }
 
 /** The clock of a store, ahead of ours by `aheadMs`. */
-const clock = (aheadMs: () => number): typeof realWorld => ({ ...realWorld, now: () => Date.now() + aheadMs() });
+const clock = (aheadMs: () => number): typeof realWorld => ({
+  ...realWorld,
+  now: () => Date.now() + aheadMs(),
+});
 
 const HOMES = {
   embedded: (aheadMs: () => number) =>
@@ -51,7 +54,10 @@ for (const [home, openStore] of Object.entries(HOMES)) {
     ];
     await store.put('put', entries);
     assert.deepEqual(await store.get('put', 'a b'), entries[0]);
-    assert.deepEqual((await store.load('put')).toSorted((a, b) => a.key.localeCompare(b.key)), entries);
+    assert.deepEqual(
+      (await store.load('put')).toSorted((a, b) => a.key.localeCompare(b.key)),
+      entries,
+    );
     assert.equal(await store.get('other', 'a b'), null);
     await store.remove('put', ['a b', 'not there']);
     assert.equal(await store.get('put', 'a b'), null);
@@ -67,10 +73,17 @@ for (const [home, openStore] of Object.entries(HOMES)) {
     ]);
     ahead = 10_000;
     assert.equal(await store.get('ends', 'short'), null);
-    assert.deepEqual((await store.load('ends')).map(({ key }) => key), ['long']);
+    assert.deepEqual(
+      (await store.load('ends')).map(({ key }) => key),
+      ['long'],
+    );
     assert.equal(await store.change('ends', { key: 'short', from: '1', to: null }), false);
     assert.equal(
-      await store.change('ends', { key: 'short', from: null, to: { value: '3', expiresAt: Date.now() + 99_000 } }),
+      await store.change('ends', {
+        key: 'short',
+        from: null,
+        to: { value: '3', expiresAt: Date.now() + 99_000 },
+      }),
       true,
     );
     assert.equal((await store.get('ends', 'short'))?.value, '3');
@@ -106,10 +119,17 @@ for (const [home, openStore] of Object.entries(HOMES)) {
 
   test(`${home}: a thousand entries in one go`, async () => {
     const store = await openStore(noTime);
-    const entries = Array.from({ length: 1234 }, (_, i) => ({ key: `k${i}`, value: `v${i}`, expiresAt: soon() }));
+    const entries = Array.from({ length: 1234 }, (_, i) => ({
+      key: `k${i}`,
+      value: `v${i}`,
+      expiresAt: soon(),
+    }));
     await store.put('many', entries);
     assert.equal((await store.load('many')).length, 1234);
-    await store.remove('many', entries.map(({ key }) => key));
+    await store.remove(
+      'many',
+      entries.map(({ key }) => key),
+    );
     assert.deepEqual(await store.load('many'), []);
   });
 
@@ -123,7 +143,10 @@ for (const [home, openStore] of Object.entries(HOMES)) {
 test('redis: a node hears what others change, not what it changes itself', async () => {
   const [one, two] = [await HOMES.redis(noTime), await HOMES.redis(noTime)];
   const heard: string[] = [];
-  for (const [name, store] of [['one', one], ['two', two]] as const)
+  for (const [name, store] of [
+    ['one', one],
+    ['two', two],
+  ] as const)
     store.watch('news', (key, entry) => heard.push(`${name} ${key} ${entry?.value ?? 'gone'}`));
   // The ear is connected by itself: it is there when it hears.
   await until(
@@ -137,20 +160,30 @@ test('redis: a node hears what others change, not what it changes itself', async
   await one.put('news', [{ key: 'k', value: 'v', expiresAt: soon() }]);
   await one.change('news', { key: 'k', from: 'v', to: { value: 'w', expiresAt: soon() } });
   await one.remove('news', ['k', 'nothing']);
-  await until(() => heard.includes('two k gone'), 5000, () => heard.join());
+  await until(
+    () => heard.includes('two k gone'),
+    5000,
+    () => heard.join(),
+  );
   const ofOthers = heard.filter((line) => !line.includes('probe'));
   assert.deepEqual(ofOthers, ['two k v', 'two k w', 'two k gone']);
 });
 
 test('redis: a count is over all nodes, all keys of a claim or none, and it goes down again', async () => {
   const [one, two] = [(await HOMES.redis(noTime)).counts!, (await HOMES.redis(noTime)).counts!];
-  await Promise.all([one.sync([]), two.sync([['c:k', 1]])]);
-  const claims = [{ key: 'c:k', limit: 3 }, { key: 'c:all', limit: 100 }];
+  await Promise.all([one.sync(() => []), two.sync(() => [['c:k', 1]])]);
+  const claims = [
+    { key: 'c:k', limit: 3 },
+    { key: 'c:all', limit: 100 },
+  ];
   assert.equal(await one.take(claims), null);
   assert.equal(await two.take(claims), null);
   assert.equal(await one.take(claims), 'c:k');
   assert.equal(await one.take([{ key: 'c:all', limit: 2 }]), 'c:all', 'two were taken');
-  await two.add([['c:k', -1], ['c:all', -1]]);
+  await two.add([
+    ['c:k', -1],
+    ['c:all', -1],
+  ]);
   assert.equal(await one.take(claims), null);
   assert.equal(await two.renew(), true);
 });
@@ -158,10 +191,10 @@ test('redis: a count is over all nodes, all keys of a claim or none, and it goes
 test('redis: what a node says anew replaces what it said before, and a node that is gone counts no more', async () => {
   const store = await HOMES.redis(noTime);
   const [one, two] = [store.counts!, (await HOMES.redis(noTime)).counts!];
-  await two.sync([]);
-  await one.sync([['s:k', 5]]);
+  await two.sync(() => []);
+  await one.sync(() => [['s:k', 5]]);
   assert.equal(await two.take([{ key: 's:k', limit: 5 }]), 's:k');
-  await one.sync([['s:k', 2]]);
+  await one.sync(() => [['s:k', 2]]);
   assert.equal(await two.take([{ key: 's:k', limit: 3 }]), null);
   assert.equal(await two.take([{ key: 's:k', limit: 3 }]), 's:k');
 });

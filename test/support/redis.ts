@@ -25,7 +25,17 @@ export async function startRedis({ password }: RedisTestOptions = {}): Promise<T
     url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${port}/0`,
     async start() {
       const secret = password === undefined ? [] : ['--requirepass', password];
-      const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...secret];
+      const options = [
+        '--port',
+        String(port),
+        '--bind',
+        '127.0.0.1',
+        '--save',
+        '',
+        '--appendonly',
+        'no',
+        ...secret,
+      ];
       const started = startProcess('redis-server', options, { cwd: '/tmp' });
       server = started;
       await until(
