@@ -3,7 +3,7 @@
 
 import type { PenaltySettings } from '../config/settings.ts';
 import { delayOf, graver, type Penalty, worsened } from '../policy/penalties.ts';
-import type { Timer, World } from '../world.ts';
+import type { World } from '../world.ts';
 import type { FromGuard, Misdeeds, PenaltyChange } from './sharing.ts';
 
 const REPORT_EVERY_MS = 50;
@@ -13,7 +13,7 @@ export class PenaltyReplica {
   readonly #send: (note: FromGuard) => void;
   readonly #penalties = new Map<string, Penalty>();
   #unreported = new Map<string, Misdeeds>();
-  #reporting: Timer | null = null;
+  #isReporting = false;
   #rules: PenaltySettings;
 
   constructor(options: {
@@ -73,8 +73,10 @@ export class PenaltyReplica {
 
   #tell(misdeeds: Misdeeds): void {
     this.#unreported.set(misdeeds.key, misdeeds);
-    this.#reporting ??= this.#world.after(REPORT_EVERY_MS, () => {
-      this.#reporting = null;
+    if (this.#isReporting) return;
+    this.#isReporting = true;
+    this.#world.after(REPORT_EVERY_MS, () => {
+      this.#isReporting = false;
       const all = [...this.#unreported.values()];
       this.#unreported = new Map();
       this.#send({ what: 'misdeeds', misdeeds: all });

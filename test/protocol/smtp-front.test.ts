@@ -359,7 +359,10 @@ test('an error ends an SMTP connection with the row’s words behind our name, u
   assert.equal(front.ends(new GateError('SERVER_FULL')), true);
   assert.equal(front.ends(new GateError('BACKEND_UNREACHABLE')), true);
   assert.equal(front.ends(new GateError('USER_LIMIT')), false);
-  assert.equal(front.wordsFor(new GateError('USER_LIMIT')), '454 4.7.0 Too many connections of this user\r\n');
+  assert.equal(
+    front.wordsFor(new GateError('USER_LIMIT')),
+    '454 4.7.0 Too many connections of this user\r\n',
+  );
   assert.equal(
     front.wordsFor(new GateError('SERVER_FULL')),
     '421 4.3.2 mail.test Too many connections, please try again later\r\n',
