@@ -1,6 +1,7 @@
-// Before TLS and after the PROXY header: may this client be here? The access rules of the service, then the limits on connections: of its address, and
-// of all. Judged is the client itself, so a front tier of ours is judged by whom it brings: admit() takes the tier in,
-// readmit() judges whoever was introduced meanwhile, and is called before each login and each mail.
+// Before TLS and behind the PROXY header: may this client be here? The access rules of the service, then the limits on
+// connections: of its address, and of all. Judged is the client itself, so a front tier of ours is judged by whom it
+// brings: admit() takes the tier in, readmit() judges whoever was introduced meanwhile, and is called before each login
+// and each mail.
 // Promises: a place that was taken is given back when the connection is forgotten; no name is looked up unless the
 // rules hang on one, and no look-up takes longer than timeouts.connect. Throws the refusal.
 
