@@ -42,6 +42,12 @@ export interface ServerTlsSettings {
   readonly groups: string;
 }
 
+/** Proxies of ours in front, and what they show in XPEHLO. */
+export interface FrontTierSettings {
+  readonly from: readonly Network[];
+  readonly password: Secret | null;
+}
+
 export interface ServiceSettings {
   readonly name: string;
   readonly protocol: Protocol;
@@ -66,6 +72,8 @@ export interface ServiceSettings {
   readonly lineEndings: 'refuse' | 'normalise';
   /** smtp: look up the client's name for XCLIENT NAME. */
   readonly clientLookup: boolean;
+  /** Peers that may say who their client is. */
+  readonly frontTier: FrontTierSettings;
 }
 
 export interface ChannelSettings {
@@ -88,7 +96,7 @@ export interface BackendTlsSettings {
 }
 
 export interface ClientInfo {
-  readonly method: 'id' | 'xclient';
+  readonly method: 'id' | 'xclient' | 'xpehlo';
   /** `xclient` is required, `xclient?` is not. */
   readonly required: boolean;
 }
@@ -102,6 +110,8 @@ export interface BackendSettings {
   readonly login: 'replay';
   readonly allowClearBackend: boolean;
   readonly client: readonly ClientInfo[];
+  /** What XPEHLO shows. */
+  readonly xpehloPassword: Secret | null;
 }
 
 export interface Limits {

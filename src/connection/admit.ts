@@ -38,9 +38,9 @@ export async function takeBackend(client: Client, { settings }: Backend): Promis
   await take(client, { backend: client.gate.guard.backendClaim(settings.name, settings.connections) });
 }
 
-/** It has not said yet whom it brings; if it never does, it is admitted like anybody, but not counted. */
-function isTier(client: Client): boolean {
-  return client.isFrontTier && client.via === null;
+/** It has not said yet whom it brings; if it never does, it is admitted like anybody, but neither counted nor slowed. */
+export function isTier(client: Client): boolean {
+  return client.isFrontTier && (client.tier === null || client.tier.address === client.remote.address);
 }
 
 async function admitAs(client: Client): Promise<void> {

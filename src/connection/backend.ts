@@ -6,7 +6,7 @@ import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
 import type { ClientFacts, Credentials, Replayable, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
-import { takeBackend, takeUser } from './admit.ts';
+import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
 import { isRefusal } from './refusals.ts';
@@ -61,6 +61,11 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
   for (const way of ways) {
+    if (way.method === 'xpehlo') {
+      // It carries a password.
+      if (way.required) requireSecrecy(client, back);
+      else if (!mayCarryPassword(back, backend.settings)) continue;
+    }
     const told = await back.session.introduce(way.method, facts);
     if (!told && way.required) {
       throw new GateError('BACKEND_NO_CLIENT_INFO', { backend: back.server, method: way.method });
@@ -86,7 +91,7 @@ async function logIn(
   back.session.quit();
   client.leaveBackend();
   client.loginsFailed++;
-  if (!verdict.temporary) client.gate.guard.failed(client.remote.address);
+  if (!verdict.temporary && !isTier(client)) client.gate.guard.failed(client.remote.address);
   client.gate.log.info('login-refused', {
     ...about(client),
     temporary: verdict.temporary,
@@ -132,6 +137,8 @@ function requireSecrecy(client: Client, back: BackLeg): void {
 
 function factsOf(client: Client, name: string | null): ClientFacts {
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
+  // What secures the way from the tier to us says nothing about the client.
+  const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);
   return {
     sessionId: client.outerId ?? client.id,
     ttl: client.ttl,
@@ -140,12 +147,12 @@ function factsOf(client: Client, name: string | null): ClientFacts {
     localAddress: client.local.address,
     localPort: client.local.port,
     name,
-    helo: helo?.name ?? null,
-    esmtp: helo?.esmtp ?? true,
-    secured: client.leg.secured,
-    tlsVersion: client.leg.facts?.version ?? null,
-    tlsCipher: client.leg.facts?.cipher ?? null,
-    login: null,
+    helo: client.outerHelo ?? helo?.name ?? null,
+    esmtp: client.outerEsmtp ?? helo?.esmtp ?? true,
+    secured: tls !== null,
+    tlsVersion: tls?.version ?? null,
+    tlsCipher: tls?.cipher ?? null,
+    login: client.outerLogin,
   };
 }
 

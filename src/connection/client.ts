@@ -51,12 +51,20 @@ export class Client implements Visitor {
   admitted: string | null = null;
   /** What it counts under, to be given back. */
   readonly places: Places = noPlaces();
+  /** The front tier that introduced the client in its protocol, as a balancer or the socket knows it. */
+  tier: Peer | null = null;
+  /** Who has logged in at that tier; null: nobody. */
+  outerLogin: string | null = null;
+  /** SMTP: how the client greeted that tier, where it said so. */
+  outerHelo: string | null = null;
+  outerEsmtp: boolean | null = null;
+  #isFrontTier: boolean | null = null;
   #local: Peer | null = null;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
   readonly #onLogin: () => void;
   /** Forward-confirmed host name, where the service looks it up. */
-  readonly name: Promise<string | null>;
+  name: Promise<string | null>;
 
   /** Whom a backend has let in. */
   user: string | null = null;
@@ -106,7 +114,7 @@ export class Client implements Visitor {
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
-    this.name = gate.settings.clientLookup ? lookUp(gate, this.remote.address) : NO_NAME;
+    this.name = nameOf(gate, this.remote.address);
   }
 
   /** The address that the client connected to; asked for only where a backend is told. */
@@ -115,17 +123,32 @@ export class Client implements Visitor {
     return this.#local ?? peer(socket.localAddress, socket.localPort);
   }
 
+  /**
+   * Asked by the dialect before each introduction, so what counts is the peer before the first of them: the socket's,
+   * or the one that a balancer brought, since a tier may stand behind a balancer.
+   */
   get isFrontTier(): boolean {
-    return false;
+    return (this.#isFrontTier ??= this.gate.frontTier.find(this.remote.address) === true);
   }
 
-  introduce({ address, port, localAddress, localPort, tls, ttl, sessionId }: Introduction): void {
-    this.via ??= this.remote;
-    this.remote = peer(address, port);
+  introduce(introduction: Introduction): void {
+    const { address, port, localAddress, localPort, tls, ttl, sessionId } = introduction;
+    if (this.#isFrontTier === true) this.tier ??= this.remote;
+    if (address !== undefined) {
+      this.via = this.tier ?? this.via ?? this.remote;
+      this.remote = peer(address, port);
+      const { name } = introduction;
+      this.name = name === undefined ? nameOf(this.gate, this.remote.address) : Promise.resolve(name);
+    }
     if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
     if (tls !== undefined) this.outerTls = tls;
-    if (ttl !== undefined) this.ttl = ttl - 1;
     if (sessionId !== undefined) this.outerId = sessionId;
+    this.outerLogin = introduction.login ?? null;
+    this.outerHelo = introduction.helo ?? null;
+    this.outerEsmtp = introduction.esmtp ?? null;
+    if (ttl === undefined) return;
+    if (ttl <= 1) throw new GateError('PROXY_LOOP', { tier: this.via?.address, ttl });
+    this.ttl = ttl - 1;
   }
 
   get phase(): Phase {
@@ -200,10 +223,10 @@ export class Client implements Visitor {
     this.leg.dismiss(new GateError('DRAINING'));
   }
 
-  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as nobody in particular. */
+  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as the tier says, mostly nobody. */
   welcome(as: 'claimed' | 'nobody'): void {
     this.welcomed = true;
-    this.user = as === 'claimed' ? this.claimed : null;
+    this.user = as === 'claimed' ? this.claimed : this.outerLogin;
     if (as === 'claimed') this.#onLogin();
   }
 
@@ -306,7 +329,7 @@ function metered(client: Client): Upgrader | null {
   if (upgrader === null) return null;
   return {
     mayBegin() {
-      if (!guard.mayHandshake(client.remote.address)) throw new GateError('TLS_LIMIT');
+      if (!client.isFrontTier && !guard.mayHandshake(client.remote.address)) throw new GateError('TLS_LIMIT');
     },
     async upgrade(raw) {
       const secured = await upgrader.upgrade(raw);
@@ -317,6 +340,10 @@ function metered(client: Client): Upgrader | null {
 }
 
 const NO_NAME = Promise.resolve(null);
+
+function nameOf(gate: Gate, address: string): Promise<string | null> {
+  return gate.settings.clientLookup ? lookUp(gate, address) : NO_NAME;
+}
 
 function peer(address: string | undefined, port: number | undefined): Peer {
   return { address: address === undefined ? '' : (ipOf(address)?.address ?? address), port: port ?? 0 };

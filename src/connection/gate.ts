@@ -4,6 +4,7 @@
 import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/settings.ts';
 import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
+import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
 import type { AccessRules } from '../wire/access-rules.ts';
@@ -24,6 +25,8 @@ export interface Gate {
   readonly access: AccessRules | null;
   readonly guard: Guard;
   readonly refusals: Refusals;
+  /** Peers that may say who their client is. */
+  readonly frontTier: NetworkTable<true>;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly world: World;

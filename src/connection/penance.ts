@@ -2,11 +2,12 @@
 // in the limits, and the wait counts towards no time-out. It costs no timer: Client.check() looks at it.
 
 import { GateError } from '../errors.ts';
+import { isTier } from './admit.ts';
 import type { Client } from './client.ts';
 
 /** Resolves when the wait is over; throws where the connection ends meanwhile. Without a penalty it is over at once. */
 export async function doPenance(client: Client): Promise<void> {
-  const ms = client.gate.guard.delayOf(client.remote.address);
+  const ms = isTier(client) ? 0 : client.gate.guard.delayOf(client.remote.address);
   if (ms === 0) return;
   client.gate.log.debug('login-delayed', { session: client.id, client: client.remote.address, ms });
   client.leg.hold();

@@ -13,12 +13,14 @@ import type { Upgrader } from '../connection/leg.ts';
 import { Refusals } from '../connection/refusals.ts';
 import { explain, type Log } from '../log.ts';
 import { serverRules } from '../policy/channels.ts';
+import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
+import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { proxyMail } from './mail-proxy.ts';
@@ -227,6 +229,7 @@ class GateMaker {
         sasl: rules.sasl,
         limits: settings.limits,
         lineEndings: service.lineEndings,
+        isTierPassword: passwordCheck(material.tierPasswords.services[service.name] ?? null),
         offer: offerOf(service, dialect, backend),
       },
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
@@ -235,6 +238,7 @@ class GateMaker {
       access: accessOf(service),
       guard,
       refusals,
+      frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       limits: settings.limits,
       timeouts: settings.timeouts,
       world,
@@ -261,10 +265,12 @@ class GateMaker {
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
     const { settings, material, world, log, old } = this.#options;
     const ca = material.backendCas[backend.name] ?? null;
+    const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
     const key = JSON.stringify([
       dialect.protocol,
       backend,
       ca,
+      xpehloPassword,
       settings.hostname,
       settings.limits,
       settings.timeouts,
@@ -272,7 +278,7 @@ class GateMaker {
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;
-    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, world, log });
+    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, xpehloPassword, world, log });
     this.backends.set(key, kept);
     return kept;
   }

@@ -19,9 +19,20 @@ test('a temporary failure has a 4xx code and 4.x.x, a permanent one 5xx and 5.x.
   }
 });
 
-test('an SMTP error row ends the connection (421, 521, 554 for a greeting) or is a login that failed (454)', () => {
-  for (const [code, { smtp }] of rows)
-    assert.ok(smtp === null || [421, 521, 554, 454].includes(smtp[0]), code);
+/** Said to proxies, which know them and are not surprised by the end of the connection. */
+const TO_PROXIES: Readonly<Record<string, number>> = {
+  BAD_INTRODUCTION: 501,
+  INTRODUCTION_DENIED: 550,
+  PROXY_LOOP: 554,
+};
+
+/** 554 stands in place of a greeting (RFC 5321 3.1), after 454 a client may go on. */
+const OTHERS: Readonly<Record<string, number>> = { ACCESS_DENIED: 554, USER_LIMIT: 454 };
+
+test('an SMTP error row ends the connection with 421 or 521, but for proxies, strangers and logins', () => {
+  for (const [code, { smtp }] of rows) {
+    assert.ok(smtp === null || [421, 521, TO_PROXIES[code], OTHERS[code]].includes(smtp[0]), code);
+  }
 });
 
 test('what is temporary in SMTP is temporary in POP3, and the reverse', () => {

@@ -11,6 +11,7 @@ import { setImmediate } from 'node:timers/promises';
 import { defaultSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import type { Front } from '../../src/service/front.ts';
+import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { bindListeners, type BoundListener } from '../../src/service/handles.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';
 import type { FromWorker, ToWorker } from '../../src/service/messages.ts';
@@ -48,7 +49,12 @@ async function startWorker(
     ...defaultSettings(),
     log: { level: 'error', format: 'json' },
   };
-  const material = { services: {}, backendCas: {}, ticketKeys: Buffer.alloc(48) };
+  const material = {
+    services: {},
+    backendCas: {},
+    tierPasswords: NO_TIER_PASSWORDS,
+    ticketKeys: Buffer.alloc(48),
+  };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });
   t.after(async () => {
     port.tell({ kind: 'drain', graceMs: 10 });

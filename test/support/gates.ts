@@ -10,6 +10,7 @@ import { Refusals } from '../../src/connection/refusals.ts';
 import { createLog } from '../../src/log.ts';
 import { DIALECTS } from '../../src/service/backends.ts';
 import { WorkerGuard } from '../../src/service/worker-guard.ts';
+import { type Network, NetworkTable } from '../../src/wire/network.ts';
 import type { World } from '../../src/world.ts';
 import { Conversation } from './conversation.ts';
 import { manualWorld, type ManualWorld } from './manual-world.ts';
@@ -29,6 +30,8 @@ export interface GateOptions {
   readonly timeouts?: Partial<Timeouts>;
   readonly world?: Partial<World>;
   readonly implicitTls?: boolean;
+  /** Networks whose peers may say who their client is. */
+  readonly frontTier?: readonly (readonly [Network, true])[];
 }
 
 export const TIMEOUTS: Timeouts = defaultSettings().timeouts;
@@ -51,6 +54,7 @@ export function testGate(options: GateOptions): TestGate {
     upgrader: null,
     implicitTls,
     backend: null as unknown as Backend,
+    frontTier: new NetworkTable(options.frontTier ?? []),
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
     access: null,
