@@ -255,6 +255,7 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     takesMap: true,
     read(value, leaf) {
       const rows = readNetworkLimits(value, leaf);
+      if (rows instanceof Misfit) throw rows;
       if (rows === null) throw new Misfit([misfit(leaf, value)]);
       return rows;
     },
@@ -264,7 +265,7 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read(value, leaf) {
       if (typeof value !== 'string' || value.trim() === '') throw new Misfit([misfit(leaf, value)]);
       const parsed = parseAccessRules(value);
-      if (parsed.kind === 'malformed') throw new Misfit([`${misfit(leaf, value)}: ${parsed.reason}`]);
+      if (parsed.kind === 'malformed') throw new Misfit([`expected ${expectedOf(leaf)}; ${parsed.reason}`]);
       return value;
     },
   },

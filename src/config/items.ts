@@ -4,7 +4,7 @@
 import { isIP } from 'node:net';
 import { parseEndpoint } from '../wire/address.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
-import { isText, Misfit } from './misfit.ts';
+import { found, isText, Misfit } from './misfit.ts';
 import type { ClientInfo, Endpoint } from './settings.ts';
 
 export function readListener(item: unknown): Endpoint | null {
@@ -49,7 +49,10 @@ interface Range {
 }
 
 /** One number for every address, or a map that arrives as a list of one. */
-export function readNetworkLimits(value: unknown, { min = 0, max = 1e9 }: Range): [Network, number][] | null {
+export function readNetworkLimits(
+  value: unknown,
+  { min = 0, max = 1e9 }: Range,
+): [Network, number][] | Misfit | null {
   const isLimit = (limit: unknown): limit is number =>
     typeof limit === 'number' && Number.isInteger(limit) && limit >= min && limit <= max;
   if (isLimit(value))
@@ -62,7 +65,11 @@ export function readNetworkLimits(value: unknown, { min = 0, max = 1e9 }: Range)
   const rows: [Network, number][] = [];
   for (const [key, limit] of map) {
     const network = readNetwork(key);
-    if (network === null || !isLimit(limit)) return null;
+    if (network === null) return new Misfit([`expected a network, as in 192.0.2.0/24, found ${found(key)}`]);
+    if (!isLimit(limit))
+      return new Misfit([
+        `expected a whole number from ${min} to ${max} for ${String(key)}, found ${found(limit)}`,
+      ]);
     rows.push([network, limit]);
   }
   return rows;

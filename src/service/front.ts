@@ -272,7 +272,7 @@ class GateMaker {
       ca,
       xpehloPassword,
       settings.hostname,
-      settings.limits,
+      settings.limits.replyBytes,
       settings.timeouts,
       settings.probeMs,
     ]);

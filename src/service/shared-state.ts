@@ -44,6 +44,7 @@ export class SharedState {
   #workers = 1;
   #saving: Promise<void> | null = null;
   #failing = false;
+  #renewals = 0;
 
   constructor(options: SharedStateOptions) {
     const { world, pool } = options;
@@ -182,8 +183,6 @@ export class SharedState {
         await store.counts?.sync(() => this.#census.snapshot()).catch(() => undefined);
     }
   }
-
-  #renewals = 0;
 
   #renew(): void {
     const store = this.#store;

@@ -2,6 +2,7 @@
 // are known to all workers, survive a restart, and `status` shows both.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -110,4 +111,57 @@ test('the places of a killed worker are free at once', async () => {
   const more = await storm('127.0.0.4', 30);
   assert.equal(more.length, lost);
   for (const socket of [...open, ...more]) socket.destroy();
+});
+
+/** A store that lets nobody in. */
+async function startSternStore(): Promise<net.Server> {
+  const server = net.createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.write('* OK stern store\r\n');
+    socket.on('data', (data) => {
+      const [tag = '*', command = ''] = data.toString().split(/[ \r]/);
+      if (command === 'CAPABILITY') socket.write(`* CAPABILITY IMAP4rev1\r\n${tag} OK done\r\n`);
+      else socket.write(`${tag} NO [AUTHENTICATIONFAILED] Wrong\r\n`);
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return server;
+}
+
+test('a guesser waits at every worker, and after a restart too', async () => {
+  const store = await startSternStore();
+  const { port } = store.address() as net.AddressInfo;
+  const own = join(folder, 'guessed');
+  const guarded = {
+    ...settings,
+    limits: { perAddress: 0 },
+    penalties: { step: 0.3, max: 0.3 },
+    backends: { stores: { servers: `127.0.0.1:${port}` } },
+  };
+  const first = await startFront({ folder: own, settings: guarded });
+  const guess = async (at: Front): Promise<void> => {
+    const socket = net.connect({ port: at.port('imap'), host: '127.0.0.1', localAddress: '127.0.0.9' });
+    socket.on('error', () => undefined);
+    await once(socket, 'data');
+    socket.write('a LOGIN anna wrong\r\n');
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    assert.match(answer.toString(), /^a NO \[AUTHENTICATIONFAILED\]/);
+    socket.destroy();
+  };
+  const delayed = (at: Front): unknown[] =>
+    at.log().flatMap((line) => (line['event'] === 'login-delayed' ? [line['worker']] : []));
+  await guess(first);
+  assert.deepEqual(delayed(first), [], 'the first guess is free');
+  for (let tries = 0; tries < 50 && new Set(delayed(first)).size < 2; tries++) {
+    await Promise.all([guess(first), guess(first), guess(first)]);
+  }
+  assert.deepEqual(new Set(delayed(first)), new Set([1, 2]));
+  const { shared } = (await status(first)) as { shared: { penalised: number; store: string } };
+  assert.deepEqual([shared.penalised, shared.store], [1, join(own, 'data', 'state.db')]);
+  assert.equal(await first.stop(), 0);
+  const second = await startFront({ folder: own, settings: guarded });
+  await guess(second);
+  assert.equal(delayed(second).length, 1);
+  assert.equal(await second.stop(), 0);
+  store.close();
 });
