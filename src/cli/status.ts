@@ -46,6 +46,10 @@ export function statusText(found: Status): string {
   );
   const refused = Object.entries(found.refused).map(([code, count]) => `${code} ${count}`);
   if (refused.length > 0) lines.push(`refused: ${refused.join(', ')}`);
+  for (const [channel, decisions] of Object.entries(found.channels)) {
+    const counts = Object.entries(decisions).map(([rule, count]) => `${rule} ${counted(count, 'time')}`);
+    lines.push(`channel ${channel}: ${counts.join(', ')}`);
+  }
   const totals = Object.entries(found.totals).map(([name, value]) => `${name} ${value}`);
   if (totals.length > 0) lines.push(`totals: ${totals.join(', ')}`);
   return lines.map((line) => `${line}\n`).join('');

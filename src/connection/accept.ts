@@ -12,6 +12,7 @@ export interface AcceptOptions {
   readonly full: boolean;
   readonly onClose: (client: Client) => void;
   readonly onLogin: () => void;
+  readonly onDecision: (channel: string, rule: string) => void;
 }
 
 export function accept(gate: Gate, socket: net.Socket, options: AcceptOptions): Client | null {

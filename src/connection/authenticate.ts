@@ -8,7 +8,7 @@ import type { Client } from './client.ts';
 import { doPenance } from './penance.ts';
 
 export async function authenticate(client: Client): Promise<Wish> {
-  if (client.loginsFailed >= client.gate.limits.authAttempts) throw new GateError('TOO_MANY_LOGINS');
+  if (client.loginsFailed >= client.limits.authAttempts) throw new GateError('TOO_MANY_LOGINS');
   client.enter(client.ownTurn);
   const wish = await client.session.nextWish();
   if (wish.kind !== 'quit') await readmit(client);

@@ -9,6 +9,7 @@ import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
 import type { AccessRules } from '../wire/access-rules.ts';
 import type { Guard } from './guard.ts';
+import type { GateChannels } from './channel-course.ts';
 import type { Upgrader } from './leg.ts';
 import type { Refusals } from './refusals.ts';
 
@@ -20,6 +21,7 @@ export interface Gate {
   /** Null: no certificate, so no TLS. */
   readonly upgrader: Upgrader | null;
   readonly implicitTls: boolean;
+  /** For smtp that of the channel where connections start; client.backend is the current one. */
   readonly backend: Backend;
   /** null: everybody. */
   readonly access: AccessRules | null;
@@ -27,6 +29,8 @@ export interface Gate {
   readonly refusals: Refusals;
   /** Peers that may say who their client is. */
   readonly frontTier: NetworkTable<true>;
+  /** smtp only. */
+  readonly channels: GateChannels | null;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly world: World;

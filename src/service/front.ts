@@ -12,7 +12,6 @@ import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
 import { Refusals } from '../connection/refusals.ts';
 import { explain, type Log } from '../log.ts';
-import { serverRules } from '../policy/channels.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
@@ -23,6 +22,8 @@ import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
 import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { decisionCounter } from './channel-counters.ts';
+import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
 import { WorkerGuard } from './worker-guard.ts';
@@ -54,8 +55,6 @@ export interface FrontOptions {
 /** How often waits are looked at: the resolution of every time-out. */
 const CHECK_MS = 100;
 
-const BANNER = 'Sallyport ready';
-
 export function createFront(options: FrontOptions): Front {
   return new MailFront(options);
 }
@@ -83,6 +82,9 @@ class MailFront implements Front {
     cut: 0,
   };
 
+  /** What the rules of channels have decided, by counter name. */
+  readonly #decisions: Record<string, number> = {};
+
   constructor(options: FrontOptions) {
     this.#world = options.world;
     this.#log = options.log;
@@ -106,6 +108,7 @@ class MailFront implements Front {
       full: this.#clients.size >= this.#connectionsMax,
       onClose: this.#forget,
       onLogin: this.#countLogin,
+      onDecision: this.#countDecision,
     });
     if (client === null) return;
     this.#clients.add(client);
@@ -135,7 +138,9 @@ class MailFront implements Front {
     this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
     // What clients will be shown is asked for before the first of them comes.
-    for (const gate of gates.values()) gate.rules.offer().catch(() => undefined);
+    for (const gate of gates.values()) {
+      for (const rules of rulesAhead(gate, settings)) rules.offer().catch(() => undefined);
+    }
   }
 
   async drain(graceMs: number): Promise<void> {
@@ -157,7 +162,12 @@ class MailFront implements Front {
 
   counters(): Readonly<Record<string, number>> {
     const refused = [...this.#refusals.counts].map(([code, count]) => [`refused ${code}`, count]);
-    return { open: this.#clients.size, ...this.#totals, ...Object.fromEntries(refused) };
+    return {
+      open: this.#clients.size,
+      ...this.#totals,
+      ...this.#decisions,
+      ...Object.fromEntries(refused),
+    };
   }
 
   sessions(filter: SessionFilter): SessionList {
@@ -176,6 +186,11 @@ class MailFront implements Front {
 
   readonly #countLogin = (): void => {
     this.#totals.logins++;
+  };
+
+  readonly #countDecision = (channel: string, rule: string): void => {
+    const name = decisionCounter(channel, rule);
+    this.#decisions[name] = (this.#decisions[name] ?? 0) + 1;
   };
 
   readonly #forget = (client: Client): void => {
@@ -212,26 +227,27 @@ class GateMaker {
   gate(service: ServiceSettings): Gate {
     const { settings, material, world, log, guard, refusals } = this.#options;
     const dialect = DIALECTS[service.protocol];
-    const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
     const backendSettings = backendOf(settings, service);
     if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
     const backend = this.#backend(backendSettings, dialect);
     const tls = material.services[service.name] ?? null;
-    const rules = serverRules(service, channel);
+    const certified = tls !== null;
+    const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
+    const channels = makeChannels({
+      settings,
+      service,
+      certified,
+      isTierPassword,
+      backend: (relay) => this.#backend(relay, dialect),
+    });
+    const offer = offerOf(service, dialect, backend);
     return {
       name: service.name,
       dialect,
       settings: service,
-      rules: {
-        hostname: settings.hostname,
-        banner: service.banner ?? BANNER,
-        tls: tls === null ? 'notls' : rules.tls,
-        sasl: rules.sasl,
-        limits: settings.limits,
-        lineEndings: service.lineEndings,
-        isTierPassword: passwordCheck(material.tierPasswords.services[service.name] ?? null),
-        offer: offerOf(service, dialect, backend),
-      },
+      rules:
+        channels?.gates.get(channels.start.channel)?.rules ??
+        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       backend,
@@ -239,6 +255,7 @@ class GateMaker {
       guard,
       refusals,
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
+      channels,
       limits: settings.limits,
       timeouts: settings.timeouts,
       world,

@@ -1,5 +1,6 @@
 // What `sallyport status` shows: the supervisor's state as plain data, and nothing that is secret. Pure.
 
+import { type ChannelDecisions, splitDecisions } from './channel-counters.ts';
 import type { Configuration } from './configuration.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
@@ -56,6 +57,8 @@ export interface Status {
   readonly refused: Counters;
   /** Where shared state is kept, and how many addresses have failed logins to answer for. */
   readonly shared: SharedStatus;
+  /** What the rules of the channels decided, likewise. */
+  readonly channels: ChannelDecisions;
 }
 
 interface WorkerView {
@@ -104,7 +107,7 @@ export function createStatus(facts: StatusFacts): Status {
       certificateStatus(certificate, facts.now),
     ),
     changes: [...facts.changes],
-    totals: Object.fromEntries(totals.filter(([name]) => !name.startsWith(REFUSED))),
+    ...splitDecisions(Object.fromEntries(totals.filter(([name]) => !name.startsWith(REFUSED)))),
     refused: Object.fromEntries(
       totals.flatMap(([name, count]) =>
         name.startsWith(REFUSED) ? [[name.slice(REFUSED.length), count]] : [],

@@ -13,6 +13,7 @@ const options = (state: { full: boolean }): AcceptOptions => ({
   id: 'ab-1',
   onClose: nothing,
   onLogin: nothing,
+  onDecision: nothing,
   ...state,
 });
 
