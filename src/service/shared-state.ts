@@ -7,7 +7,6 @@ import { resolveRedisUrl } from '../config/secret.ts';
 import type { Secret, Settings } from '../config/settings.ts';
 import { explain, type Log } from '../log.ts';
 import { openEmbedded } from '../state/embedded.ts';
-import { openRedis } from '../state/redis.ts';
 import type { Store } from '../state/store.ts';
 import type { Timer, World } from '../world.ts';
 import { Census } from './census.ts';
@@ -65,7 +64,7 @@ export class SharedState {
     const store =
       settings.redis === null
         ? openEmbedded({ file: join(settings.dataDir, 'state.db'), world, log })
-        : await openRedis({ url: resolveRedisUrl(settings.redis), world, log });
+        : await openShared(settings.redis, { world, log });
     this.#store = store;
     this.update(settings, workers);
     store.watch(PENALTY_TABLE, (key, entry) => this.#penalties.hearOther(key, entry));
@@ -202,6 +201,12 @@ export class SharedState {
     this.#failing = true;
     log.error('state-not-written', { store: this.#store.home, cause: explain(error) });
   }
+}
+
+/** The client library is loaded only where it is used. */
+async function openShared(redis: Secret, parts: Pick<SharedStateOptions, 'world' | 'log'>): Promise<Store> {
+  const { openRedis } = await import('../state/redis.ts');
+  return openRedis({ url: resolveRedisUrl(redis), ...parts });
 }
 
 /** Whether a reload names another store, which this run cannot take. */
