@@ -10,17 +10,19 @@ import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/chann
 import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { Network } from '../wire/network.ts';
 import {
+  checkHeaders,
   isNickname,
   readChannelMatch,
   readClient,
   readListener,
   readNetwork,
   readNetworkLimits,
+  readPeer,
   readServer,
 } from './items.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret, isRedisUrl } from './secret.ts';
-import type { ClientInfo, Endpoint, Secret } from './settings.ts';
+import type { ClientInfo, Endpoint, Secret, TrustedPeer } from './settings.ts';
 import { suggest } from './suggest.ts';
 
 /** One setting of the schema. */
@@ -71,6 +73,7 @@ export interface FormatValues {
   /** As written. */
   accessRules: string;
   redis: Secret;
+  trustedPeers: TrustedPeer[];
   channelKeywords: string;
   channelMatch: ChannelMatch[];
   /** Nicknames, and maps of files that have a schema of their own. */
@@ -247,8 +250,8 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readServer),
   },
   clientInfo: {
-    expected: () => 'none or a list of id, id?, xclient, xclient?, xpehlo, xpehlo?',
-    read: (value, leaf) => (value === 'none' ? [] : readList(value, leaf, readClient)),
+    expected: () => 'none or a list of id, id?, xclient, xclient?, xpehlo, xpehlo?, proxy-v1, proxy-v2',
+    read: (value, leaf) => (value === 'none' ? [] : checkHeaders(readList(value, leaf, readClient))),
   },
   networks: {
     expected: () => 'a list of addresses or networks, as in 192.0.2.0/24 or 2001:db8::/32',
@@ -281,6 +284,10 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
       if (secret.kind === 'inline' && !isRedisUrl(secret.value)) throw new Misfit([misfit(leaf, value)]);
       return secret;
     },
+  },
+  trustedPeers: {
+    expected: () => 'a list of addresses, networks (192.0.2.0/24, 2001:db8::/32) and the word unix',
+    read: (value, leaf) => readList(value, leaf, readPeer),
   },
   channelKeywords: {
     expected: () => 'channel keywords in one text',

@@ -120,6 +120,7 @@ function complete(
       remembered: values.penalties.remembered,
     },
     timeouts: {
+      proxyHeaderMs: values.timeouts.proxyHeader,
       handshakeMs: values.timeouts.handshake,
       loginMs: values.timeouts.login,
       connectMs: values.timeouts.connect,
@@ -161,6 +162,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
     },
+    proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
     channel: values.channel,
     access: values.access ?? above.access,
@@ -175,6 +177,13 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       password: secretOf(values.frontTier.password, locate),
     },
   };
+}
+
+function completeProxyProtocol({
+  from,
+  mode,
+}: GivenService['values']['proxyProtocol']): ServiceSettings['proxyProtocol'] {
+  return from === null ? null : { from, mode: mode ?? 'require' };
 }
 
 function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {

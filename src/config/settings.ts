@@ -43,6 +43,15 @@ export interface ServerTlsSettings {
   readonly groups: string;
 }
 
+/** A network, or whoever may connect to a Unix socket of the service. */
+export type TrustedPeer = Network | 'unix';
+
+/** Balancers whose PROXY header is believed. */
+export interface ProxyProtocolSettings {
+  readonly from: readonly TrustedPeer[];
+  readonly mode: 'optional' | 'require';
+}
+
 /** Proxies of ours in front, and what they show in XPEHLO. */
 export interface FrontTierSettings {
   readonly from: readonly Network[];
@@ -56,6 +65,8 @@ export interface ServiceSettings {
   /** For smtp only 'implicit' or null: the channel's keywords decide. */
   readonly tlsMode: TlsMode | null;
   readonly tls: ServerTlsSettings;
+  /** null: no peer may speak for another. */
+  readonly proxyProtocol: ProxyProtocolSettings | null;
   /** Name in `backends`; imap and pop3 only. */
   readonly backend: string | null;
   /** Name in `channels`; smtp only. */
@@ -99,8 +110,8 @@ export interface BackendTlsSettings {
 }
 
 export interface ClientInfo {
-  readonly method: 'id' | 'xclient' | 'xpehlo';
-  /** `xclient` is required, `xclient?` is not. */
+  readonly method: 'id' | 'xclient' | 'xpehlo' | 'proxy-v1' | 'proxy-v2';
+  /** `xclient` is required, `xclient?` is not; a PROXY header always is. */
   readonly required: boolean;
 }
 
@@ -150,6 +161,7 @@ export interface PenaltySettings {
 }
 
 export interface Timeouts {
+  readonly proxyHeaderMs: number;
   readonly handshakeMs: number;
   readonly loginMs: number;
   readonly connectMs: number;

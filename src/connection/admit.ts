@@ -38,9 +38,14 @@ export async function takeBackend(client: Client, { settings }: Backend): Promis
   await take(client, { backend: client.gate.guard.backendClaim(settings.name, settings.connections) });
 }
 
-/** It has not said yet whom it brings; if it never does, it is admitted like anybody, but neither counted nor slowed. */
+/**
+ * A front tier or balancer of ours that has not said yet whom it brings, or asks for itself; before a login it is judged
+ * like anybody, but neither counted nor slowed.
+ */
 export function isTier(client: Client): boolean {
-  return client.isFrontTier && (client.tier === null || client.tier.address === client.remote.address);
+  const { tier, via, remote, gate } = client;
+  if (client.isFrontTier && (tier === null || tier.address === remote.address)) return true;
+  return via === null && gate.balancers?.include(client.leg.socket, remote.address) === true;
 }
 
 async function admitAs(client: Client): Promise<void> {
@@ -84,7 +89,8 @@ async function requireAccess(client: Client, rules: AccessRules): Promise<void> 
   const { gate, remote } = client;
   const facts = {
     protocol: gate.dialect.protocol,
-    implicitTls: gate.implicitTls,
+    // Or a balancer has ended it, as it came.
+    implicitTls: gate.implicitTls || client.leg.securedOutside,
     address: remote.address,
     names: null as ClientNames | null,
   };

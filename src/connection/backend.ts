@@ -13,6 +13,7 @@ import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
 import { isRefusal } from './refusals.ts';
+import { proxiedOf } from './proxy-header.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -69,7 +70,7 @@ interface Visit {
 /** Null: the backend has refused the login, and the client has been told. */
 async function call(client: Client, backend: Backend, errand: Errand): Promise<Visit | null> {
   await takeBackend(client, backend);
-  const back = await backend.connect();
+  const back = await backend.connect({ proxied: proxiedOf(client, backend.settings) });
   client.back = back;
   if (client.leg.failure !== null) throw client.leg.failure;
   client.server = back.server;
@@ -107,6 +108,8 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
   for (const way of ways) {
+    // That was the first that it heard.
+    if (way.method === 'proxy-v1' || way.method === 'proxy-v2') continue;
     if (way.method === 'xpehlo') {
       // It carries a password.
       if (way.required) requireSecrecy(backend, back);

@@ -12,6 +12,7 @@ import type { Guard } from './guard.ts';
 import type { GateChannels } from './channel-course.ts';
 import type { Upgrader } from './leg.ts';
 import type { Refusals } from './refusals.ts';
+import type { Balancers } from './proxy-header.ts';
 
 export interface Gate {
   readonly name: string;
@@ -21,6 +22,8 @@ export interface Gate {
   /** Null: no certificate, so no TLS. */
   readonly upgrader: Upgrader | null;
   readonly implicitTls: boolean;
+  /** Null: nobody may speak for another. */
+  readonly balancers: Balancers | null;
   /** For smtp that of the channel where connections start; client.backend is the current one. */
   readonly backend: Backend;
   /** null: everybody. */

@@ -55,7 +55,7 @@ export class Refusals {
   turnAway(client: Client, error: GateError): void {
     const { leg, gate } = client;
     const { socket } = leg;
-    const mute = gate.implicitTls && !leg.secured;
+    const mute = gate.implicitTls && leg.facts === null;
     if (mute || this.#told >= TOLD_MAX || !socket.writable) leg.destroy();
     else {
       leg.finish(client.session.wordsFor(error));

@@ -11,6 +11,7 @@ import type { Guard, Places } from '../connection/guard.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
 import { Refusals } from '../connection/refusals.ts';
+import { balancersOf } from '../connection/proxy-header.ts';
 import { explain, type Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -250,6 +251,7 @@ class GateMaker {
         frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
+      balancers: balancersOf(service.proxyProtocol),
       backend,
       access: accessOf(service),
       guard,

@@ -39,6 +39,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       ciphers: 'default',
       groups: 'default',
     },
+    proxyProtocol: null,
     backend: null,
     channel: null,
     access: null,
