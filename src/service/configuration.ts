@@ -5,7 +5,7 @@
 
 import { loadSettings, placeOf } from '../config/load.ts';
 import { resolveRedisUrl } from '../config/secret.ts';
-import type { CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
+import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
@@ -92,10 +92,22 @@ function wrongRedis({ redis }: Settings): readonly string[] {
   }
 }
 
-/** The same settings with every secret left out; workers get keys that are decrypted already. */
+function bare(ref: CertificateRef): CertificateRef {
+  return ref.kind === 'files' ? { ...ref, passphrase: null } : ref;
+}
+
+function bareBackend(backend: BackendSettings): BackendSettings {
+  const { tls, admin, check } = backend;
+  return {
+    ...backend,
+    tls: { ...tls, certificates: tls.certificates.map(bare) },
+    admin: admin === null ? null : { ...admin, password: null },
+    check: { ...check, password: null },
+  };
+}
+
+/** The same settings with every passphrase and password left out; workers get them, and keys, in the material. */
 export function withoutSecrets(settings: Settings): Settings {
-  const bare = (ref: CertificateRef): CertificateRef =>
-    ref.kind === 'files' ? { ...ref, passphrase: null } : ref;
   const bareTls = (tls: ServerTlsSettings): ServerTlsSettings => ({
     ...tls,
     certificates: tls.certificates.map(bare),
@@ -105,9 +117,11 @@ export function withoutSecrets(settings: Settings): Settings {
     service.name,
     { ...service, tls: bareTls(service.tls) },
   ]);
+  const backends = Object.values(settings.backends).map((backend) => [backend.name, bareBackend(backend)]);
   return withoutTierPasswords({
     ...settings,
     redis: null,
     services: Object.fromEntries(services) as Settings['services'],
+    backends: Object.fromEntries(backends) as Settings['backends'],
   });
 }

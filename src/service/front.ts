@@ -6,12 +6,16 @@ import type net from 'node:net';
 import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import { accept } from '../connection/accept.ts';
 import type { Backend } from '../connection/backend-leg.ts';
+import { serverKeys } from '../connection/backend-servers.ts';
 import type { Client } from '../connection/client.ts';
 import type { Guard, Places } from '../connection/guard.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
 import { Refusals } from '../connection/refusals.ts';
 import { balancersOf } from '../connection/proxy-header.ts';
+import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
+import type { PasswordCheck } from '../connection/verify.ts';
+import { StorePasswords } from '../identity/store-passwords.ts';
 import { explain, type Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -22,7 +26,9 @@ import { sessionContextName } from '../tls/tickets.ts';
 import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
 import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
+import { NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { type CheckReport, Checks, type CheckTarget } from './checks.ts';
 import { decisionCounter } from './channel-counters.ts';
 import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
 import { proxyMail } from './mail-proxy.ts';
@@ -38,6 +44,11 @@ export interface Front {
   /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
   drain(graceMs: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
+  /** What the supervisor says of servers behind. */
+  notice(notices: readonly ServerNotice[]): void;
+  servers(): readonly ServerFacts[];
+  /** From now on this front looks at the servers for all, as the settings say. */
+  probe(report: (report: CheckReport) => void): void;
   sessions(filter: SessionFilter): SessionList;
   /** Ends the sessions that fit; gives their number. */
   kick(filter: SessionFilter): number;
@@ -70,6 +81,9 @@ class MailFront implements Front {
   readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
   #backends = new Map<string, Backend>();
+  readonly #health: HealthBoard;
+  readonly #checks: Checks;
+  #closeMs = 0;
   #count = 0;
   #draining = false;
   #whenEmpty: (() => void) | null = null;
@@ -93,6 +107,8 @@ class MailFront implements Front {
     this.#prefix = options.world.random(4).toString('hex');
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
+    this.#health = new HealthBoard({ world: this.#world, log: this.#log });
+    this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material);
     options.world.every(CHECK_MS, () => this.#check());
   }
@@ -131,6 +147,7 @@ class MailFront implements Front {
       old: this.#backends,
       guard: this.#guard,
       refusals: this.#refusals,
+      health: this.#health,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -138,6 +155,9 @@ class MailFront implements Front {
     // A service that is gone keeps its gate: what the kernel has queued for it is still to be served.
     this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
+    this.#closeMs = settings.timeouts.closeMs;
+    this.#health.keep(new Set(Object.values(settings.backends).flatMap(serverKeys)));
+    this.#checks.update(maker.checkTargets());
     // What clients will be shown is asked for before the first of them comes.
     for (const gate of gates.values()) {
       for (const rules of rulesAhead(gate, settings)) rules.offer().catch(() => undefined);
@@ -146,6 +166,7 @@ class MailFront implements Front {
 
   async drain(graceMs: number): Promise<void> {
     this.#draining = true;
+    this.#checks.end();
     for (const client of this.#clients) client.drain();
     if (this.#clients.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -169,6 +190,18 @@ class MailFront implements Front {
       ...this.#decisions,
       ...Object.fromEntries(refused),
     };
+  }
+
+  notice(notices: readonly ServerNotice[]): void {
+    this.#health.notice(notices);
+  }
+
+  servers(): readonly ServerFacts[] {
+    return this.#health.facts;
+  }
+
+  probe(report: (report: CheckReport) => void): void {
+    if (!this.#draining) this.#checks.begin(report);
   }
 
   sessions(filter: SessionFilter): SessionList {
@@ -214,11 +247,13 @@ interface MakerOptions {
   readonly old: ReadonlyMap<string, Backend>;
   readonly guard: Guard;
   readonly refusals: Refusals;
+  readonly health: HealthBoard;
 }
 
 /** Builds the gates of one set of settings. */
 class GateMaker {
   readonly backends = new Map<string, Backend>();
+  readonly #passwordChecks = new Map<string, PasswordCheck>();
   readonly #options: MakerOptions;
 
   constructor(options: MakerOptions) {
@@ -256,6 +291,7 @@ class GateMaker {
       access: accessOf(service),
       guard,
       refusals,
+      passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       channels,
       limits: settings.limits,
@@ -263,6 +299,40 @@ class GateMaker {
       world,
       log,
     };
+  }
+
+  /** Each backend once, whatever the protocols it serves. */
+  checkTargets(): CheckTarget[] {
+    const first = new Map(
+      [...this.backends.values()].toReversed().map((backend) => [backend.settings.name, backend]),
+    );
+    return [...first.values()].map((backend) => {
+      const { name, check } = backend.settings;
+      const { checkPassword: password } = this.#options.material.backendSecrets[name] ?? NO_SECRETS;
+      const account = check.user === null || password === null ? null : { user: check.user, password };
+      return { backend, tls: backend.tls, account };
+    });
+  }
+
+  /** One for all services that ask the same store, so that what it is asked at once is limited once. */
+  #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
+    if (verify.kind === 'backend') return null;
+    const { settings, world } = this.#options;
+    const known = this.#passwordChecks.get(verify.store);
+    if (known !== undefined) return known;
+    const store = settings.backends[verify.store];
+    if (store === undefined) throw new Error(`there is no backend ${verify.store}`);
+    const backend = this.#backend(store, DIALECTS.imap);
+    const made = new StorePasswords({
+      backend: store.name,
+      target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
+      stores: (login) => backend.approaches(login),
+      storeMs: store.failoverTimeoutMs,
+      budgetMs: settings.timeouts.replyMs,
+      world,
+    });
+    this.#passwordChecks.set(verify.store, made);
+    return made;
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
@@ -282,13 +352,15 @@ class GateMaker {
 
   /** One backend may serve services of several protocols; it is one Backend for each. */
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old } = this.#options;
+    const { settings, material, world, log, old, health } = this.#options;
+    const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
     const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
     const key = JSON.stringify([
       dialect.protocol,
       backend,
       ca,
+      secrets,
       xpehloPassword,
       settings.hostname,
       settings.limits.replyBytes,
@@ -297,7 +369,9 @@ class GateMaker {
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;
-    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, xpehloPassword, world, log });
+    const kept =
+      old.get(key) ??
+      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
     this.backends.set(key, kept);
     return kept;
   }

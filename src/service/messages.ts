@@ -3,6 +3,8 @@
 // A message with an `id` is answered by exactly one `reply` with the same id.
 
 import type { Settings } from '../config/settings.ts';
+import type { ServerNotice } from '../connection/server-health.ts';
+import type { CheckReport } from './checks.ts';
 import type { FrontMaterial } from './material.ts';
 import type { SessionFilter } from './sessions.ts';
 import type { FromGuard, Sharing, SharingStart, ToGuard } from './sharing.ts';
@@ -33,6 +35,12 @@ export type ToWorker =
   | { readonly kind: 'shared'; readonly note: ToGuard }
   | { readonly kind: 'unlisten'; readonly keys: readonly string[] }
   | { readonly kind: 'counters'; readonly id: number }
+  /** What is known of servers behind: drains, and what the prober found. */
+  | { readonly kind: 'notice'; readonly notices: readonly ServerNotice[] }
+  /** Asks for ServerFacts. */
+  | { readonly kind: 'servers'; readonly id: number }
+  /** From now on this worker looks at the servers for all. */
+  | { readonly kind: 'prober' }
   /** Answered with a SessionList. */
   | { readonly kind: 'sessions'; readonly id: number; readonly filter: SessionFilter }
   /** Answered with the number of sessions that it ends. */
@@ -45,6 +53,7 @@ export type FromWorker =
   | { readonly kind: 'reply'; readonly id: number; readonly answer: unknown }
   /** Not checked yet: asFromGuard() does. */
   | { readonly kind: 'shared'; readonly note: FromGuard }
+  | { readonly kind: 'checked'; readonly report: CheckReport }
   | { readonly kind: 'drained'; readonly cut: number };
 
 /** A message of a worker, or null: a child that runs something else must not confuse the supervisor. */
@@ -54,6 +63,7 @@ export function asFromWorker(value: unknown): FromWorker | null {
     case 'ready':
     case 'listen-failed':
     case 'reply':
+    case 'checked':
     case 'drained':
     case 'shared':
       return value as FromWorker;

@@ -2,6 +2,7 @@
 
 import { type ChannelDecisions, splitDecisions } from './channel-counters.ts';
 import type { Configuration } from './configuration.ts';
+import type { BackendStatus } from './fleet.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
 import type { Counters } from './messages.ts';
@@ -49,6 +50,7 @@ export interface Status {
   readonly workers: readonly WorkerStatus[];
   readonly services: readonly ServiceStatus[];
   readonly certificates: readonly CertificateStatus[];
+  readonly backends: readonly BackendStatus[];
   /** The last of each kind since the start. */
   readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
@@ -76,6 +78,7 @@ export interface StatusFacts {
   readonly workers: readonly WorkerView[];
   readonly changes: Iterable<ChangeStatus>;
   readonly shared: SharedStatus;
+  readonly backends: readonly BackendStatus[];
 }
 
 /** Counters of refusals begin so. */
@@ -106,6 +109,7 @@ export function createStatus(facts: StatusFacts): Status {
     certificates: (configuration?.certificates ?? []).map((certificate) =>
       certificateStatus(certificate, facts.now),
     ),
+    backends: facts.backends,
     changes: [...facts.changes],
     ...splitDecisions(Object.fromEntries(totals.filter(([name]) => !name.startsWith(REFUSED)))),
     refused: Object.fromEntries(

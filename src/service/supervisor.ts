@@ -17,7 +17,8 @@ import { explain } from '../log.ts';
 import type { World } from '../world.ts';
 import type { Configuration, ConfigurationSource } from './configuration.ts';
 import { openControl } from './control.ts';
-import type { Control, ControlAnswer, ControlRequest } from './control.ts';
+import type { Control, ControlAnswer, ControlCommands, ControlRequest } from './control.ts';
+import { Fleet } from './fleet.ts';
 import { bindCause, bindListeners, diffListeners, wantedListeners } from './handles.ts';
 import type { BoundListener } from './handles.ts';
 import type { LiveLog } from './live-log.ts';
@@ -56,6 +57,7 @@ export class Supervisor {
   readonly #startedAt: number;
   readonly #pool: WorkerPool;
   readonly #shared: SharedState;
+  readonly #fleet: Fleet;
   #configuration: Configuration | null = null;
   /** What this run was started with, of which some holds until its end. */
   #startedWith: Settings | null = null;
@@ -79,10 +81,12 @@ export class Supervisor {
       onListenFailed: (key, code) => this.#listenFailed(key, code),
       onShared: (worker, note) => this.#shared.hear(worker, note),
       onGone: (worker) => this.#shared.gone(worker),
+      onChecked: (worker, report) => this.#fleet.checked(worker, report),
       log,
       world,
     });
     this.#shared = new SharedState({ world, log, pool: this.#pool });
+    this.#fleet = new Fleet({ pool: this.#pool, log, world });
   }
 
   /** Starts, and resolves at the end. Throws SettingsError for wrong settings, Error where the start failed. */
@@ -142,6 +146,7 @@ export class Supervisor {
       })),
       changes: this.#changes.values(),
       shared: this.#shared.status,
+      backends: await this.#fleet.status(),
     });
   }
 
@@ -170,6 +175,7 @@ export class Supervisor {
     if (this.draining) return;
     this.#pool.resize(workerCount(settings), 0);
     await this.#pool.ready;
+    this.#fleet.settle(settings);
     this.#watchFiles(configuration);
     if (this.draining) return;
     this.#state = 'running';
@@ -183,10 +189,11 @@ export class Supervisor {
   }
 
   async #openControl(dataDir: string): Promise<Control> {
-    const commands = {
+    const commands: ControlCommands = {
       status: async (): Promise<ControlAnswer> => ({ ok: true, status: await this.status() }),
       reload: () => this.reload(),
       drain: () => Promise.resolve(this.drain()),
+      backend: (request) => this.#fleet.obey(request),
       sessions: (request: ControlRequest) => askSessions(this.#pool, request),
       kick: (request: ControlRequest) => askKick(this.#pool, request),
     };
@@ -219,6 +226,7 @@ export class Supervisor {
     const connectionsMax = connectionsAllowed(limits.connections, this.#limits);
     const sharing = this.#shared.start;
     send({ kind: 'start', settings: shared, material, connectionsMax, sharing });
+    send({ kind: 'notice', notices: this.#fleet.notices });
     for (const { key, service, handle } of this.#listeners.values())
       send({ kind: 'listen', key, service }, handle);
     send({ kind: 'begin' });
@@ -287,6 +295,7 @@ export class Supervisor {
     log.change(next.settings.log);
     this.#shared.update(next.settings, workerCount(next.settings));
     await this.#tellConfiguration(next);
+    this.#fleet.settle(next.settings);
     if (!this.draining) {
       for (const { key, service, handle } of bound) this.#pool.tell({ kind: 'listen', key, service }, handle);
       this.#pool.tell({ kind: 'unlisten', keys: change.closes.map(({ key }) => key) });
@@ -346,6 +355,7 @@ export class Supervisor {
 
   #close(): void {
     this.#watch?.close();
+    this.#fleet.close();
     this.#control?.close();
     this.#closeListeners();
   }

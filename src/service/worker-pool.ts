@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
+import type { CheckReport } from './checks.ts';
 import type { ListeningHandle } from './handles.ts';
 import type { ToWorker } from './messages.ts';
 import { WorkerProcess } from './worker-process.ts';
@@ -17,6 +18,7 @@ export interface WorkerPoolOptions {
   readonly onListenFailed: (key: string, code: string) => void;
   readonly onShared?: (worker: WorkerProcess, note: unknown) => void;
   readonly onGone?: (worker: WorkerProcess) => void;
+  readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
   readonly log: Log;
   readonly world: World;
 }
@@ -89,7 +91,7 @@ export class WorkerPool {
   }
 
   #create(index: number): WorkerProcess {
-    const { fork, introduce, onListenFailed, onShared, onGone, log, world } = this.#options;
+    const { fork, introduce, onListenFailed, onShared, onGone, onChecked, log, world } = this.#options;
     return new WorkerProcess({
       index,
       fork: () => fork(index),
@@ -101,6 +103,7 @@ export class WorkerPool {
       onListenFailed,
       ...(onShared === undefined ? {} : { onShared }),
       ...(onGone === undefined ? {} : { onGone }),
+      onChecked,
       log,
       world,
     });

@@ -9,6 +9,7 @@ import type { ChildProcess } from 'node:child_process';
 import { explain } from '../log.ts';
 import type { Log } from '../log.ts';
 import type { Timer, World } from '../world.ts';
+import type { CheckReport } from './checks.ts';
 import type { ListeningHandle } from './handles.ts';
 import { asFromWorker } from './messages.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
@@ -41,6 +42,7 @@ export interface WorkerProcessOptions {
   readonly onShared?: (worker: WorkerProcess, note: unknown) => void;
   /** Its process is gone, whether or not another follows. */
   readonly onGone?: (worker: WorkerProcess) => void;
+  readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
   readonly log: Log;
   readonly world: World;
 }
@@ -168,6 +170,9 @@ export class WorkerProcess {
         return;
       case 'shared':
         this.#options.onShared?.(this, message.note);
+        return;
+      case 'checked':
+        this.#options.onChecked(this, message.report);
         return;
       case 'drained':
         this.#cut = message.cut;

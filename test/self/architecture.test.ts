@@ -105,6 +105,7 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   convict: /^config\//,
   ioredis: /^state\/redis\.ts$/,
   yaml: /^config\//,
+  imapflow: /^identity\/store-login\.ts$/,
   '@peculiar/x509': /^certdb\//,
   'reflect-metadata': /^certdb\//,
 };

@@ -24,6 +24,9 @@ const greeter: Front = {
   update: () => undefined,
   drain: () => Promise.resolve(),
   counters: () => ({}),
+  notice: () => undefined,
+  servers: () => [],
+  probe: () => undefined,
   sessions: () => ({ sessions: [], count: 0 }),
   kick: () => 0,
 };
@@ -52,6 +55,7 @@ async function startWorker(
   const material = {
     services: {},
     backendCas: {},
+    backendSecrets: {},
     tierPasswords: NO_TIER_PASSWORDS,
     ticketKeys: Buffer.alloc(48),
   };
