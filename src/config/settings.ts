@@ -197,6 +197,13 @@ export interface PenaltySettings {
   readonly remembered: number;
 }
 
+export interface TicketSettings {
+  /** How long ticket keys are used; 0: until the end of the run. */
+  readonly rotateMs: number;
+  /** Seals the keys for other nodes; null: they stay here. */
+  readonly secret: Secret | null;
+}
+
 export interface Timeouts {
   readonly proxyHeaderMs: number;
   readonly handshakeMs: number;
@@ -223,10 +230,12 @@ export interface Settings {
   readonly user: string | null;
   /** Stays in the supervisor. */
   readonly redis: Secret | null;
+  readonly pidFile: string | null;
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'text' };
   readonly certificateDatabase: string;
   /** How often certificate files are looked at for a change. */
   readonly certificateWatchMs: number;
+  readonly tickets: TicketSettings;
   readonly services: Readonly<Record<string, ServiceSettings>>;
   readonly channels: Readonly<Record<string, ChannelSettings>>;
   readonly backends: Readonly<Record<string, BackendSettings>>;
