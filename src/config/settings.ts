@@ -38,6 +38,8 @@ export interface ServerTlsSettings {
   readonly ciphers: string;
   /** Colon list of groups, or 'default'. */
   readonly groups: string;
+  /** Give clients the OCSP status of certificates that name a responder. */
+  readonly stapling: boolean;
 }
 
 export interface ServiceSettings {

@@ -15,11 +15,13 @@ import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
+import { createStapling, stapledChains } from '../tls/stapling.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { StapleKeeper } from './staples.ts';
 
 export interface Front {
   /** Takes over an accepted socket of the named service. */
@@ -57,6 +59,7 @@ class MailFront implements Front {
   readonly #connectionsMax: number;
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
+  readonly #staples: StapleKeeper;
   #gates: ReadonlyMap<string, Gate> = new Map();
   #backends = new Map<string, Backend>();
   #count = 0;
@@ -78,6 +81,7 @@ class MailFront implements Front {
     this.#log = options.log;
     this.#connectionsMax = options.connectionsMax;
     this.#prefix = options.world.random(4).toString('hex');
+    this.#staples = new StapleKeeper(options);
     this.update(options.settings, options.material);
     options.world.every(CHECK_MS, () => this.#check());
   }
@@ -110,12 +114,16 @@ class MailFront implements Front {
   }
 
   update(settings: Settings, material: FrontMaterial): void {
+    const stapled = Object.values(settings.services).filter(({ tls }) => tls.stapling);
+    const shown = stapled.flatMap(({ name }) => material.services[name] ?? []);
+    this.#staples.update(shown.flatMap(stapledChains));
     const maker = new GateMaker({
       settings,
       material,
       world: this.#world,
       log: this.#log,
       old: this.#backends,
+      staples: this.#staples,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -129,6 +137,7 @@ class MailFront implements Front {
 
   async drain(graceMs: number): Promise<void> {
     this.#draining = true;
+    this.#staples.close();
     for (const client of this.#clients) client.drain();
     if (this.#clients.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -181,6 +190,7 @@ interface MakerOptions {
   readonly world: World;
   readonly log: Log;
   readonly old: ReadonlyMap<string, Backend>;
+  readonly staples: StapleKeeper;
 }
 
 /** Builds the gates of one set of settings. */
@@ -225,12 +235,14 @@ class GateMaker {
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
-    const { settings, material, world } = this.#options;
+    const { settings, material, world, staples } = this.#options;
     const contexts = buildServerContexts(tls, {
       ticketKeys: Buffer.from(material.ticketKeys),
       sessionIdContext: sessionContextName(service.name, null),
     });
-    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world };
+    const chains = stapledChains(tls).filter((chain) => service.tls.stapling && staples.isWatched(chain));
+    const stapling = chains.length === 0 ? null : createStapling(tls, chains, staples);
+    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world, stapling };
     return {
       async upgrade(raw) {
         const socket = await acceptTls(raw, contexts, options);

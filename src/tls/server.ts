@@ -13,12 +13,14 @@ import tls from 'node:tls';
 import { GateError } from '../errors.ts';
 import type { World } from '../world.ts';
 import type { ServerContexts } from './context.ts';
+import type { Stapling } from './stapling.ts';
 
 export interface AcceptTlsOptions {
   /** Keep the array: its wire form is made once per array. Empty: no ALPN. */
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
   readonly world: World;
+  readonly stapling?: Stapling | null;
 }
 
 type SniCallback = (name: string, answer: (error: Error | null, context?: tls.SecureContext) => void) => void;
@@ -40,7 +42,7 @@ export function acceptTls(
 ): Promise<tls.TLSSocket> {
   if (raw.destroyed) return Promise.reject(new GateError('CLIENT_CLOSED', { during: 'TLS handshake' }));
   return new Promise((resolve, reject) => {
-    const socket = new tls.TLSSocket(raw, socketOptions(contexts, options.alpn));
+    const socket = new tls.TLSSocket(raw, socketOptions(contexts, options));
     socket.allowHalfOpen = true;
     socket.on('error', destroyThis);
     const stop = (): void => {
@@ -75,10 +77,12 @@ function destroyThisFor(this: tls.TLSSocket, error: Error): void {
   this.destroy(error);
 }
 
-function socketOptions(contexts: ServerContexts, alpn: readonly string[]): tls.TLSSocketOptions {
+function socketOptions(contexts: ServerContexts, { alpn, stapling }: AcceptTlsOptions): tls.TLSSocketOptions {
   const options: tls.TLSSocketOptions = { isServer: true, secureContext: contexts.initial };
   if (alpn.length > 0) options.ALPNProtocols = alpnList(alpn);
   if (contexts.select !== null) options.SNICallback = sniCallback(contexts, contexts.select);
+  const server = stapling?.server() ?? null;
+  if (server !== null) options.server = server;
   return options;
 }
 

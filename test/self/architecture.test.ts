@@ -104,6 +104,9 @@ test('every source file begins with its contract', () => {
 const HOMES: Readonly<Record<string, RegExp>> = {
   convict: /^config\//,
   yaml: /^config\//,
+  '@peculiar/asn1-ocsp': /^certdb\//,
+  '@peculiar/asn1-schema': /^certdb\//,
+  '@peculiar/asn1-x509': /^certdb\//,
   '@peculiar/x509': /^certdb\//,
   'reflect-metadata': /^certdb\//,
 };

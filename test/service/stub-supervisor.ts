@@ -37,6 +37,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       maxVersion: 'TLSv1.3',
       ciphers: 'default',
       groups: 'default',
+      stapling: true,
     },
     backend: null,
     channel: null,
