@@ -3,6 +3,8 @@
 // An answer is believed when it is about this certificate, signed by the certificate's issuer or by a responder that the
 // issuer certified for OCSP signing, and current. Whatever else comes, of at most MAX_RESPONSE_BYTES, is a named
 // refusal; nothing throws. SHA-1 names the certificate, as responders expect it, and signs nothing.
+// What clients are given is written anew around the signed part, with the signer's certificate and no other: the shell
+// came over http and is not signed, and a client may break off a handshake over DER that is a little wrong.
 // The packages that know ASN.1 are loaded at the first question, so that workers without a responder never carry them.
 
 import { createHash, verify, X509Certificate } from 'node:crypto';
@@ -21,7 +23,12 @@ export type OcspRefusal =
   'malformed' | 'not-successful' | 'other-certificate' | 'bad-signature' | 'not-current' | 'unknown';
 
 export type OcspAnswer =
-  | { readonly kind: 'good'; readonly thisUpdate: number; readonly nextUpdate: number }
+  | {
+      readonly kind: 'good';
+      readonly staple: Buffer;
+      readonly thisUpdate: number;
+      readonly nextUpdate: number;
+    }
   /** `revoked` is signed and current like `good`. */
   | { readonly kind: 'revoked'; readonly at: number }
   | { readonly kind: 'refused'; readonly cause: OcspRefusal; readonly detail: string };
@@ -113,22 +120,31 @@ function judge(bytes: Buffer, { decoder, subject, wanted, now }: Case): OcspAnsw
   });
   const single = signed.tbsResponseData.responses.find(({ certID }) => isSameCertificate(certID, wanted));
   if (single === undefined) return refused('other-certificate', 'it is about another certificate');
-  if (!isSigned(signed, { decoder, subject, now })) {
+  const signer = signerOf(signed, { decoder, subject, now });
+  if (signer === null) {
     return refused('bad-signature', 'signed neither by the issuer nor by a responder of the issuer');
   }
-  return statusOf(single, now);
+  return (
+    statusOf(single, now) ?? { kind: 'good', staple: staple(signed, signer, decoder), ...lifeOf(single, now) }
+  );
 }
 
-function statusOf(single: SingleResponse, now: number): OcspAnswer {
+function lifeOf(single: SingleResponse, now: number): { thisUpdate: number; nextUpdate: number } {
   const thisUpdate = single.thisUpdate.getTime();
   const nextUpdate = single.nextUpdate?.getTime() ?? Math.max(thisUpdate, now) + LIFE_DEFAULT_MS;
+  return { thisUpdate, nextUpdate };
+}
+
+/** null: good. */
+function statusOf(single: SingleResponse, now: number): OcspAnswer | null {
+  const { thisUpdate, nextUpdate } = lifeOf(single, now);
   const isCurrent = thisUpdate <= now + CLOCK_SKEW_MS && nextUpdate > now && nextUpdate > thisUpdate;
   if (!isCurrent)
     return refused('not-current', `it is from ${timeText(thisUpdate)} to ${timeText(nextUpdate)}`);
   const { good, revoked } = single.certStatus;
   if (revoked !== undefined) return { kind: 'revoked', at: revoked.revocationTime.getTime() };
   if (good === undefined) return refused('unknown', 'the responder does not know the certificate');
-  return { kind: 'good', thisUpdate, nextUpdate };
+  return null;
 }
 
 function timeText(time: number): string {
@@ -153,20 +169,53 @@ function isSame(a: ArrayBuffer, b: ArrayBuffer): boolean {
 }
 
 // RFC 6960 4.2.2.2: the issuer itself, or whom the issuer certified, itself and for this purpose.
-function isSigned(signed: Signed, { decoder, subject, now }: Omit<Case, 'wanted'>): boolean {
+function signerOf(
+  signed: Signed,
+  { decoder, subject, now }: Omit<Case, 'wanted'>,
+): X509Certificate | 'issuer' | null {
   const bytes = signed.tbsResponseDataRaw;
   const [keyType, hash] = SIGNATURES[signed.signatureAlgorithm.algorithm] ?? [];
-  if (bytes === undefined || keyType === undefined || hash === undefined) return false;
+  if (bytes === undefined || keyType === undefined || hash === undefined) return null;
   const delegates = (signed.certs ?? [])
     .slice(0, MAX_DELEGATES)
     .map((der) => new X509Certificate(Buffer.from(der)))
     .filter((candidate) => isDelegate(candidate, subject.issuer, now));
-  return [subject.issuer, ...delegates].some(
-    (signer) =>
-      signer.publicKey.asymmetricKeyType === keyType &&
-      isNamed(signed.tbsResponseData, signer, decoder) &&
-      verify(hash, Buffer.from(bytes), signer.publicKey, Buffer.from(signed.signature)),
+  const signer = [subject.issuer, ...delegates].find(
+    (candidate) =>
+      candidate.publicKey.asymmetricKeyType === keyType &&
+      isNamed(signed.tbsResponseData, candidate, decoder) &&
+      verify(hash, Buffer.from(bytes), candidate.publicKey, Buffer.from(signed.signature)),
   );
+  return signer === subject.issuer ? 'issuer' : (signer ?? null);
+}
+
+// RFC 6960 4.2.1: OCSPResponse with a BasicOCSPResponse in it.
+function staple(signed: Signed, signer: X509Certificate | 'issuer', { schema, ocsp, x509 }: Codec): Buffer {
+  const { algorithm } = signed.signatureAlgorithm;
+  const parameters = SIGNATURES[algorithm]?.[0] === 'rsa' ? { parameters: null } : {};
+  const basic = der(
+    0x30,
+    Buffer.from(signed.tbsResponseDataRaw ?? new ArrayBuffer(0)),
+    Buffer.from(schema.AsnConvert.serialize(new x509.AlgorithmIdentifier({ algorithm, ...parameters }))),
+    der(0x03, Buffer.of(0), Buffer.from(signed.signature)),
+    ...(signer === 'issuer' ? [] : [der(0xa0, der(0x30, signer.raw))]),
+  );
+  const response = new ocsp.OCSPResponse({
+    responseStatus: ocsp.OCSPResponseStatus.successful,
+    responseBytes: new ocsp.ResponseBytes({
+      responseType: BASIC_RESPONSE,
+      response: new schema.OctetString(Uint8Array.from(basic).buffer),
+    }),
+  });
+  return Buffer.from(schema.AsnConvert.serialize(response));
+}
+
+/** Around bytes that must stay as they are; none is as long as 64 KiB. */
+function der(tag: number, ...parts: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(parts);
+  const size = content.length;
+  const length = size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 0xff];
+  return Buffer.concat([Buffer.of(tag, ...length), content]);
 }
 
 function isDelegate(candidate: X509Certificate, issuer: X509Certificate, now: number): boolean {

@@ -165,7 +165,7 @@ export class StapleKeeper implements Staples {
       if (answer.kind === 'none') waitMs = this.#failed(watched, 'unreachable', answer.detail);
       else {
         const now = this.#world.now();
-        waitMs = this.#take(watched, answer.bytes, await readOcspResponse(answer.bytes, subject, now));
+        waitMs = this.#take(watched, await readOcspResponse(answer.bytes, subject, now));
       }
     } catch (error) {
       waitMs = this.#failed(watched, 'defect', explain(error));
@@ -175,15 +175,15 @@ export class StapleKeeper implements Staples {
   }
 
   /** Gives the wait until the next question. */
-  #take(watched: Watched, bytes: Buffer, answer: OcspAnswer): number {
+  #take(watched: Watched, answer: OcspAnswer): number {
     if (answer.kind === 'refused') return this.#failed(watched, answer.cause, answer.detail);
     if (answer.kind === 'revoked') {
       this.#hold(watched, null);
       this.#tell(watched, 'ocsp-revoked', { revokedAt: timeText(answer.at) });
       return RETRY_MAX_MS;
     }
-    const { thisUpdate, nextUpdate } = answer;
-    this.#hold(watched, { bytes, nextUpdate });
+    const { staple, thisUpdate, nextUpdate } = answer;
+    this.#hold(watched, { bytes: staple, nextUpdate });
     this.#tell(watched, 'ocsp-stapled', {
       thisUpdate: timeText(thisUpdate),
       nextUpdate: timeText(nextUpdate),

@@ -58,6 +58,8 @@ export interface GatewayOptions {
   /** Between the front and its backend; default: as `cable`. */
   readonly backendCable?: CableOptions;
   readonly world?: Partial<ManualWorld>;
+  /** What the front shows; default: testMaterial().front. */
+  readonly certificate?: Issued;
 }
 
 export interface ConnectOptions extends CableOptions {
@@ -129,7 +131,7 @@ export class Gateway {
     this.settings = settingsOf(options);
     this.front = createFront({
       settings: this.settings,
-      material: frontMaterial(this.settings),
+      material: frontMaterial(this.settings, options.certificate),
       world: this.world,
       log: createLog({ level: 'debug', format: 'json', write: (line) => this.#log(line) }),
       connectionsMax: options.connectionsMax ?? 1000,
@@ -319,13 +321,16 @@ function settingsOf(options: GatewayOptions): Settings {
   return loadSettings({ file });
 }
 
-function frontMaterial(settings: Settings): Parameters<typeof createFront>[0]['material'] {
-  const { front, authority } = testMaterial();
+function frontMaterial(
+  settings: Settings,
+  shown = testMaterial().front,
+): Parameters<typeof createFront>[0]['material'] {
+  const { authority } = testMaterial();
   const services: Record<string, ServerTlsMaterial | null> = {};
   for (const service of Object.values(settings.services)) {
     const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
     const { minVersion, maxVersion, ciphers, groups } = service.tls;
-    const certificates = [{ cert: front.cert, key: front.key }];
+    const certificates = [{ cert: shown.cert, key: shown.key }];
     services[service.name] =
       serverRules(service, channel).tls === 'notls'
         ? null
