@@ -54,7 +54,7 @@ export const serverTlsLeaves = {
   stapling: {
     doc:
       'OCSP stapling: ask the responder that a certificate names (http) for its status, and give it to clients. The ' +
-      'issuer must be in the chain. Where two certificates (RSA and ECDSA) are shown together, neither is stapled.',
+      'issuer must be in the chain. Where `certificate` is a list (RSA and ECDSA), those in it get none.',
     format: 'flag',
     default: true,
   },

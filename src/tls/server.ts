@@ -12,7 +12,7 @@ import type net from 'node:net';
 import tls from 'node:tls';
 import { GateError } from '../errors.ts';
 import type { World } from '../world.ts';
-import type { ServerContexts } from './context.ts';
+import type { SelectContext, ServerContexts } from './context.ts';
 import type { Stapling } from './stapling.ts';
 
 export interface AcceptTlsOptions {
@@ -23,7 +23,11 @@ export interface AcceptTlsOptions {
   readonly stapling?: Stapling | null;
 }
 
-type SniCallback = (name: string, answer: (error: Error | null, context?: tls.SecureContext) => void) => void;
+type SniCallback = (
+  this: tls.TLSSocket,
+  name: string,
+  answer: (error: Error | null, context?: tls.SecureContext) => void,
+) => void;
 
 /** What OpenSSL says when the first bytes are no TLS record; the HTTP ones for GET, POST, HEAD, PUT and CONNECT. */
 const PLAIN_TEXT_CODES: ReadonlySet<string> = new Set([
@@ -96,10 +100,15 @@ function alpnList(names: readonly string[]): Buffer {
   return list;
 }
 
-function sniCallback(contexts: ServerContexts, select: (name: string) => tls.SecureContext): SniCallback {
+// A context that is answered hands over one certificate only; without one, the handshake keeps all it began with.
+function sniCallback(contexts: ServerContexts, select: SelectContext): SniCallback {
   const known = sniCallbacks.get(contexts);
   if (known !== undefined) return known;
-  const callback: SniCallback = (name, answer) => answer(null, select(name));
+  const callback: SniCallback = function (name, answer) {
+    const chosen = select(name, () => this.getSharedSigalgs());
+    if (chosen === contexts.initial) answer(null);
+    else answer(null, chosen);
+  };
   sniCallbacks.set(contexts, callback);
   return callback;
 }

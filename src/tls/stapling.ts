@@ -2,8 +2,9 @@
 // Node asks for it through the 'OCSPRequest' event of a tls.Server. This one never listens and holds no key: it is there
 // for the event, and to tell which certificate a client without SNI is shown. It is given to a handshake only while
 // something is to be stapled, so that others pay nothing.
-// Node tells which context a handshake uses, not which of its certificates. A certificate that shares a context with
-// another one (RSA and ECDSA) is therefore never stapled: a status of the wrong certificate is worse than none.
+// Node tells which context a handshake uses, not which of its certificates. Where a service's own certificates are a
+// pair (RSA and ECDSA), neither is therefore stapled: a status of the wrong certificate is worse than none. Of a pair for
+// a name, context.ts makes a context each, so these are.
 
 import { createHash, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
@@ -27,14 +28,12 @@ export function stapleKey(der: Buffer): string {
   return createHash('sha256').update(der).digest('base64url');
 }
 
-/** The chains (PEM) whose first certificate can be stapled: those that are alone wherever they are shown. */
+/** The chains (PEM) whose first certificate can be stapled. */
 export function stapledChains({ certificates, sni }: ServerTlsMaterial): readonly string[] {
-  const shown = [certificates, ...sni.map((entry) => entry.certificates)];
-  const paired = new Set(
-    shown.filter(({ length }) => length > 1).flatMap((set) => set.map(({ cert }) => cert)),
-  );
-  const alone = shown.filter(({ length }) => length === 1).flatMap((set) => set.map(({ cert }) => cert));
-  return [...new Set(alone)].filter((cert) => !paired.has(cert));
+  const own = certificates.map(({ cert }) => cert);
+  const named = sni.flatMap((entry) => entry.certificates.map(({ cert }) => cert));
+  if (own.length === 1) return [...new Set([...own, ...named])];
+  return [...new Set(named)].filter((cert) => !own.includes(cert));
 }
 
 /** For one service; `chains` are those of its certificates that may get a staple. */
