@@ -2,7 +2,8 @@
 // Each failure that anybody outside can see has one row: what it means, what a client is told in each dialect, and
 // how loudly the log speaks. Code matches on `code`, never on message text. The client is told the row's words and
 // nothing else; the log gets the context (file, key, host) and the cause.
-// An SMTP row that does not close answers with its own code; 421 (and 521) always end the connection (RFC 5321 3.8).
+// An SMTP row that does not close answers with its own code; 421 (and 521) always end the connection (RFC 5321 3.8),
+// and so do the refusals of an introduction, which have the codes that other proxies know.
 
 export interface ErrorRow {
   /** One sentence for the reference page. */
@@ -121,6 +122,14 @@ export const ERRORS = {
     text: 'Server is shutting down, please connect again',
     level: 'info',
   },
+  KICKED: {
+    doc: 'An administrator ended the session (sallyport kick).',
+    smtp: [421, '4.3.2'],
+    imap: ['BYE', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'Session ended by the administrator',
+    level: 'info',
+  },
   BACKEND_UNREACHABLE: {
     doc: 'The backend refused the connection, could not be found, or did not answer within timeouts.connect.',
     ...TEMPORARY,
@@ -175,6 +184,30 @@ export const ERRORS = {
   BACKEND_NO_CLIENT_INFO: {
     doc: 'The backend does not accept what `client` requires (ID, XCLIENT), so it would take strangers for us.',
     ...TEMPORARY,
+    level: 'error',
+  },
+  BAD_INTRODUCTION: {
+    doc: 'A front tier said who its client is in words that cannot be understood; nobody is served in that name.',
+    smtp: [501, '5.5.4'],
+    imap: ['BYE', 'CLIENTBUG'],
+    pop3: '',
+    text: 'What was said of the client cannot be understood',
+    level: 'warn',
+  },
+  INTRODUCTION_DENIED: {
+    doc: 'A peer among frontTier.from sent XPEHLO without the right password.',
+    smtp: [550, '5.7.1'],
+    imap: null,
+    pop3: null,
+    text: 'Not with this password',
+    level: 'warn',
+  },
+  PROXY_LOOP: {
+    doc: 'The connection came through so many proxies in a row that they must lead to each other.',
+    smtp: [554, '5.4.6'],
+    imap: ['NO', 'CANNOT'],
+    pop3: 'SYS/PERM',
+    text: 'The proxies lead to each other, this will never succeed',
     level: 'error',
   },
   INTERNAL: {

@@ -24,6 +24,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   reload: async () => (await import('./cli/reload.ts')).reload,
   drain: async () => (await import('./cli/drain.ts')).drain,
   status: async () => (await import('./cli/status.ts')).status,
+  sessions: async () => (await import('./cli/sessions.ts')).sessions,
+  kick: async () => (await import('./cli/kick.ts')).kick,
 };
 
 const program: Program = {

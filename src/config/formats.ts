@@ -238,7 +238,7 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readServer),
   },
   clientInfo: {
-    expected: () => 'none or a list of id, id?, xclient, xclient?',
+    expected: () => 'none or a list of id, id?, xclient, xclient?, xpehlo, xpehlo?',
     read: (value, leaf) => (value === 'none' ? [] : readList(value, leaf, readClient)),
   },
   networks: {

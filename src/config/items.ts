@@ -34,9 +34,9 @@ export function readServer(item: unknown): Endpoint | Misfit | null {
 }
 
 export function readClient(item: unknown): ClientInfo | null {
-  const match = typeof item === 'string' ? /^(id|xclient)(\?)?$/.exec(item) : null;
+  const match = typeof item === 'string' ? /^(id|xclient|xpehlo)(\?)?$/.exec(item) : null;
   if (!match) return null;
-  return { method: match[1] === 'id' ? 'id' : 'xclient', required: match[2] === undefined };
+  return { method: match[1] as ClientInfo['method'], required: match[2] === undefined };
 }
 
 export function readNetwork(item: unknown): Network | null {

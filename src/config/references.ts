@@ -9,8 +9,9 @@ import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
 import { settingsSchema } from './schema.ts';
-import type { Endpoint } from './settings.ts';
+import type { Endpoint, Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
+import { checkTiers } from './tier-references.ts';
 
 export function checkReferences(given: GivenSettings, report: Report): void {
   for (const service of given.services.values()) {
@@ -25,6 +26,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
     );
   }
   checkClients(given, report);
+  checkTiers(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);
   checkVersions(given, report);
@@ -87,7 +89,11 @@ function checkSmtpOnly(service: GivenService, report: Report): void {
 }
 
 /** How each protocol can tell a server who the client is. */
-const CLIENT_METHOD = { imap: 'id', pop3: 'xclient', smtp: 'xclient' } as const;
+const CLIENT_METHODS: Readonly<Record<Protocol, readonly string[]>> = {
+  imap: ['id'],
+  pop3: ['xclient'],
+  smtp: ['xclient', 'xpehlo'],
+};
 
 /** A way that is required and that the protocol does not have would refuse every connection. */
 function checkClients(given: GivenSettings, report: Report): void {
@@ -98,14 +104,14 @@ function checkClients(given: GivenSettings, report: Report): void {
     const backend = given.backends.get((values.protocol === 'smtp' ? relay : values.backend) ?? '');
     const client = backend?.values.client ?? [];
     for (const [index, { method, required }] of client.entries()) {
-      const known = CLIENT_METHOD[values.protocol];
-      if (backend === undefined || !required || method === known) continue;
+      const known = CLIENT_METHODS[values.protocol as Protocol];
+      if (backend === undefined || !required || known.includes(method)) continue;
       const once = `${formatPath(backend.path)} ${method} ${values.protocol}`;
       if (told.has(once)) continue;
       told.add(once);
       report.add(
         [...backend.path, 'client', ...(client.length > 1 ? [index] : [])],
-        `expected ${known} for ${values.protocol} (services.${service}), which has no ${method.toUpperCase()}, found ${method}`,
+        `expected ${known.join(' or ')} for ${values.protocol} (services.${service}), which has no ${method.toUpperCase()}, found ${method}`,
       );
     }
   }

@@ -61,9 +61,18 @@ export const backendSchema = {
   },
   client: {
     doc:
-      'How the servers are told who the client is: `none`, or a list of `id` and `xclient`. ' +
+      'How the servers are told who the client is: `none`, or a list of `id`, `xclient` and `xpehlo`. ' +
       'A server that does not take what is listed gets nothing from us; a question mark makes it optional.',
     format: 'clientInfo',
     default: 'none',
+  },
+  xpehloPassword: {
+    doc:
+      'What `client: [xpehlo]` shows: the `frontTier.password` of the Sallyport behind. It goes where a password ' +
+      'may go, see `allowClearBackend`.',
+    format: 'secret',
+    default: null,
+    nullable: true,
+    sensitive: true,
   },
 } as const satisfies Group;

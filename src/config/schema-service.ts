@@ -75,4 +75,20 @@ export const serviceSchema = {
     format: 'flag',
     default: false,
   },
+  frontTier: {
+    from: {
+      doc:
+        'Proxies of ours in front of this one, as addresses or networks. They may say who their client is: by ID ' +
+        '(imap), XCLIENT (pop3, smtp) or XPEHLO (smtp). Nobody else may.',
+      format: 'networks',
+      default: [],
+    },
+    password: {
+      doc: 'What such a proxy must show in XPEHLO; smtp only. Empty: there is no XPEHLO.',
+      format: 'secret',
+      default: null,
+      nullable: true,
+      sensitive: true,
+    },
+  },
 } as const satisfies Group;

@@ -2,6 +2,8 @@
 // Plain data only, so that a whole Settings can be sent to a worker. Times are milliseconds here, seconds in the file.
 // File names are absolute. Nothing here is read from disk yet: that is the supervisor's duty.
 
+import type { Network } from '../wire/network.ts';
+
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
@@ -42,6 +44,12 @@ export interface ServerTlsSettings {
   readonly stapling: boolean;
 }
 
+/** Proxies of ours in front, and what they show in XPEHLO. */
+export interface FrontTierSettings {
+  readonly from: readonly Network[];
+  readonly password: Secret | null;
+}
+
 export interface ServiceSettings {
   readonly name: string;
   readonly protocol: Protocol;
@@ -64,6 +72,8 @@ export interface ServiceSettings {
   readonly lineEndings: 'refuse' | 'normalise';
   /** smtp: look up the client's name for XCLIENT NAME. */
   readonly clientLookup: boolean;
+  /** Peers that may say who their client is. */
+  readonly frontTier: FrontTierSettings;
 }
 
 export interface ChannelSettings {
@@ -86,7 +96,7 @@ export interface BackendTlsSettings {
 }
 
 export interface ClientInfo {
-  readonly method: 'id' | 'xclient';
+  readonly method: 'id' | 'xclient' | 'xpehlo';
   /** `xclient` is required, `xclient?` is not. */
   readonly required: boolean;
 }
@@ -98,6 +108,8 @@ export interface BackendSettings {
   readonly login: 'replay';
   readonly allowClearBackend: boolean;
   readonly client: readonly ClientInfo[];
+  /** What XPEHLO shows. */
+  readonly xpehloPassword: Secret | null;
 }
 
 export interface Limits {

@@ -33,6 +33,8 @@ export interface BackendOptions {
   readonly dialect: Dialect;
   readonly tls: BackendTls;
   readonly hostname: string;
+  /** What XPEHLO shows, where that is used. */
+  readonly xpehloPassword?: string | null;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly probeMs: number;
@@ -89,7 +91,7 @@ export class Backend {
 
   /** Opens a leg to one server. */
   async open(server: Endpoint, connectMs = this.#options.timeouts.connectMs): Promise<BackLeg> {
-    const { world, limits, dialect, settings, hostname } = this.#options;
+    const { world, limits, dialect, settings, hostname, xpehloPassword = null } = this.#options;
     const name = serverName(server);
     const startedAt = world.monotonic();
     const raw = await dial(world, { server, connectMs });
@@ -106,7 +108,8 @@ export class Backend {
         if (mode === 'implicit') await leg.startTls('');
         else leg.attach();
         const session = dialect.back(leg);
-        await session.open({ tls: mode === 'implicit' ? 'musttls' : mode, limits, host: name, hostname });
+        const tls = mode === 'implicit' ? 'musttls' : mode;
+        await session.open({ tls, limits, host: name, hostname, xpehloPassword });
         return { leg, session, endpoint: server, server: name };
       });
     } catch (error) {

@@ -21,7 +21,9 @@ export async function connectBackend(
   try {
     const back = await backend.connect();
     client.back = back;
+    if (client.leg.failure !== null) throw client.leg.failure;
     client.server = back.server;
+    client.backendName = backend.settings.name;
     client.serverTls = back.leg.facts?.version ?? null;
     const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server, what: 'login' };
     const welcome = await within(client.gate.world, limit, async () => {
@@ -53,6 +55,11 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
   for (const way of ways) {
+    if (way.method === 'xpehlo') {
+      // It carries a password.
+      if (way.required) requireSecrecy(client, back);
+      else if (!mayCarryPassword(back, backend.settings)) continue;
+    }
     const told = await back.session.introduce(way.method, facts);
     if (!told && way.required) {
       throw new GateError('BACKEND_NO_CLIENT_INFO', { backend: back.server, method: way.method });
@@ -114,6 +121,8 @@ function requireSecrecy(client: Client, back: BackLeg): void {
 
 function factsOf(client: Client, name: string | null): ClientFacts {
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
+  // What secures the way from the tier to us says nothing about the client.
+  const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);
   return {
     sessionId: client.outerId ?? client.id,
     ttl: client.ttl,
@@ -122,12 +131,12 @@ function factsOf(client: Client, name: string | null): ClientFacts {
     localAddress: client.local.address,
     localPort: client.local.port,
     name,
-    helo: helo?.name ?? null,
-    esmtp: helo?.esmtp ?? true,
-    secured: client.leg.secured,
-    tlsVersion: client.leg.facts?.version ?? null,
-    tlsCipher: client.leg.facts?.cipher ?? null,
-    login: null,
+    helo: client.outerHelo ?? helo?.name ?? null,
+    esmtp: client.outerEsmtp ?? helo?.esmtp ?? true,
+    secured: tls !== null,
+    tlsVersion: tls?.version ?? null,
+    tlsCipher: tls?.cipher ?? null,
+    login: client.outerLogin,
   };
 }
 

@@ -45,12 +45,20 @@ export class Client implements Visitor {
   ttl = PROXY_TTL;
   /** The session's name at the tier in front. */
   outerId: string | null = null;
+  /** The front tier that introduced the client in its protocol, as a balancer or the socket knows it. */
+  tier: Peer | null = null;
+  /** Who has logged in at that tier; null: nobody. */
+  outerLogin: string | null = null;
+  /** SMTP: how the client greeted that tier, where it said so. */
+  outerHelo: string | null = null;
+  outerEsmtp: boolean | null = null;
+  #isFrontTier: boolean | null = null;
   #local: Peer | null = null;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
   readonly #onLogin: () => void;
   /** Forward-confirmed host name, where the service looks it up. */
-  readonly name: Promise<string | null>;
+  name: Promise<string | null>;
 
   /** Whom a backend has let in. */
   user: string | null = null;
@@ -60,6 +68,8 @@ export class Client implements Visitor {
   back: BackLeg | null = null;
   /** Of the last backend leg, for the closing line. */
   server: string | null = null;
+  /** The backend that the server is one of. */
+  backendName: string | null = null;
   serverTls: string | null = null;
   loginsFailed = 0;
   /** The error code of the last login that could not be decided. */
@@ -71,7 +81,7 @@ export class Client implements Visitor {
   draining = false;
   /** A backend has taken it once: from then on silence is limited, no longer the way to the login. */
   welcomed = false;
-  /** The client has had its last words already, from the relay. */
+  /** The client has had its last words already. */
   dismissed = false;
   /** How it ended, where no error says it. */
   ending = 'quit';
@@ -94,7 +104,7 @@ export class Client implements Visitor {
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
-    this.name = gate.settings.clientLookup ? lookUp(gate, this.remote.address) : NO_NAME;
+    this.name = nameOf(gate, this.remote.address);
   }
 
   /** The address that the client connected to; asked for only where a backend is told. */
@@ -103,17 +113,32 @@ export class Client implements Visitor {
     return this.#local ?? peer(socket.localAddress, socket.localPort);
   }
 
+  /**
+   * Asked by the dialect before each introduction, so what counts is the peer before the first of them: the socket's,
+   * or the one that a balancer brought, since a tier may stand behind a balancer.
+   */
   get isFrontTier(): boolean {
-    return false;
+    return (this.#isFrontTier ??= this.gate.frontTier.find(this.remote.address) === true);
   }
 
-  introduce({ address, port, localAddress, localPort, tls, ttl, sessionId }: Introduction): void {
-    this.via ??= this.remote;
-    this.remote = peer(address, port);
+  introduce(introduction: Introduction): void {
+    const { address, port, localAddress, localPort, tls, ttl, sessionId } = introduction;
+    if (this.#isFrontTier === true) this.tier ??= this.remote;
+    if (address !== undefined) {
+      this.via = this.tier ?? this.via ?? this.remote;
+      this.remote = peer(address, port);
+      const { name } = introduction;
+      this.name = name === undefined ? nameOf(this.gate, this.remote.address) : Promise.resolve(name);
+    }
     if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
     if (tls !== undefined) this.outerTls = tls;
-    if (ttl !== undefined) this.ttl = ttl - 1;
     if (sessionId !== undefined) this.outerId = sessionId;
+    this.outerLogin = introduction.login ?? null;
+    this.outerHelo = introduction.helo ?? null;
+    this.outerEsmtp = introduction.esmtp ?? null;
+    if (ttl === undefined) return;
+    if (ttl <= 1) throw new GateError('PROXY_LOOP', { tier: this.via?.address, ttl });
+    this.ttl = ttl - 1;
   }
 
   get phase(): Phase {
@@ -164,10 +189,10 @@ export class Client implements Visitor {
     this.leg.dismiss(new GateError('DRAINING'));
   }
 
-  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as nobody in particular. */
+  /** A backend has taken it: logged in as the one it claimed to be, or (SMTP) as the tier says, mostly nobody. */
   welcome(as: 'claimed' | 'nobody'): void {
     this.welcomed = true;
-    this.user = as === 'claimed' ? this.claimed : null;
+    this.user = as === 'claimed' ? this.claimed : this.outerLogin;
     if (as === 'claimed') this.#onLogin();
   }
 
@@ -177,6 +202,18 @@ export class Client implements Visitor {
     this.back = null;
     back?.leg.finish('');
     back?.leg.destroySoon(gate.world, gate.timeouts.closeMs);
+  }
+
+  /** Ends it now, with the words of `failure` where they fit. */
+  dismiss(failure: GateError): void {
+    if (this.#phase === 'bytes') return this.relayed?.finish(failure);
+    this.back?.leg.fail(failure);
+    this.leg.fail(failure);
+    if (this.#phase !== 'backend' || this.back !== null) return;
+    // A backend is being dialled: the client is not kept until it answers.
+    this.dismissed = true;
+    this.leg.finish(this.session.wordsFor(failure));
+    this.leg.destroySoon(this.gate.world, this.gate.timeouts.closeMs);
   }
 
   /** Ends it now, without words. */
@@ -247,6 +284,10 @@ export class Client implements Visitor {
 }
 
 const NO_NAME = Promise.resolve(null);
+
+function nameOf(gate: Gate, address: string): Promise<string | null> {
+  return gate.settings.clientLookup ? lookUp(gate, address) : NO_NAME;
+}
 
 function peer(address: string | undefined, port: number | undefined): Peer {
   return { address: address === undefined ? '' : (ipOf(address)?.address ?? address), port: port ?? 0 };

@@ -36,6 +36,8 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
     session: client.id,
     client: client.remote.address,
     port: client.remote.port,
+    via: client.via?.address,
+    outerSession: client.outerId ?? undefined,
     tls: leg.facts,
     user: client.user,
     tried: client.user === null ? (client.claimed ?? undefined) : undefined,

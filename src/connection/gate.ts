@@ -4,6 +4,7 @@
 import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/settings.ts';
 import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
+import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
 import type { Upgrader } from './leg.ts';
@@ -17,6 +18,8 @@ export interface Gate {
   readonly upgrader: Upgrader | null;
   readonly implicitTls: boolean;
   readonly backend: Backend;
+  /** Peers that may say who their client is. */
+  readonly frontTier: NetworkTable<true>;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly world: World;

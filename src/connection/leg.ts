@@ -86,6 +86,11 @@ export class Leg implements Talk {
     return this.#facts !== null;
   }
 
+  /** What ended every wait from outside. */
+  get failure(): GateError | null {
+    return this.#failure;
+  }
+
   get ended(): boolean {
     return this.#ended || this.#failure !== null || this.#socket.destroyed;
   }

@@ -79,6 +79,8 @@ export interface Offer {
 
 /** The rules of a service for its clients, made once, shared by all connections. */
 export interface FrontRules {
+  /** XPEHLO: whether a front tier's password is right; null: XPEHLO is not known here. */
+  readonly isTierPassword: ((password: string) => boolean) | null;
   readonly hostname: string;
   readonly banner: string;
   /** STARTTLS in clear text: not known, offered, or needed before anything else. */
@@ -91,7 +93,8 @@ export interface FrontRules {
 
 /** Who a trusted peer (a balancer, a front tier) says that the client is. What it did not say is undefined. */
 export interface Introduction {
-  readonly address: string;
+  /** '': it has none, or nobody knows it. */
+  readonly address?: string | undefined;
   readonly port?: number | undefined;
   /** Where the client had connected to. */
   readonly localAddress?: string | undefined;
@@ -101,6 +104,13 @@ export interface Introduction {
   /** Further proxies that the connection may pass (Dovecot's x-proxy-ttl). */
   readonly ttl?: number | undefined;
   readonly sessionId?: string | undefined;
+  /** Host name; null: it has none. */
+  readonly name?: string | null | undefined;
+  /** SMTP: how the client greeted. */
+  readonly helo?: string | null | undefined;
+  readonly esmtp?: boolean | undefined;
+  /** Who has logged in at the tier and is not logged in here once more; null: nobody. */
+  readonly login?: string | null | undefined;
 }
 
 /** TLS that somebody in front has ended. */
@@ -115,10 +125,18 @@ export interface OuterTls {
 
 /** The connection as its front session sees it. */
 export interface Visitor {
-  /** The peer belongs to a front tier of ours: it may say who the client is. */
+  /**
+   * The peer belongs to a front tier of ours: it may say who the client is. Asked before every introduction; what
+   * counts is the peer as it is when this is asked for the first time.
+   */
   readonly isFrontTier: boolean;
-  /** Takes over what the peer says. Throws GateError where the client so introduced is not wanted. */
+  /**
+   * Takes over what the peer says; once more: all that it has said by then. Throws GateError where the client so
+   * introduced is not wanted.
+   */
   introduce(introduction: Introduction): void;
+  /** XPEHLO: changes to another channel; false: there is none of that name. Absent: channels are not changed. */
+  askChannel?(name: string): boolean;
 }
 
 /** What the client asked for: to log in, to send mail as it is (SMTP), or to leave. */
@@ -148,6 +166,8 @@ export interface FrontSession {
 
 /** How a backend leg is opened. */
 export interface BackPlan {
+  /** What we show in XPEHLO, where that is used. */
+  readonly xpehloPassword?: string | null;
   readonly tls: 'notls' | 'maytls' | 'musttls';
   readonly limits: Limits;
   /** For log contexts: host and port. */
@@ -156,7 +176,7 @@ export interface BackPlan {
   readonly hostname: string;
 }
 
-/** Who the client is, for ID and XCLIENT. */
+/** Who the client is, for ID, XCLIENT and XPEHLO. */
 export interface ClientFacts {
   readonly sessionId: string;
   /** Further proxies that the connection may pass. */
@@ -173,9 +193,12 @@ export interface ClientFacts {
   readonly secured: boolean;
   readonly tlsVersion: string | null;
   readonly tlsCipher: string | null;
-  /** Proven without the backend's help (EXTERNAL); a replayed login is not told. */
+  /** Proven without the backend's help (EXTERNAL, a front tier's word); a replayed login is not told. */
   readonly login: string | null;
 }
+
+/** Ways to tell a backend inside its own protocol. */
+export type IntroductionMethod = 'id' | 'xclient' | 'xpehlo';
 
 export interface BackSession {
   /** Greeting, capabilities, STARTTLS by the plan. */
@@ -185,7 +208,7 @@ export interface BackSession {
   /** SASL mechanisms among them. */
   readonly mechanisms: readonly string[];
   /** Tells the backend who the client is; true when it took it, false when it does not offer the way. */
-  introduce(method: 'id' | 'xclient', client: ClientFacts): Promise<boolean>;
+  introduce(method: IntroductionMethod, client: ClientFacts): Promise<boolean>;
   /** `utf8`: POP3's UTF8 command goes first (RFC 6856 2.1). */
   login(credentials: Replayable, options?: { readonly utf8?: boolean }): Promise<Verdict>;
   /** Says goodbye; no answer is awaited. */

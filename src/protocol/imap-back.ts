@@ -4,7 +4,15 @@
 import { GateError } from '../errors.ts';
 import { capabilitiesIn, formatId, literalAtEnd, parseResponse, quoted } from '../wire/imap.ts';
 import { formatPlain } from '../wire/sasl.ts';
-import type { BackPlan, BackSession, ClientFacts, Replayable, Talk, Verdict } from './dialect.ts';
+import type {
+  BackPlan,
+  BackSession,
+  ClientFacts,
+  IntroductionMethod,
+  Replayable,
+  Talk,
+  Verdict,
+} from './dialect.ts';
 
 type Response = ReturnType<typeof parseResponse>;
 type Tagged = Extract<Response, { kind: 'tagged' }>;
@@ -51,7 +59,7 @@ export class ImapBack implements BackSession {
     else if (plan.tls === 'musttls') throw new GateError('BACKEND_TLS_MISSING', { backend: plan.host });
   }
 
-  async introduce(_method: 'id' | 'xclient', client: ClientFacts): Promise<boolean> {
+  async introduce(_method: IntroductionMethod, client: ClientFacts): Promise<boolean> {
     if (!this.#has('ID')) return false;
     // The names that Dovecot and others read from trusted front ends (login_trusted_networks).
     const fields = new Map<string, string>([
@@ -202,9 +210,7 @@ export class ImapBack implements BackSession {
           await onChallenge(response.text);
           break;
         case 'untagged':
-          if (response.status === 'BYE') {
-            throw new GateError('BACKEND_REFUSED', { backend: this.#plan.host, said: response.text });
-          }
+          if (response.status === 'BYE') throw this.#farewell(response, command);
           // RFC 3501 7.1: an alert must be shown to the user.
           if (response.code.toUpperCase() === 'ALERT' && whole) alerts.push(`${raw}\r\n`);
           if (this.#learn(response) && response.status === 'CAPABILITY') capabilityLine = raw;
@@ -243,6 +249,12 @@ export class ImapBack implements BackSession {
         phase: 'reply larger than limits.replyBytes',
       });
     }
+  }
+
+  /** A proxy behind that finds itself in a loop says so in its answer to ID; it is as true here. */
+  #farewell({ code, text }: { readonly code: string; readonly text: string }, command: string): GateError {
+    const isLoop = command.startsWith('ID ') && code === 'CANNOT';
+    return new GateError(isLoop ? 'PROXY_LOOP' : 'BACKEND_REFUSED', { backend: this.#plan.host, said: text });
   }
 
   #nonsense(): GateError {

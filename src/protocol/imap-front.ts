@@ -1,10 +1,20 @@
 // IMAP before login, towards the client: CAPABILITY, ID, NOOP, LOGOUT, STARTTLS, LOGIN, AUTHENTICATE; anything else is
-// answered BAD and counted. Promises: no password is asked for or taken where TLS is required and missing; a literal
+// answered BAD and counted. ID of a front tier says who the client is; anybody else's says nothing. Promises: no password is asked for or taken where TLS is required and missing; a literal
 // is never larger than limits.commandBytes; what was sent in clear behind STARTTLS ends the connection.
 
 import { ERRORS, GateError } from '../errors.ts';
 import { type ImapToken, literalAtEnd, parseCommand } from '../wire/imap.ts';
-import type { Credentials, FrontRules, FrontSession, Offer, Talk, Verdict, Wish } from './dialect.ts';
+import { parseId } from '../wire/imap-id.ts';
+import type {
+  Credentials,
+  FrontRules,
+  FrontSession,
+  Offer,
+  Talk,
+  Verdict,
+  Visitor,
+  Wish,
+} from './dialect.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials, type SaslResult } from './sasl.ts';
 
@@ -21,13 +31,15 @@ const LITERAL_MINUS_BYTES = 4096;
 export class ImapFront implements FrontSession {
   readonly #talk: Talk;
   readonly #rules: FrontRules;
+  readonly #visitor: Visitor;
   readonly #patience: Patience;
   /** The tag of the login under way. */
   #tag = '*';
 
-  constructor(talk: Talk, rules: FrontRules) {
+  constructor(talk: Talk, rules: FrontRules, visitor: Visitor) {
     this.#talk = talk;
     this.#rules = rules;
+    this.#visitor = visitor;
     this.#patience = new Patience(rules.limits.badCommands);
   }
 
@@ -80,6 +92,7 @@ export class ImapFront implements FrontSession {
       case 'NOOP':
         return this.#ok(command, 'NOOP done');
       case 'ID':
+        if (this.#visitor.isFrontTier) this.#takeIntroduction(command);
         // RFC 2971 3.2: we tell our name and nothing an attacker could use.
         this.#talk.send('* ID ("name" "Sallyport")\r\n');
         return this.#ok(command, 'ID done');
@@ -95,6 +108,13 @@ export class ImapFront implements FrontSession {
       default:
         return this.#bad(command.tag, 'Log in first');
     }
+  }
+
+  /** Dovecot's proxies send ID before STARTTLS, so it counts beyond it: whom we trust, the address says. */
+  #takeIntroduction(command: Command): void {
+    const id = parseId(command.args);
+    if (id.kind === 'malformed') throw new GateError('BAD_INTRODUCTION', { by: 'ID', what: id.what });
+    if (id.told !== null) this.#visitor.introduce(id.told);
   }
 
   async #startTls(command: Command): Promise<null> {

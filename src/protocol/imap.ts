@@ -14,7 +14,7 @@ const OURS =
 export const imap: Dialect = {
   protocol: 'imap',
   alpn: ['imap'],
-  front: (talk, rules) => new ImapFront(talk, rules),
+  front: (talk, rules, visitor) => new ImapFront(talk, rules, visitor),
   back: (talk) => new ImapBack(talk),
   shown: (capabilities) => capabilities.filter((capability) => !OURS.test(capability)),
 };

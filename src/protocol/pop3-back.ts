@@ -4,7 +4,15 @@
 import { GateError } from '../errors.ts';
 import { parseReply } from '../wire/pop3.ts';
 import { formatPlain } from '../wire/sasl.ts';
-import type { BackPlan, BackSession, ClientFacts, Replayable, Talk, Verdict } from './dialect.ts';
+import type {
+  BackPlan,
+  BackSession,
+  ClientFacts,
+  IntroductionMethod,
+  Replayable,
+  Talk,
+  Verdict,
+} from './dialect.ts';
 
 type Reply = ReturnType<typeof parseReply>;
 type Final = Extract<Reply, { kind: 'ok' | 'err' }>;
@@ -47,7 +55,7 @@ export class Pop3Back implements BackSession {
     } else if (plan.tls === 'musttls') throw this.#error('BACKEND_TLS_MISSING', {});
   }
 
-  async introduce(_method: 'id' | 'xclient', client: ClientFacts): Promise<boolean> {
+  async introduce(_method: IntroductionMethod, client: ClientFacts): Promise<boolean> {
     const offered = this.#capabilities.find((capability) => /^XCLIENT\b/.test(capability));
     if (offered === undefined) return false;
     // Dovecot's POP3 XCLIENT: what it listed, or all that it knows.
@@ -64,7 +72,11 @@ export class Pop3Back implements BackSession {
       const value = values.get(name);
       return value === undefined ? [] : [`${name}=${value}`];
     });
-    return (await this.#run(`XCLIENT ${words.join(' ')}`)).kind === 'ok';
+    const reply = await this.#run(`XCLIENT ${words.join(' ')}`);
+    // A proxy behind finds itself in a loop; it is as true here.
+    if (reply.kind === 'err' && reply.code === 'SYS/PERM')
+      throw this.#error('PROXY_LOOP', { said: reply.text });
+    return reply.kind === 'ok';
   }
 
   async login(credentials: Replayable, options: { readonly utf8?: boolean } = {}): Promise<Verdict> {
@@ -157,7 +169,8 @@ export class Pop3Back implements BackSession {
   }
 
   #error(
-    code: 'BACKEND_PROTOCOL' | 'BACKEND_REFUSED' | 'BACKEND_TLS_MISSING' | 'BACKEND_NO_MECHANISM',
+    code:
+      'BACKEND_PROTOCOL' | 'BACKEND_REFUSED' | 'BACKEND_TLS_MISSING' | 'BACKEND_NO_MECHANISM' | 'PROXY_LOOP',
     context: Readonly<Record<string, string>>,
   ): GateError {
     return new GateError(code, { backend: this.#plan?.host, ...context });

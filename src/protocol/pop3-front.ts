@@ -1,31 +1,36 @@
 // POP3 before login, towards the client: CAPA, STLS, USER, PASS, AUTH, UTF8, NOOP, QUIT; the rest is answered -ERR and
-// counted. Promises: no password is asked for or taken where TLS is required and missing; USER is always answered
+// counted. A front tier may say who its client is by XCLIENT; to anybody else there is no such command. Promises: no password is asked for or taken where TLS is required and missing; USER is always answered
 // alike, so that nobody learns which names exist (RFC 1939 7).
 
 import { ERRORS, GateError } from '../errors.ts';
+import { parsePop3Xclient } from '../wire/introduction.ts';
 import { parseCommand } from '../wire/pop3.ts';
-import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Wish } from './dialect.ts';
+import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Visitor, Wish } from './dialect.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials } from './sasl.ts';
 
 export class Pop3Front implements FrontSession {
   readonly #talk: Talk;
   readonly #rules: FrontRules;
+  readonly #visitor: Visitor;
   readonly #patience: Patience;
   #user: string | null = null;
   #utf8 = false;
   /** A login waits for its answer. */
   #waiting = false;
 
-  constructor(talk: Talk, rules: FrontRules) {
+  constructor(talk: Talk, rules: FrontRules, visitor: Visitor) {
     this.#talk = talk;
     this.#rules = rules;
+    this.#visitor = visitor;
     this.#patience = new Patience(rules.limits.badCommands);
   }
 
   async greet(): Promise<void> {
     // No timestamp: APOP is not offered (RFC 1939 7).
-    this.#talk.send(`+OK ${this.#rules.hostname} ${this.#rules.banner}\r\n`);
+    // Dovecot's way to tell a proxy that XCLIENT is known.
+    const code = this.#visitor.isFrontTier ? '[XCLIENT] ' : '';
+    this.#talk.send(`+OK ${code}${this.#rules.hostname} ${this.#rules.banner}\r\n`);
   }
 
   async nextWish(): Promise<Wish> {
@@ -80,6 +85,9 @@ export class Pop3Front implements FrontSession {
         return this.#auth(argument);
       case 'UTF8':
         return this.#takeUtf8();
+      case 'XCLIENT':
+        if (this.#visitor.isFrontTier) return this.#takeIntroduction(argument);
+        return this.#err('Log in first');
       default:
         return this.#err('Log in first');
     }
@@ -113,6 +121,17 @@ export class Pop3Front implements FrontSession {
     this.#user = null;
     this.#utf8 = false;
     return null;
+  }
+
+  /** Dovecot's proxies send it before STLS, so it counts beyond it: whom we trust, the address says. */
+  #takeIntroduction(argument: string): null {
+    const xclient = parsePop3Xclient(argument);
+    if (xclient.kind === 'malformed') {
+      throw new GateError('BAD_INTRODUCTION', { by: 'XCLIENT', what: xclient.what });
+    }
+    this.#visitor.introduce(xclient.told);
+    this.#user = null;
+    return this.#ok('Updated');
   }
 
   #takeUser(name: string): null {

@@ -10,7 +10,7 @@ const OURS = /^(SASL|STLS|USER|XCLIENT|XOIP|IMPLEMENTATION|RESP-CODES|AUTH-RESP-
 export const pop3: Dialect = {
   protocol: 'pop3',
   alpn: ['pop3'],
-  front: (talk, rules) => new Pop3Front(talk, rules),
+  front: (talk, rules, visitor) => new Pop3Front(talk, rules, visitor),
   back: (talk) => new Pop3Back(talk),
   shown: (capabilities) => capabilities.filter((capability) => !OURS.test(capability)),
 };

@@ -1,10 +1,18 @@
-// SMTP towards the relay: greeting, EHLO, STARTTLS, XCLIENT, AUTH, and replies for smtp-relay.ts. The relay is not
+// SMTP towards the relay: greeting, EHLO, STARTTLS, XCLIENT or XPEHLO, AUTH, and replies for smtp-relay.ts. The relay is not
 // trusted: every reply is bounded and well-formed or the leg ends.
 
 import { GateError } from '../errors.ts';
 import { encodeXtext, parseEhloKeyword, parseReplyLine, xclientAddress } from '../wire/smtp.ts';
 import { formatPlain } from '../wire/sasl.ts';
-import type { BackPlan, BackSession, ClientFacts, Replayable, Talk, Verdict } from './dialect.ts';
+import type {
+  BackPlan,
+  BackSession,
+  ClientFacts,
+  IntroductionMethod,
+  Replayable,
+  Talk,
+  Verdict,
+} from './dialect.ts';
 
 export interface SmtpReply {
   readonly code: number;
@@ -55,8 +63,12 @@ export class SmtpBack implements BackSession {
     } else if (plan.tls === 'musttls') throw new GateError('BACKEND_TLS_MISSING', { backend: plan.host });
   }
 
+  introduce(method: IntroductionMethod, client: ClientFacts): Promise<boolean> {
+    return method === 'xpehlo' ? this.#xpehlo(client) : this.#xclient(client);
+  }
+
   /** Postfix XCLIENT: every attribute that the relay listed, then a new EHLO in the client's name. */
-  async introduce(_method: 'id' | 'xclient', client: ClientFacts): Promise<boolean> {
+  async #xclient(client: ClientFacts): Promise<boolean> {
     const listed = this.#parametersOf('XCLIENT');
     // A relay that cannot be told the address would take the client for us.
     if (listed === null || !listed.some((name) => name.toUpperCase() === 'ADDR')) return false;
@@ -67,10 +79,26 @@ export class SmtpBack implements BackSession {
     });
     for (const line of xclientLines(words)) {
       const reply = await this.#run(line);
+      if (isLoop(reply)) throw this.#error('PROXY_LOOP', reply);
       if (reply.code !== 220) throw this.#error('BACKEND_NO_CLIENT_INFO', reply);
     }
     if (client.esmtp || client.helo === null) await this.#ehlo(client.helo ?? this.#hostname);
     else await this.#helo(client.helo);
+    return true;
+  }
+
+  /** Our own: an EHLO in the client's name that shows our password and tells the rest. */
+  async #xpehlo(client: ClientFacts): Promise<boolean> {
+    const password = this.#plan?.xpehloPassword ?? null;
+    if (password === null || !this.has('XPEHLO')) return false;
+    const { HELO: _isTheName, ...told } = Object.fromEntries(xclientAttributes(client));
+    const words = Object.entries({ PASSWORD: encodeXtext(password), ...told, ...tlsAttribute(client) });
+    const line = words.map(([name, value]) => `${name}=${value}`).join(' ');
+    const reply = await this.#run(`XPEHLO ${client.helo ?? this.#hostname} ${line}`);
+    if (isLoop(reply)) throw this.#error('PROXY_LOOP', reply);
+    // Its words are not for the log, the password may be among them.
+    if (reply.code !== 250) throw this.#error('BACKEND_NO_CLIENT_INFO', { ...reply, texts: ['to XPEHLO'] });
+    this.#capabilities = reply.texts.slice(1);
     return true;
   }
 
@@ -186,7 +214,7 @@ export class SmtpBack implements BackSession {
   }
 
   #error(
-    code: 'BACKEND_REFUSED' | 'BACKEND_NO_CLIENT_INFO' | 'BACKEND_PROTOCOL',
+    code: 'BACKEND_REFUSED' | 'BACKEND_NO_CLIENT_INFO' | 'BACKEND_PROTOCOL' | 'PROXY_LOOP',
     reply: SmtpReply,
   ): GateError {
     return new GateError(code, {
@@ -198,7 +226,17 @@ export class SmtpBack implements BackSession {
 
 const UNAVAILABLE = '[UNAVAILABLE]';
 
-/** The attributes of Postfix's XCLIENT_README, values in xtext. */
+/** RFC 3463 3.5: 5.4.6, a routing loop. A proxy behind says so, and it is as true here. */
+function isLoop(reply: SmtpReply): boolean {
+  return reply.code === 554 && reply.texts[0]?.startsWith('5.4.6 ') === true;
+}
+
+function tlsAttribute({ tlsVersion, tlsCipher }: ClientFacts): { readonly TLS?: string } {
+  if (tlsVersion === null) return {};
+  return { TLS: encodeXtext(tlsCipher === null ? tlsVersion : `${tlsVersion}:${tlsCipher}`) };
+}
+
+/** The attributes of Postfix's XCLIENT_README, values in xtext, and two that only other proxies list. */
 function xclientAttributes(client: ClientFacts): ReadonlyMap<string, string> {
   return new Map([
     ['NAME', client.name === null ? UNAVAILABLE : encodeXtext(client.name)],
@@ -209,6 +247,8 @@ function xclientAttributes(client: ClientFacts): ReadonlyMap<string, string> {
     ['LOGIN', client.login === null ? UNAVAILABLE : encodeXtext(client.login)],
     ['DESTADDR', xclientAddress(client.localAddress)],
     ['DESTPORT', String(client.localPort)],
+    ['TTL', String(client.ttl)],
+    ['SESSION', encodeXtext(client.sessionId)],
   ]);
 }
 

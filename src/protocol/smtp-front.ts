@@ -1,12 +1,14 @@
 // SMTP towards the client: greeting, EHLO, STARTTLS, AUTH, and all that is answered without the relay. A wish to send
 // mail leaves its command pending here for smtp-relay.ts. Promises: MAIL is not passed on where TLS or AUTH is required
-// and missing; XCLIENT, XFORWARD and XPEHLO from a client are unknown commands; after STARTTLS all is forgotten.
+// and missing; XCLIENT, XFORWARD and XPEHLO from a client are unknown commands, the first and the last are known to
+// front tiers of ours (smtp-introduction.ts); after STARTTLS all is forgotten, and after an introduction there is none.
 
 import { ERRORS, GateError } from '../errors.ts';
 import { formatReply, parseBdat, parseCommand, parseEhloKeyword, parsePath } from '../wire/smtp.ts';
-import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Wish } from './dialect.ts';
+import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Visitor, Wish } from './dialect.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials } from './sasl.ts';
+import { SmtpIntroduction } from './smtp-introduction.ts';
 
 export interface SmtpCommand {
   readonly verb: string;
@@ -25,18 +27,25 @@ export class SmtpFront implements FrontSession {
   readonly talk: Talk;
   readonly rules: FrontRules;
   readonly #patience: Patience;
+  readonly #introduction: SmtpIntroduction;
   #helo: Helo | null = null;
   #authenticated = false;
   #pending: SmtpCommand | null = null;
 
-  constructor(talk: Talk, rules: FrontRules) {
+  constructor(talk: Talk, rules: FrontRules, visitor: Visitor) {
     this.talk = talk;
     this.rules = rules;
+    this.#introduction = new SmtpIntroduction(rules, visitor);
     this.#patience = new Patience(rules.limits.badCommands);
   }
 
   get authenticated(): boolean {
     return this.#authenticated;
+  }
+
+  /** The login is a front tier's word, which can be given to a relay again. */
+  get isVouchedFor(): boolean {
+    return this.#authenticated && this.#introduction.login !== null;
   }
 
   get helo(): Helo | null {
@@ -124,6 +133,9 @@ export class SmtpFront implements FrontSession {
         return this.#greetBack(command);
       case 'STARTTLS':
         return this.#startTls(command);
+      case 'XCLIENT':
+      case 'XPEHLO':
+        return this.#takeIntroduction(command);
       case 'NOOP':
       case 'RSET':
         this.#patience.waste();
@@ -144,14 +156,20 @@ export class SmtpFront implements FrontSession {
       case 'MAIL':
         return this.bad(503, '5.5.1', 'Not in this order');
       default:
-        return this.bad(500, '5.5.1', 'Command not known');
+        return this.#unknown();
     }
   }
 
-  /** Whether AUTH or STARTTLS will really be tried; if not, answer() has the reason. */
-  mayRestart(command: SmtpCommand): boolean {
-    if (command.verb === 'AUTH') return !this.#authenticated && this.rules.sasl !== 'nosasl';
-    return this.rules.tls !== 'notls' && !this.talk.secured && command.argument === '';
+  /** Whether AUTH, STARTTLS or XCLIENT will really be tried; if not, answer() has the reason. */
+  mayRestart({ verb, argument }: SmtpCommand): boolean {
+    if (verb === 'AUTH') return !this.#authenticated && this.rules.sasl !== 'nosasl';
+    if (verb === 'XCLIENT') return this.knows(verb) && !this.#introduction.isLate(verb);
+    return this.#maySecure() && argument === '';
+  }
+
+  /** Whether XCLIENT or XPEHLO is a command at all for this peer. */
+  knows(verb: string): boolean {
+    return this.#introduction.knows(verb);
   }
 
   /** Channel rules and syntax of MAIL; answers when it may not. */
@@ -197,6 +215,15 @@ export class SmtpFront implements FrontSession {
     return false;
   }
 
+  #unknown(): void {
+    this.bad(500, '5.5.1', 'Command not known');
+  }
+
+  /** TLS is the tier's affair once it has said who the client is. */
+  #maySecure(): boolean {
+    return this.rules.tls !== 'notls' && !this.talk.secured && !this.#introduction.made;
+  }
+
   #mustSecure(): boolean {
     return this.rules.tls === 'musttls' && !this.talk.secured;
   }
@@ -210,13 +237,17 @@ export class SmtpFront implements FrontSession {
     const esmtp = command.verb === 'EHLO';
     this.#helo = { name, esmtp };
     if (!esmtp) return this.reply(250, null, this.rules.hostname);
+    await this.#sendKeywords();
+  }
+
+  async #sendKeywords(): Promise<void> {
     // RFC 2034 4: the EHLO reply itself carries no enhanced status code.
     this.talk.send(formatReply(250, null, [this.rules.hostname, ...(await this.#keywords())]));
   }
 
   async #keywords(): Promise<readonly string[]> {
     const offer = await this.rules.offer();
-    const { tls, sasl } = this.rules;
+    const { sasl } = this.rules;
     const secured = this.talk.secured;
     const carried = offer.capabilities.filter(
       (line) => secured || parseEhloKeyword(line).keyword !== 'REQUIRETLS',
@@ -224,14 +255,34 @@ export class SmtpFront implements FrontSession {
     const auth = sasl === 'nosasl' || this.#mustSecure() || offer.mechanisms.length === 0;
     return [
       ...carried,
-      ...(tls === 'notls' || secured ? [] : ['STARTTLS']),
+      ...(this.#maySecure() ? ['STARTTLS'] : []),
       ...(auth ? [] : [`AUTH ${offer.mechanisms.join(' ')}`]),
+      ...(this.#mustSecure() ? [] : this.#introduction.keywords),
     ];
+  }
+
+  async #takeIntroduction({ verb, argument }: SmtpCommand): Promise<void> {
+    if (!this.knows(verb)) return this.#unknown();
+    if (this.#mustSecure()) return this.bad(530, '5.7.0', 'Must issue a STARTTLS command first');
+    if (this.#introduction.isLate(verb)) return this.bad(503, '5.5.1', 'The client is introduced already');
+    this.#patience.waste();
+    if (verb === 'XCLIENT') {
+      this.#introduction.takeXclient(argument);
+      // The session begins anew, now with the client itself.
+      this.#helo = null;
+      this.#authenticated = this.#introduction.login !== null;
+      return this.greet();
+    }
+    const name = this.#introduction.takeXpehlo(argument);
+    this.#helo = { name, esmtp: true };
+    this.#authenticated = this.#introduction.login !== null;
+    await this.#sendKeywords();
   }
 
   async #startTls(command: SmtpCommand): Promise<void> {
     if (this.rules.tls === 'notls') return this.bad(502, '5.5.1', 'TLS is not available here');
     if (this.talk.secured) return this.bad(503, '5.5.1', 'TLS is active already');
+    if (this.#introduction.made) return this.bad(503, '5.5.1', 'STARTTLS comes before the introduction');
     if (command.argument !== '') return this.bad(501, '5.5.4', 'STARTTLS takes no parameter');
     await this.talk.startTls(formatReply(220, '2.0.0', 'Ready to start TLS'));
     // RFC 3207 4.2: knowledge from before TLS is discarded.

@@ -76,19 +76,12 @@ export class SmtpRelay {
         this.#front.quit();
         this.#back.quit();
         return 'quit';
+      case 'XCLIENT':
+      case 'XPEHLO':
+        return this.#introduction(command);
       case 'AUTH':
       case 'STARTTLS':
-        // RFC 4954 4, RFC 3207 4: not within a transaction; otherwise the legs start anew.
-        if (this.#inTransaction) {
-          this.#front.bad(503, '5.5.1', 'Not within a mail transaction');
-          return null;
-        }
-        if (!this.#front.mayRestart(command)) {
-          await this.#front.answer(command);
-          return null;
-        }
-        this.#front.postpone(command);
-        return 'again';
+        return this.#restart(command);
       case 'EHLO':
       case 'HELO':
         if (this.#inTransaction) await this.#resetRelay();
@@ -100,12 +93,35 @@ export class SmtpRelay {
     }
   }
 
+  async #restart(command: SmtpCommand): Promise<RelayEnd | null> {
+    // RFC 4954 4, RFC 3207 4: not within a transaction; otherwise the legs start anew.
+    if (this.#inTransaction) {
+      this.#front.bad(503, '5.5.1', 'Not within a mail transaction');
+      return null;
+    }
+    if (!this.#front.mayRestart(command)) {
+      await this.#front.answer(command);
+      return null;
+    }
+    this.#front.postpone(command);
+    return 'again';
+  }
+
+  /** A front tier may name another client between transactions, but for XPEHLO it is too late. */
+  async #introduction(command: SmtpCommand): Promise<RelayEnd | null> {
+    if (command.verb === 'XCLIENT' && this.#front.knows(command.verb)) return this.#restart(command);
+    if (this.#front.knows(command.verb)) this.#front.bad(503, '5.5.1', 'XPEHLO comes before MAIL');
+    else await this.#front.answer(command);
+    return null;
+  }
+
   async #mail(command: SmtpCommand): Promise<RelayEnd | null> {
     await this.#settle();
     if (this.#refused) return null;
     if (this.#back.talk.ended) {
       // The relay has hung up between two transactions. A login that it alone knew cannot be repeated.
-      if (this.#front.authenticated) throw new GateError('BACKEND_CLOSED', { phase: 'between transactions' });
+      if (this.#front.authenticated && !this.#front.isVouchedFor)
+        throw new GateError('BACKEND_CLOSED', { phase: 'between transactions' });
       this.#front.postpone(command);
       return 'again';
     }

@@ -32,7 +32,7 @@ const NEVER = new Set(['STARTTLS', 'AUTH', 'XCLIENT', 'XFORWARD', 'XPEHLO', 'BIN
 export const smtp: Dialect = {
   protocol: 'smtp',
   alpn: ['smtp'],
-  front: (talk, rules) => new SmtpFront(talk, rules),
+  front: (talk, rules, visitor) => new SmtpFront(talk, rules, visitor),
   back: (talk) => new SmtpBack(talk),
   shown: (capabilities, extra) =>
     capabilities.filter((capability) => {

@@ -18,18 +18,21 @@ export interface BackendParts {
   readonly dialect: Dialect;
   /** PEM of the CAs trusted for it, null for the system's. */
   readonly ca: string | null;
+  /** What XPEHLO shows to it, where that is used. */
+  readonly xpehloPassword?: string | null;
   readonly world: World;
   readonly log: Log;
 }
 
 export function makeBackend(parts: BackendParts): Backend {
-  const { settings, backend, dialect, ca, world, log } = parts;
+  const { settings, backend, dialect, ca, xpehloPassword = null, world, log } = parts;
   const { mode, verify, name, minVersion, ciphers } = backend.tls;
   return new Backend({
     settings: backend,
     dialect,
     tls: new BackendTls({ mode, verify, ca, name, minVersion, ciphers }),
     hostname: settings.hostname,
+    xpehloPassword,
     limits: settings.limits,
     timeouts: settings.timeouts,
     probeMs: settings.probeMs,

@@ -1,7 +1,7 @@
 // Settings and everything they name, read and validated as one: what a supervisor runs on, and what `check` looks at.
 // Promises a whole Configuration or one SettingsError; a half-read one never comes out.
 // Fingerprints of the files are taken before the files are read, so a change in between is noticed later, not lost.
-// Passphrases are used here and go no further: the settings inside have none.
+// Passphrases are used here and go no further: the settings inside have none, nor the passwords of other tiers.
 
 import { loadSettings, placeOf } from '../config/load.ts';
 import type { CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
@@ -11,6 +11,7 @@ import type { World } from '../world.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
+import { withoutTierPasswords } from './passwords.ts';
 import { takeFingerprints } from './watch.ts';
 import type { Fingerprints } from './watch.ts';
 
@@ -77,7 +78,7 @@ function noSuchUser(user: string, file: string | null): string[] {
   return [`${place}user: there is no user ${user} on this machine`];
 }
 
-/** The same settings with every passphrase left out; workers get keys that are decrypted already. */
+/** The same settings with every secret left out; workers get keys that are decrypted already. */
 export function withoutSecrets(settings: Settings): Settings {
   const bare = (ref: CertificateRef): CertificateRef =>
     ref.kind === 'files' ? { ...ref, passphrase: null } : ref;
@@ -90,5 +91,8 @@ export function withoutSecrets(settings: Settings): Settings {
     service.name,
     { ...service, tls: bareTls(service.tls) },
   ]);
-  return { ...settings, services: Object.fromEntries(services) as Settings['services'] };
+  return withoutTierPasswords({
+    ...settings,
+    services: Object.fromEntries(services) as Settings['services'],
+  });
 }

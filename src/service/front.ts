@@ -11,16 +11,19 @@ import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
 import { explain, type Log } from '../log.ts';
 import { serverRules } from '../policy/channels.ts';
+import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
 import { createStapling, stapledChains } from '../tls/stapling.ts';
 import { sessionContextName } from '../tls/tickets.ts';
+import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
 import { StapleKeeper } from './staples.ts';
 
 export interface Front {
@@ -31,6 +34,9 @@ export interface Front {
   /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
   drain(graceMs: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
+  sessions(filter: SessionFilter): SessionList;
+  /** Ends the sessions that fit; gives their number. */
+  kick(filter: SessionFilter): number;
 }
 
 export interface FrontOptions {
@@ -164,6 +170,14 @@ class MailFront implements Front {
     socket.once('close', () => this.#turnedAway--);
   }
 
+  sessions(filter: SessionFilter): SessionList {
+    return listSessions(this.#clients, filter);
+  }
+
+  kick(filter: SessionFilter): number {
+    return kickSessions(this.#clients, filter);
+  }
+
   #check(): void {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
@@ -222,11 +236,13 @@ class GateMaker {
         sasl: rules.sasl,
         limits: settings.limits,
         lineEndings: service.lineEndings,
+        isTierPassword: passwordCheck(material.tierPasswords.services[service.name] ?? null),
         offer: offerOf(service, dialect, backend),
       },
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       backend,
+      frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       limits: settings.limits,
       timeouts: settings.timeouts,
       world,
@@ -255,10 +271,12 @@ class GateMaker {
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
     const { settings, material, world, log, old } = this.#options;
     const ca = material.backendCas[backend.name] ?? null;
+    const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
     const key = JSON.stringify([
       dialect.protocol,
       backend,
       ca,
+      xpehloPassword,
       settings.hostname,
       settings.limits,
       settings.timeouts,
@@ -266,7 +284,7 @@ class GateMaker {
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;
-    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, world, log });
+    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, xpehloPassword, world, log });
     this.backends.set(key, kept);
     return kept;
   }

@@ -19,12 +19,14 @@ import { buildServerContexts } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
 import { makeFolder } from './machine.ts';
+import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
 
 export interface FrontMaterial {
   /** By service name; null: the service has no TLS. */
   readonly services: Readonly<Record<string, ServerTlsMaterial | null>>;
   /** By backend name: PEM text, or null for the system's CAs. */
   readonly backendCas: Readonly<Record<string, string | null>>;
+  readonly tierPasswords: TierPasswords;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
 }
@@ -79,7 +81,7 @@ export function materialFiles(settings: Settings): string[] {
       return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
     });
   const authorities = Object.values(settings.backends).flatMap(({ tls }) => tls.ca ?? []);
-  return [...new Set([...certificates, ...authorities])];
+  return [...new Set([...certificates, ...authorities, ...tierPasswordFiles(settings)])];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
@@ -149,8 +151,11 @@ class MaterialReader {
     for (const backend of Object.values(this.#request.settings.backends)) {
       backendCas[backend.name] = this.#backendCa(backend);
     }
+    const tierPasswords = readTierPasswords(this.#request.settings, (error, where) =>
+      this.#fail(error, where),
+    );
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
-    const front = { services, backendCas, ticketKeys: this.#request.ticketKeys };
+    const front = { services, backendCas, tierPasswords, ticketKeys: this.#request.ticketKeys };
     return { front, certificates: this.#facts(), warnings: this.#warnings };
   }
 

@@ -4,6 +4,7 @@
 
 import type { Settings } from '../config/settings.ts';
 import type { FrontMaterial } from './material.ts';
+import type { SessionFilter } from './sessions.ts';
 
 export type Counters = Readonly<Record<string, number>>;
 
@@ -26,6 +27,10 @@ export type ToWorker =
     }
   | { readonly kind: 'unlisten'; readonly keys: readonly string[] }
   | { readonly kind: 'counters'; readonly id: number }
+  /** Answered with a SessionList. */
+  | { readonly kind: 'sessions'; readonly id: number; readonly filter: SessionFilter }
+  /** Answered with the number of sessions that it ends. */
+  | { readonly kind: 'kick'; readonly id: number; readonly filter: SessionFilter }
   | { readonly kind: 'drain'; readonly graceMs: number };
 
 export type FromWorker =

@@ -100,6 +100,6 @@ async function probe(
   }
 }
 
-function offers(capabilities: readonly string[], method: 'id' | 'xclient'): boolean {
+function offers(capabilities: readonly string[], method: string): boolean {
   return capabilities.some((capability) => capability.toUpperCase().split(' ')[0] === method.toUpperCase());
 }

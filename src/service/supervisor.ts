@@ -17,13 +17,14 @@ import { explain } from '../log.ts';
 import type { World } from '../world.ts';
 import type { Configuration, ConfigurationSource } from './configuration.ts';
 import { openControl } from './control.ts';
-import type { Control, ControlAnswer } from './control.ts';
+import type { Control, ControlAnswer, ControlRequest } from './control.ts';
 import { bindCause, bindListeners, diffListeners, wantedListeners } from './handles.ts';
 import type { BoundListener } from './handles.ts';
 import type { LiveLog } from './live-log.ts';
 import type { Counters } from './messages.ts';
 import { connectionsAllowed, decidePrivileges, limitWarnings, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
+import { askKick, askSessions } from './session-answers.ts';
 import { addressesByService, createStatus } from './status.ts';
 import type { ChangeStatus, Status } from './status.ts';
 import { watchFiles } from './watch.ts';
@@ -177,6 +178,8 @@ export class Supervisor {
       status: async (): Promise<ControlAnswer> => ({ ok: true, status: await this.status() }),
       reload: () => this.reload(),
       drain: () => Promise.resolve(this.drain()),
+      sessions: (request: ControlRequest) => askSessions(this.#pool, request),
+      kick: (request: ControlRequest) => askKick(this.#pool, request),
     };
     const control = await openControl(dataDir, commands, this.#options.world);
     if (typeof control === 'string') throw new Error(control);

@@ -51,6 +51,11 @@ export class WorkerPool {
     }
   }
 
+  /** Those that are leaving as well: they still hold connections. */
+  get all(): readonly WorkerProcess[] {
+    return [...this.#workers, ...this.#leaving];
+  }
+
   tell(message: ToWorker, handle?: ListeningHandle): void {
     for (const worker of this.#workers) worker.send(message, handle);
   }
@@ -60,12 +65,17 @@ export class WorkerPool {
     return Promise.all(this.#workers.map((worker) => worker.ask(question, limitMs)));
   }
 
+  /** The same of all of them. */
+  askAll(question: (id: number) => ToWorker, limitMs: number): Promise<unknown[]> {
+    return Promise.all(this.all.map((worker) => worker.ask(question, limitMs)));
+  }
+
   drain(graceMs: number): Promise<Drained[]> {
-    return Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.drain(graceMs)));
+    return Promise.all(this.all.map((worker) => worker.drain(graceMs)));
   }
 
   kill(): Promise<Drained[]> {
-    return Promise.all([...this.#workers, ...this.#leaving].map((worker) => worker.kill()));
+    return Promise.all(this.all.map((worker) => worker.kill()));
   }
 
   #create(index: number): WorkerProcess {

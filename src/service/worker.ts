@@ -82,6 +82,10 @@ class Worker {
     return promise;
   }
 
+  #reply(id: number, answer: unknown): Promise<void> {
+    return this.#send({ kind: 'reply', id, answer });
+  }
+
   #hear(message: ToWorker, handle: ListeningHandle | undefined): void {
     switch (message.kind) {
       case 'start':
@@ -100,7 +104,13 @@ class Worker {
         void this.#closeListeners(message.keys);
         return;
       case 'counters':
-        void this.#send({ kind: 'reply', id: message.id, answer: this.#front?.counters() ?? {} });
+        void this.#reply(message.id, this.#front?.counters() ?? {});
+        return;
+      case 'sessions':
+        void this.#reply(message.id, this.#front?.sessions(message.filter) ?? null);
+        return;
+      case 'kick':
+        void this.#reply(message.id, this.#front?.kick(message.filter) ?? 0);
         return;
       case 'drain':
         void this.#drain(message.graceMs);
@@ -128,7 +138,7 @@ class Worker {
       const listener = this.#listeners.get(key);
       if (listener !== undefined) listener.service = service;
     }
-    void this.#send({ kind: 'reply', id, answer: null });
+    void this.#reply(id, null);
   }
 
   #listen(key: string, service: string, handle: ListeningHandle): void {

@@ -78,6 +78,7 @@ function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet 
     login: 'replay',
     allowClearBackend: false,
     client: [],
+    xpehloPassword: null,
   };
   const backend = new Backend({
     settings,

@@ -14,6 +14,7 @@ import {
   REFUSED,
   type RulesOptions,
   ScriptedTalk,
+  STRANGER,
 } from '../support/scripted-talk.ts';
 
 interface Session {
@@ -30,7 +31,7 @@ interface Options extends RulesOptions {
 async function session(input: readonly (string | Buffer)[], options: Options = {}): Promise<Session> {
   const { secured = false, ...rules } = options;
   const talk = new ScriptedTalk(input, { secured });
-  const front = new ImapFront(talk, frontRules(rules));
+  const front = new ImapFront(talk, frontRules(rules), STRANGER);
   return { talk, front, end: await outcome(front.nextWish()) };
 }
 

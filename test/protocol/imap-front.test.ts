@@ -7,6 +7,7 @@ import { ImapFront } from '../../src/protocol/imap-front.ts';
 import { IMAP } from '../support/dialects.ts';
 import { openGateway } from '../support/gateway.ts';
 import { frontRules, legPair } from '../support/legs.ts';
+import { STRANGER } from '../support/scripted-talk.ts';
 import { imapStore } from '../support/stores.ts';
 
 const ANSWERS = [
@@ -71,7 +72,7 @@ test('STARTTLS is not possible twice', async (t) => {
 });
 
 test('every error of the table is said in IMAP’s own form', (t) => {
-  const front = new ImapFront(legPair(t).leg, frontRules());
+  const front = new ImapFront(legPair(t).leg, frontRules(), STRANGER);
   for (const code of Object.keys(ERRORS) as ErrorCode[]) {
     const words = front.wordsFor(new GateError(code));
     if (ERRORS[code].imap === null) assert.equal(words, '', code);
@@ -82,7 +83,7 @@ test('every error of the table is said in IMAP’s own form', (t) => {
 
 test('while a login waits, what is only the backend’s fault is its tagged NO and does not end the connection', async (t) => {
   const { leg, talk } = legPair(t);
-  const front = new ImapFront(leg, frontRules());
+  const front = new ImapFront(leg, frontRules(), STRANGER);
   talk.say('x7 LOGIN anna secret');
   assert.equal((await front.nextWish()).kind, 'login');
   const down = new GateError('BACKEND_UNREACHABLE');

@@ -16,6 +16,7 @@ import {
   REFUSED,
   type RulesOptions,
   ScriptedTalk,
+  STRANGER,
 } from '../support/scripted-talk.ts';
 
 interface Session {
@@ -31,7 +32,7 @@ interface Options extends RulesOptions {
 async function session(input: readonly (string | Buffer)[], options: Options = {}): Promise<Session> {
   const { secured = false, ...rules } = options;
   const talk = new ScriptedTalk(input, { secured });
-  const front = new Pop3Front(talk, frontRules(rules));
+  const front = new Pop3Front(talk, frontRules(rules), STRANGER);
   return { talk, front, end: await outcome(front.nextWish()) };
 }
 
@@ -48,7 +49,7 @@ const LOGIN = { kind: 'login', credentials, utf8: false };
 
 test('the greeting has no timestamp, so nobody tries APOP (RFC 1939 7)', async () => {
   const talk = new ScriptedTalk([]);
-  await new Pop3Front(talk, frontRules()).greet();
+  await new Pop3Front(talk, frontRules(), STRANGER).greet();
   assert.equal(talk.said, '+OK mail.test ready\r\n');
 });
 

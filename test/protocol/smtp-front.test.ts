@@ -16,6 +16,7 @@ import {
   REFUSED,
   type RulesOptions,
   ScriptedTalk,
+  STRANGER,
 } from '../support/scripted-talk.ts';
 
 interface Session {
@@ -31,7 +32,7 @@ interface Options extends RulesOptions {
 async function session(input: readonly (string | Buffer)[], options: Options = {}): Promise<Session> {
   const { secured = false, ...rules } = options;
   const talk = new ScriptedTalk(input, { secured });
-  const front = new SmtpFront(talk, frontRules(rules));
+  const front = new SmtpFront(talk, frontRules(rules), STRANGER);
   return { talk, front, end: await outcome(front.nextWish()) };
 }
 
@@ -51,7 +52,7 @@ const AUTH_LINE = 'AUTH PLAIN LOGIN XOAUTH2 OAUTHBEARER';
 
 test('the greeting names the host and ESMTP', async () => {
   const talk = new ScriptedTalk([]);
-  await new SmtpFront(talk, frontRules()).greet();
+  await new SmtpFront(talk, frontRules(), STRANGER).greet();
   assert.equal(talk.said, '220 mail.test ESMTP ready\r\n');
 });
 
@@ -355,7 +356,7 @@ test('the reply of the relay reaches the client byte by byte, also where it is n
 });
 
 test('every error ends an SMTP connection, with the row’s words behind our name', async () => {
-  const front = new SmtpFront(new ScriptedTalk([]), frontRules());
+  const front = new SmtpFront(new ScriptedTalk([]), frontRules(), STRANGER);
   assert.equal(front.ends(), true);
   assert.equal(
     front.wordsFor(new GateError('SERVER_FULL')),

@@ -21,6 +21,8 @@ const commands: ControlCommands = {
   status: () => Promise.resolve({ ok: true, answer: 42 }),
   reload: () => Promise.resolve({ ok: false, error: 'no', mistakes: ['a', 'b'] }),
   drain: () => Promise.reject(new Error('broken')),
+  sessions: (request) => Promise.resolve({ ok: true, request }),
+  kick: () => Promise.resolve({ ok: true }),
 };
 
 async function open(dataDir: string, world = realWorld): Promise<Control> {
@@ -45,6 +47,14 @@ function send(path: string, data: string | Buffer): { socket: net.Socket; answer
   socket.write(data);
   return { socket, answer: promise };
 }
+
+test('what is asked besides the command reaches it', async () => {
+  using folder = temporaryFolder();
+  const control = await open(folder.path);
+  const answer = await askControl(folder.path, 'sessions', { ...asking, request: { user: 'anna' } });
+  assert.deepEqual(answer, { ok: true, request: { user: 'anna', command: 'sessions' } });
+  control.close();
+});
 
 test('a command is answered, a refusal and a failure too', async () => {
   using folder = temporaryFolder();

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Endpoint, ServiceSettings, Settings } from '../../src/config/settings.ts';
 import { defaultSettings } from '../../src/config/load.ts';
 import type { Configuration } from '../../src/service/configuration.ts';
+import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';
 import { Supervisor } from '../../src/service/supervisor.ts';
 import { realWorld } from '../../src/world.ts';
@@ -47,6 +48,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
     mechanisms: [],
     lineEndings: 'refuse',
     clientLookup: false,
+    frontTier: { from: [], password: null },
   };
 }
 
@@ -64,7 +66,12 @@ export function configurationOf(settings: Settings): Configuration {
   return {
     settings,
     shared: settings,
-    material: { services: {}, backendCas: {}, ticketKeys: Buffer.alloc(48) },
+    material: {
+      services: {},
+      backendCas: {},
+      tierPasswords: NO_TIER_PASSWORDS,
+      ticketKeys: Buffer.alloc(48),
+    },
     certificates: [],
     fingerprints: new Map(),
     warnings: [],

@@ -52,6 +52,8 @@ export const createStubFront: CreateFront = ({ settings: first, world, connectio
       return promise.finally(() => limit.cancel());
     },
     counters: () => ({ ...counters, open: open.size }),
+    sessions: () => ({ sessions: [], count: open.size }),
+    kick: () => 0,
   };
   function sayGoodbye(): void {
     for (const [socket, state] of open) if (state === 'idle') socket.end('bye\r\n');

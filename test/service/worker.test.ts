@@ -10,6 +10,7 @@ import { setImmediate } from 'node:timers/promises';
 
 import type { Settings } from '../../src/config/settings.ts';
 import type { Front } from '../../src/service/front.ts';
+import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { bindListeners, type BoundListener } from '../../src/service/handles.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';
 import type { FromWorker, ToWorker } from '../../src/service/messages.ts';
@@ -22,6 +23,8 @@ const greeter: Front = {
   update: () => undefined,
   drain: () => Promise.resolve(),
   counters: () => ({}),
+  sessions: () => ({ sessions: [], count: 0 }),
+  kick: () => 0,
 };
 
 class Port extends EventEmitter implements WorkerPort {
@@ -45,7 +48,12 @@ async function startWorker(
     log: { level: 'error', format: 'json' },
     timeouts: { drainMs: 10 },
   } as unknown as Settings;
-  const material = { services: {}, backendCas: {}, ticketKeys: Buffer.alloc(48) };
+  const material = {
+    services: {},
+    backendCas: {},
+    tierPasswords: NO_TIER_PASSWORDS,
+    ticketKeys: Buffer.alloc(48),
+  };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });
   t.after(async () => {
     port.tell({ kind: 'drain', graceMs: 10 });

@@ -8,6 +8,7 @@ import type { Gate } from '../../src/connection/gate.ts';
 import { BACKEND_ROLE, Leg } from '../../src/connection/leg.ts';
 import { createLog } from '../../src/log.ts';
 import { DIALECTS } from '../../src/service/backends.ts';
+import { type Network, NetworkTable } from '../../src/wire/network.ts';
 import type { World } from '../../src/world.ts';
 import { Conversation } from './conversation.ts';
 import { manualWorld, type ManualWorld } from './manual-world.ts';
@@ -27,6 +28,8 @@ export interface GateOptions {
   readonly timeouts?: Partial<Timeouts>;
   readonly world?: Partial<World>;
   readonly implicitTls?: boolean;
+  /** Networks whose peers may say who their client is. */
+  readonly frontTier?: readonly (readonly [Network, true])[];
 }
 
 export const TIMEOUTS: Timeouts = defaultSettings().timeouts;
@@ -43,6 +46,7 @@ export function testGate(options: GateOptions): TestGate {
     upgrader: null,
     implicitTls,
     backend: null as unknown as Backend,
+    frontTier: new NetworkTable(options.frontTier ?? []),
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
     world: manualWorld(options.world),

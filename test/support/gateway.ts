@@ -15,6 +15,7 @@ import type { Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { serverRules } from '../../src/policy/channels.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
+import { readTierPasswords } from '../../src/service/passwords.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
@@ -337,5 +338,8 @@ function frontMaterial(
         : { certificates, sni: [], minVersion, maxVersion, ciphers, groups };
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
-  return { services, backendCas, ticketKeys: Buffer.alloc(48, 7) };
+  const tierPasswords = readTierPasswords(settings, (error) => {
+    throw error;
+  });
+  return { services, backendCas, tierPasswords, ticketKeys: Buffer.alloc(48, 7) };
 }

@@ -49,6 +49,7 @@ export function frontRules(replaced: Partial<FrontRules> = {}): FrontRules {
     sasl: 'maysasl',
     limits: LIMITS,
     lineEndings: 'refuse',
+    isTierPassword: null,
     offer: () => Promise.resolve(OFFER),
     ...replaced,
   };

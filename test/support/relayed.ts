@@ -6,7 +6,7 @@ import type { FrontRules } from '../../src/protocol/dialect.ts';
 import { SmtpBack } from '../../src/protocol/smtp-back.ts';
 import { SmtpFront } from '../../src/protocol/smtp-front.ts';
 import { SmtpRelay } from '../../src/protocol/smtp-relay.ts';
-import { backPlan, frontRules, type RulesOptions, ScriptedTalk } from './scripted-talk.ts';
+import { backPlan, frontRules, type RulesOptions, ScriptedTalk, STRANGER } from './scripted-talk.ts';
 
 export interface Seen {
   /** How the stretch ended: a RelayEnd, or the code of the error. */
@@ -46,7 +46,7 @@ export async function relayed(scene: Scene): Promise<Seen> {
     name: 'R',
   });
   const rules: FrontRules = frontRules({ tls: 'notls', mechanisms: ['PLAIN'], ...scene.rules });
-  const front = new SmtpFront(client, rules);
+  const front = new SmtpFront(client, rules, STRANGER);
   const back = new SmtpBack(relay);
   await back.open(backPlan());
   assert.equal((await front.nextCommand('between')).verb, 'EHLO');

@@ -4,7 +4,7 @@
 
 import { GateError } from '../../src/errors.ts';
 import type { Limits } from '../../src/config/settings.ts';
-import type { BackPlan, FrontRules, Offer, Talk, Wish } from '../../src/protocol/dialect.ts';
+import type { BackPlan, FrontRules, Offer, Talk, Visitor, Wish } from '../../src/protocol/dialect.ts';
 import { takeLine } from '../../src/wire/lines.ts';
 
 export interface TalkOptions {
@@ -169,14 +169,29 @@ export function frontRules(options: RulesOptions = {}): FrontRules {
     tls: 'maytls',
     sasl: 'maysasl',
     lineEndings: 'refuse',
+    isTierPassword: null,
     ...rules,
     limits: { ...LIMITS, ...limits },
     offer: async () => offer,
   };
 }
 
+/** A client like any other: it may not say that it is somebody else. */
+export const STRANGER: Visitor = {
+  isFrontTier: false,
+  introduce() {
+    throw new Error('a stranger was believed');
+  },
+};
+
 export function backPlan(plan: Partial<BackPlan> = {}): BackPlan {
-  return { tls: 'maytls', limits: LIMITS, host: 'store.test:143', hostname: 'mail.test', ...plan };
+  return {
+    tls: 'maytls',
+    limits: LIMITS,
+    host: 'store.test:143',
+    hostname: 'mail.test',
+    ...plan,
+  };
 }
 
 /** What a wait ended with: a wish, or the code of the error. */
