@@ -65,7 +65,7 @@ async function report(configuration: Configuration, values: OptionValues, progra
 export function summaryText(summary: Summary): string {
   const lines = [
     `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
-    ...summary.services.map(serviceLine),
+    ...summary.services.flatMap((service) => [serviceLine(service), ...wayLines(service)]),
     ...summary.channels.map(({ name, tls, sasl, inert, relay }) => {
       const idle = inert.length > 0 ? `; without effect here: ${inert.join(' ')}` : '';
       return `channel ${name}: ${tls}, ${sasl}, to ${relay}${idle}`;
@@ -81,6 +81,11 @@ function serviceLine({ name, protocol, listen, tls, sasl, channel, backend }: Se
   const rules = protocol === 'smtp' ? `${tls}, ${sasl}` : tls;
   const through = channel === null ? '' : ` by channel ${channel}`;
   return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}; to ${backend}`;
+}
+
+/** Each switch of channels on a line of its own. */
+function wayLines({ ways }: ServiceSummary): string[] {
+  return ways.map(({ from, to, rule }) => `  ${from} → ${to} (${rule})`);
 }
 
 function backendLine({ name, servers, tls, verify, ca, client }: BackendSummary): string {

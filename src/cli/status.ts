@@ -39,6 +39,10 @@ export function statusText(found: Status): string {
   }
   lines.push(...found.certificates.map(certificateText));
   lines.push(...found.changes.flatMap(changeLines));
+  for (const [channel, decisions] of Object.entries(found.channels)) {
+    const counts = Object.entries(decisions).map(([rule, count]) => `${rule} ${counted(count, 'time')}`);
+    lines.push(`channel ${channel}: ${counts.join(', ')}`);
+  }
   const totals = Object.entries(found.totals).map(([name, value]) => `${name} ${value}`);
   if (totals.length > 0) lines.push(`totals: ${totals.join(', ')}`);
   return lines.map((line) => `${line}\n`).join('');

@@ -5,9 +5,10 @@
 
 import { createSecureContext } from 'node:tls';
 import convict from 'convict';
-import { parseChannelKeywords } from '../wire/channel-keywords.ts';
+import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
+import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { Network } from '../wire/network.ts';
-import { isNickname, readClient, readListener, readNetwork, readServer } from './items.ts';
+import { isNickname, readChannelMatch, readClient, readListener, readNetwork, readServer } from './items.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret } from './secret.ts';
 import type { ClientInfo, Endpoint, Secret } from './settings.ts';
@@ -58,6 +59,7 @@ export interface FormatValues {
   clientInfo: ClientInfo[];
   networks: Network[];
   channelKeywords: string;
+  channelMatch: ChannelMatch[];
   /** Nicknames, and maps of files that have a schema of their own. */
   certificates: (string | Given)[];
   secret: Secret;
@@ -135,12 +137,6 @@ function readList<T>(value: unknown, leaf: Leaf, readItem: (item: unknown) => T 
   if (wrong.length > 0) throw new Misfit(wrong);
   return right;
 }
-
-/** The keywords of a channel that do something here. */
-const CHANNEL_WORDS = ['notls', 'maytls', 'musttls', 'nosasl', 'maysasl', 'mustsasl'].flatMap((rule) => [
-  rule,
-  `${rule}server`,
-]);
 
 function readSecret(value: unknown, leaf: Leaf): Secret {
   if (typeof value === 'string' && value !== '') return inlineSecret(value);
@@ -252,10 +248,18 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
       const { unknown } = parseChannelKeywords(value);
       if (unknown.length > 0)
         throw new Misfit(
-          unknown.map((word) => `unknown keyword ${found(word)}${suggest(word, CHANNEL_WORDS)}`),
+          unknown.map((word) =>
+            lacksValue(word)
+              ? `keyword ${found(word)} lacks its value`
+              : `unknown keyword ${found(word)}${suggest(word, ACTING_KEYWORDS)}`,
+          ),
         );
       return value;
     },
+  },
+  channelMatch: {
+    expected: () => 'a list of addresses, networks and host names, as in 192.0.2.0/24 or .example.com',
+    read: (value, leaf) => readList(value, leaf, readChannelMatch),
   },
   certificates: {
     expected: () => 'a nickname without a path separator, or { cert: …, key: … }, or a list of these',

@@ -3,6 +3,7 @@
 
 import { isIP } from 'node:net';
 import { parseEndpoint } from '../wire/address.ts';
+import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
 import { isText, Misfit } from './misfit.ts';
 import type { ClientInfo, Endpoint } from './settings.ts';
@@ -41,6 +42,10 @@ export function readClient(item: unknown): ClientInfo | null {
 
 export function readNetwork(item: unknown): Network | null {
   return isText(item) ? parseNetwork(item) : null;
+}
+
+export function readChannelMatch(item: unknown): ChannelMatch | null {
+  return isText(item) ? parseChannelMatch(item) : null;
 }
 
 /** A nickname is also a file name in the certificate database, so it cannot leave that folder. */

@@ -103,6 +103,7 @@ function complete(
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
       keywords: present(channel.values.keywords),
+      match: channel.values.match,
       relay: present(channel.values.relay),
     })),
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),

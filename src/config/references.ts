@@ -8,6 +8,7 @@ import { found } from './misfit.ts';
 import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
+import { checkChannels } from './references-channels.ts';
 import { settingsSchema } from './schema.ts';
 import type { Endpoint, Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
@@ -25,6 +26,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
       report,
     );
   }
+  checkChannels(given, report);
   checkClients(given, report);
   checkTiers(given, report);
   checkAddresses(given, report);
@@ -98,23 +100,41 @@ const CLIENT_METHODS: Readonly<Record<Protocol, readonly string[]>> = {
 /** A way that is required and that the protocol does not have would refuse every connection. */
 function checkClients(given: GivenSettings, report: Report): void {
   const told = new Set<string>();
-  for (const [service, { values }] of given.services) {
-    if (values.protocol === null) continue;
-    const { relay } = given.channels.get(values.channel ?? '')?.values ?? {};
-    const backend = given.backends.get((values.protocol === 'smtp' ? relay : values.backend) ?? '');
+  for (const { protocol, name, user } of backendUses(given)) {
+    const backend = given.backends.get(name ?? '');
     const client = backend?.values.client ?? [];
     for (const [index, { method, required }] of client.entries()) {
-      const known = CLIENT_METHODS[values.protocol as Protocol];
+      const known = CLIENT_METHODS[protocol];
       if (backend === undefined || !required || known.includes(method)) continue;
-      const once = `${formatPath(backend.path)} ${method} ${values.protocol}`;
+      const once = `${formatPath(backend.path)} ${method} ${protocol}`;
       if (told.has(once)) continue;
       told.add(once);
       report.add(
         [...backend.path, 'client', ...(client.length > 1 ? [index] : [])],
-        `expected ${known.join(' or ')} for ${values.protocol} (services.${service}), which has no ${method.toUpperCase()}, found ${method}`,
+        `expected ${known.join(' or ')} for ${protocol} (${user}), which has no ${method.toUpperCase()}, found ${method}`,
       );
     }
   }
+}
+
+interface BackendUse {
+  readonly protocol: Protocol;
+  readonly name: string | null;
+  readonly user: string;
+}
+
+/** Channels behind those of the services: a connection may be switched to them. */
+function backendUses({ services, channels }: GivenSettings): BackendUse[] {
+  const ofServices = [...services].flatMap(([service, { values }]): BackendUse[] => {
+    const { protocol, backend, channel } = values;
+    if (protocol === null) return [];
+    const name = protocol === 'smtp' ? channels.get(channel ?? '')?.values.relay : backend;
+    return [{ protocol, name: name ?? null, user: `services.${service}` }];
+  });
+  const ofChannels = [...channels].map(([channel, { values }]): BackendUse => {
+    return { protocol: 'smtp', name: values.relay, user: `channels.${channel}` };
+  });
+  return [...ofServices, ...ofChannels];
 }
 
 /** Port 0 is any free port, so it is never the same twice. */

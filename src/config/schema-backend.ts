@@ -10,6 +10,13 @@ export const channelSchema = {
     default: null,
     required: true,
   },
+  match: {
+    doc:
+      'Clients that a channel with `switchchannel` sends here: addresses and networks, and names that their address ' +
+      'resolves to and that resolve to it, as in `mail.example.com` or `.example.com` for all below.',
+    format: 'channelMatch',
+    default: [],
+  },
   relay: { doc: 'Name of the backend that gets the mail.', format: 'name', default: null, required: true },
 } as const satisfies Group;
 

@@ -3,6 +3,7 @@
 // File names are absolute. Nothing here is read from disk yet: that is the supervisor's duty.
 
 import type { Network } from '../wire/network.ts';
+import type { ChannelMatch } from '../wire/channel-match.ts';
 
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
@@ -80,6 +81,8 @@ export interface ChannelSettings {
   readonly name: string;
   /** As written; parsed by wire/channel-keywords.ts. */
   readonly keywords: string;
+  /** Clients that a channel with switchchannel sends here. */
+  readonly match: readonly ChannelMatch[];
   /** Name in `backends`. */
   readonly relay: string;
 }

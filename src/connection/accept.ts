@@ -14,6 +14,7 @@ export interface AcceptOptions {
   readonly crowded: boolean;
   readonly onClose: (client: Client) => void;
   readonly onLogin: () => void;
+  readonly onDecision: (channel: string, rule: string) => void;
 }
 
 /** Who finds no room gets this long to read it. */

@@ -6,7 +6,7 @@ import type { Wish } from '../protocol/dialect.ts';
 import type { Client } from './client.ts';
 
 export async function authenticate(client: Client): Promise<Wish> {
-  if (client.loginsFailed >= client.gate.limits.authAttempts) throw new GateError('TOO_MANY_LOGINS');
+  if (client.loginsFailed >= client.limits.authAttempts) throw new GateError('TOO_MANY_LOGINS');
   client.enter(client.ownTurn);
   const wish = await client.session.nextWish();
   if (wish.kind === 'login') {

@@ -1,10 +1,13 @@
 // Step 7: the leg to the backend, who the client is, and the login. Promises: what `client` requires is told or nothing
 // goes on; no password goes in clear where the settings do not say so; a refused client is told in the backend's own
 // words and may try again. The leg is the connection's from here on, or gone.
+// Where an accepted login leads to a channel with another relay (saslswitchchannel), that relay has to take it too, and
+// only then is the client told: no relay gets mail in the name of a login that it did not check. For this the
+// credentials live as long as connectBackend() runs; nothing keeps them afterwards.
 
 import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
-import type { ClientFacts, Credentials, Replayable, Wish } from '../protocol/dialect.ts';
+import type { ClientFacts, Credentials, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
@@ -19,21 +22,12 @@ export async function connectBackend(
 ): Promise<BackLeg | null> {
   client.enter('backend');
   try {
-    const back = await backend.connect();
-    client.back = back;
-    if (client.leg.failure !== null) throw client.leg.failure;
-    client.server = back.server;
-    client.backendName = backend.settings.name;
-    client.serverTls = back.leg.facts?.version ?? null;
-    const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server, what: 'login' };
-    const welcome = await within(client.gate.world, limit, async () => {
-      await introduce(client, backend, back);
-      return errand.kind === 'mail' || (await logIn(client, back, errand));
-    });
-    if (welcome) {
-      client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
-      return back;
-    }
+    const visit = await call(client, backend, errand);
+    const last = errand.kind === 'login' && visit !== null ? await goOn(client, visit, errand) : visit;
+    if (last === null) return null;
+    if (last.verdict !== null) client.session.admit(last.verdict);
+    client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
+    return last.back;
   } catch (cause) {
     const error = asGateError(cause);
     client.leaveBackend();
@@ -50,6 +44,48 @@ export async function connectBackend(
   return null;
 }
 
+/** A backend that has taken the client: its verdict on the login, null where there was none to give. */
+interface Visit {
+  readonly backend: Backend;
+  readonly back: BackLeg;
+  readonly verdict: Verdict | null;
+}
+
+/** Null: the backend has refused the login, and the client has been told. */
+async function call(client: Client, backend: Backend, errand: Errand): Promise<Visit | null> {
+  const back = await backend.connect();
+  client.back = back;
+  if (client.leg.failure !== null) throw client.leg.failure;
+  client.server = back.server;
+  client.backendName = backend.settings.name;
+  client.serverTls = back.leg.facts?.version ?? null;
+  const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server, what: 'login' };
+  const verdict = await within(client.gate.world, limit, async () => {
+    await introduce(client, backend, back);
+    return errand.kind === 'mail' ? null : logIn(client, { backend, back }, errand);
+  });
+  if (verdict === null || verdict.accepted) return { backend, back, verdict };
+  refuse(client, back, verdict);
+  return null;
+}
+
+/** saslswitchchannel, by way of another relay where the new channel has one. */
+async function goOn(client: Client, visit: Visit, errand: Errand): Promise<Visit | null> {
+  const { course } = client;
+  if (course === null) return visit;
+  const decision = course.afterLogin();
+  const { backend } = course.gateAt(decision.standing);
+  let last: Visit | null = visit;
+  if (backend !== visit.backend) {
+    visit.back.session.quit();
+    client.leaveBackend();
+    client.enter('backend');
+    last = await call(client, backend, errand);
+  }
+  if (last !== null) course.follow(decision);
+  return last;
+}
+
 async function introduce(client: Client, backend: Backend, back: BackLeg): Promise<void> {
   const ways = backend.settings.client;
   if (ways.length === 0) return;
@@ -57,7 +93,7 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   for (const way of ways) {
     if (way.method === 'xpehlo') {
       // It carries a password.
-      if (way.required) requireSecrecy(client, back);
+      if (way.required) requireSecrecy(backend, back);
       else if (!mayCarryPassword(back, backend.settings)) continue;
     }
     const told = await back.session.introduce(way.method, facts);
@@ -69,17 +105,16 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
 
 async function logIn(
   client: Client,
-  back: BackLeg,
+  { backend, back }: { readonly backend: Backend; readonly back: BackLeg },
   errand: Extract<Wish, { kind: 'login' }>,
-): Promise<boolean> {
+): Promise<Verdict> {
   const { utf8 = false } = errand;
   const credentials = replayable(errand.credentials, back);
-  requireSecrecy(client, back);
-  const verdict = await back.session.login(onOwnTime(client, credentials), { utf8 });
-  if (verdict.accepted) {
-    client.session.admit(verdict);
-    return true;
-  }
+  requireSecrecy(backend, back);
+  return back.session.login(onOwnTime(client, credentials), { utf8 });
+}
+
+function refuse(client: Client, back: BackLeg, verdict: Verdict): void {
   back.session.quit();
   client.leaveBackend();
   client.loginsFailed++;
@@ -89,7 +124,6 @@ async function logIn(
     said: verdict.words.trim(),
   });
   client.session.refuse(verdict);
-  return false;
 }
 
 /** While the client is asked a further question it is the client that is waited for, not the backend. */
@@ -110,8 +144,7 @@ function replayable(credentials: Credentials, back: BackLeg): Replayable {
   throw new GateError('BACKEND_NO_MECHANISM', { backend: back.server, mechanism: credentials.mechanism });
 }
 
-function requireSecrecy(client: Client, back: BackLeg): void {
-  const { settings } = client.gate.backend;
+function requireSecrecy({ settings }: Backend, back: BackLeg): void {
   if (mayCarryPassword(back, settings)) return;
   throw new GateError('BACKEND_CLEAR_PASSWORD', {
     backend: back.server,

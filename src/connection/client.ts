@@ -3,13 +3,16 @@
 // of its own and the byte relay pays nothing per chunk.
 
 import type net from 'node:net';
+import type { Limits } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
 import type { FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
 import { ipOf } from '../wire/address.ts';
-import type { BackLeg } from './backend-leg.ts';
+import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
 import type { Gate } from './gate.ts';
+import { ChannelCourse } from './channel-course.ts';
 import { CLIENT_ROLE, Leg } from './leg.ts';
+import { lookUpNames } from './names.ts';
 
 /** The step a connection is in; SMTP's relay tells apart whom it waits for. */
 export type Phase = 'login' | 'backend' | 'client' | 'relay' | 'end of data' | 'bytes' | 'closing';
@@ -23,6 +26,8 @@ export interface ClientOptions {
   readonly id: string;
   readonly onClose: (client: Client) => void;
   readonly onLogin: () => void;
+  /** A rule of a channel has decided something. */
+  readonly onDecision: (channel: string, rule: string) => void;
 }
 
 /** As Dovecot's: so many proxies in a row, then it is taken for a loop. */
@@ -34,6 +39,8 @@ export class Client implements Visitor {
   readonly id: string;
   readonly gate: Gate;
   readonly leg: Leg;
+  /** Null where the service has no channels. */
+  readonly course: ChannelCourse | null;
   readonly session: FrontSession;
   /** The client itself, as the socket or a trusted peer says. */
   remote: Peer;
@@ -48,7 +55,6 @@ export class Client implements Visitor {
   /** The front tier that introduced the client in its protocol, as a balancer or the socket knows it. */
   tier: Peer | null = null;
   /** Who has logged in at that tier; null: nobody. */
-  outerLogin: string | null = null;
   /** SMTP: how the client greeted that tier, where it said so. */
   outerHelo: string | null = null;
   outerEsmtp: boolean | null = null;
@@ -56,6 +62,7 @@ export class Client implements Visitor {
   #local: Peer | null = null;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
+  readonly onDecision: (channel: string, rule: string) => void;
   readonly #onLogin: () => void;
   /** Forward-confirmed host name, where the service looks it up. */
   name: Promise<string | null>;
@@ -100,6 +107,8 @@ export class Client implements Visitor {
       upgrader: gate.upgrader,
       lineBytesMax: gate.limits.commandBytes,
     });
+    this.onDecision = options.onDecision;
+    this.course = gate.channels === null ? null : new ChannelCourse(this, gate.channels);
     this.session = gate.dialect.front(this.leg, gate.rules, this);
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
@@ -133,12 +142,32 @@ export class Client implements Visitor {
     if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
     if (tls !== undefined) this.outerTls = tls;
     if (sessionId !== undefined) this.outerId = sessionId;
-    this.outerLogin = introduction.login ?? null;
     this.outerHelo = introduction.helo ?? null;
     this.outerEsmtp = introduction.esmtp ?? null;
+    this.course?.introduced(introduction.login ?? null);
     if (ttl === undefined) return;
     if (ttl <= 1) throw new GateError('PROXY_LOOP', { tier: this.via?.address, ttl });
     this.ttl = ttl - 1;
+  }
+
+  /** Where its logins and its mail go. */
+  get backend(): Backend {
+    return this.course?.gate.backend ?? this.gate.backend;
+  }
+
+  /** What it may do wrong, by the rules that hold for it now. */
+  get limits(): Limits {
+    return this.course?.gate.rules.limits ?? this.gate.limits;
+  }
+
+  /** Who has logged in at the tier in front, where a login counts. */
+  get outerLogin(): string | null {
+    return this.course?.login ?? null;
+  }
+
+  /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */
+  askChannel(name: string): boolean {
+    return this.course?.switchChannel(name, 'XPEHLO') ?? false;
   }
 
   get phase(): Phase {
@@ -294,10 +323,5 @@ function peer(address: string | undefined, port: number | undefined): Peer {
 }
 
 async function lookUp(gate: Gate, address: string): Promise<string | null> {
-  if (address === '') return null;
-  const names = gate.world.confirmedNames(address).catch(() => []);
-  const late = new Promise<readonly string[]>((resolve) => {
-    gate.world.after(gate.timeouts.connectMs, () => resolve([]));
-  });
-  return (await Promise.race([names, late]))[0] ?? null;
+  return (await lookUpNames(gate, address))[0] ?? null;
 }

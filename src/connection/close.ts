@@ -4,6 +4,7 @@
 
 import type { GateError } from '../errors.ts';
 import { explain } from '../log.ts';
+import { pathText } from '../policy/channels.ts';
 import type { Client } from './client.ts';
 
 /** Misconfigured clients that an operator can help. */
@@ -42,6 +43,8 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
     user: client.user,
     tried: client.user === null ? (client.claimed ?? undefined) : undefined,
     mechanism: client.mechanism,
+    channel: client.course?.standing.channel,
+    rule: client.course === null ? undefined : pathText(client.course.standing),
     backend: client.server,
     backendTls: client.serverTls,
     messages: gate.dialect.protocol === 'smtp' ? client.messages : undefined,

@@ -7,6 +7,7 @@ import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
 import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
+import type { GateChannels } from './channel-course.ts';
 import type { Upgrader } from './leg.ts';
 
 export interface Gate {
@@ -17,9 +18,12 @@ export interface Gate {
   /** Null: no certificate, so no TLS. */
   readonly upgrader: Upgrader | null;
   readonly implicitTls: boolean;
+  /** For smtp that of the channel where connections start; client.backend is the current one. */
   readonly backend: Backend;
   /** Peers that may say who their client is. */
   readonly frontTier: NetworkTable<true>;
+  /** smtp only. */
+  readonly channels: GateChannels | null;
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly world: World;

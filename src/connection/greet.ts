@@ -1,7 +1,9 @@
-// Step 4: the greeting, with the capabilities the backends have in common.
+// Step 4: the channel that the client's address, and TLS that is there already, lead to; the greeting, with the
+// capabilities the backends have in common.
 
 import type { Client } from './client.ts';
 
 export async function greet(client: Client): Promise<void> {
+  client.course?.arrive();
   await client.session.greet();
 }

@@ -32,6 +32,7 @@ async function relayTransactions(
   front: SmtpFront,
   back: SmtpBack,
 ): Promise<'over' | 'again'> {
+  const { backend } = client;
   const transactions = new SmtpRelay(front, back, {
     waitFor: (whom) => {
       if (client.phase !== whom) client.enter(whom);
@@ -40,6 +41,7 @@ async function relayTransactions(
       client.said = reply.raw.trim().slice(0, SAID_MAX);
       if (reply.code < 300) client.messages++;
     },
+    isElsewhere: () => client.backend !== backend,
   });
   const end = await transactions.run();
   if (end === 'refused by relay') {

@@ -135,8 +135,27 @@ export interface Visitor {
    * introduced is not wanted.
    */
   introduce(introduction: Introduction): void;
-  /** XPEHLO: changes to another channel; false: there is none of that name. Absent: channels are not changed. */
-  askChannel?(name: string): boolean;
+  /** Its way through the channels; null: the service has none. */
+  readonly course: Course | null;
+  /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */
+  askChannel(name: string): boolean;
+}
+
+/** An SMTP connection's way through the channels. Where it leads, the front session is given the rules that hold. */
+export interface Course {
+  /** A name is being looked up that may decide: to be waited for before a rule is asked. */
+  readonly settling: Promise<void> | null;
+  /** Who has logged in at a front tier, where the channel takes a login; null: nobody. */
+  readonly login: string | null;
+  /** STARTTLS has succeeded. */
+  secured(): void;
+  /** A rule of the channel, named by its keyword, has refused a command. */
+  refused(rule: string): void;
+  /**
+   * A trusted peer names the channel (XPEHLO CHANNEL=), and the rule in whose name it does. Not held back by
+   * noswitchchannel. False: there is no such channel, or the connection cannot be taken there.
+   */
+  switchChannel(name: string, rule: string): boolean;
 }
 
 /** What the client asked for: to log in, to send mail as it is (SMTP), or to leave. */

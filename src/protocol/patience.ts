@@ -6,12 +6,19 @@ import { GateError } from '../errors.ts';
 const WASTED_PER_WRONG = 10;
 
 export class Patience {
-  readonly #whole: number;
+  #whole: number;
   #left: number;
 
   constructor(badCommands: number) {
     this.#whole = (badCommands + 1) * WASTED_PER_WRONG;
     this.#left = this.#whole;
+  }
+
+  /** Another limit from here on; what was spent is spent. */
+  limit(badCommands: number): void {
+    const whole = (badCommands + 1) * WASTED_PER_WRONG;
+    this.#left += whole - this.#whole;
+    this.#whole = whole;
   }
 
   /** A wrong command. */

@@ -5,10 +5,20 @@
 
 import { ERRORS, GateError } from '../errors.ts';
 import { formatReply, parseBdat, parseCommand, parseEhloKeyword, parsePath } from '../wire/smtp.ts';
-import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Visitor, Wish } from './dialect.ts';
+import type {
+  Course,
+  Credentials,
+  FrontRules,
+  FrontSession,
+  Talk,
+  Verdict,
+  Visitor,
+  Wish,
+} from './dialect.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials } from './sasl.ts';
 import { SmtpIntroduction } from './smtp-introduction.ts';
+import { mustSecure, refusalOf, type SessionState } from './smtp-order.ts';
 
 export interface SmtpCommand {
   readonly verb: string;
@@ -25,7 +35,8 @@ const HELO_NAME_MAX = 255;
 
 export class SmtpFront implements FrontSession {
   readonly talk: Talk;
-  readonly rules: FrontRules;
+  readonly #course: Course | null;
+  #rules: FrontRules;
   readonly #patience: Patience;
   readonly #introduction: SmtpIntroduction;
   #helo: Helo | null = null;
@@ -34,18 +45,30 @@ export class SmtpFront implements FrontSession {
 
   constructor(talk: Talk, rules: FrontRules, visitor: Visitor) {
     this.talk = talk;
-    this.rules = rules;
+    this.#rules = rules;
+    this.#course = visitor.course;
     this.#introduction = new SmtpIntroduction(rules, visitor);
     this.#patience = new Patience(rules.limits.badCommands);
   }
 
+  /** Those of the channel that it is on. */
+  get rules(): FrontRules {
+    return this.#rules;
+  }
+
+  /** Another channel's rules hold from here on. */
+  govern(rules: FrontRules): void {
+    this.#rules = rules;
+    this.#patience.limit(rules.limits.badCommands);
+  }
+
   get authenticated(): boolean {
-    return this.#authenticated;
+    return this.#authenticated || this.isVouchedFor;
   }
 
   /** The login is a front tier's word, which can be given to a relay again. */
   get isVouchedFor(): boolean {
-    return this.#authenticated && this.#introduction.login !== null;
+    return !this.#authenticated && this.#course !== null && this.#course.login !== null;
   }
 
   get helo(): Helo | null {
@@ -59,6 +82,7 @@ export class SmtpFront implements FrontSession {
   async nextWish(): Promise<Wish> {
     for (;;) {
       const command = await this.nextCommand('between');
+      if (this.#course?.settling) await this.#course.settling;
       switch (command.verb) {
         case 'MAIL':
           if (!this.mayMail(command)) break;
@@ -154,6 +178,7 @@ export class SmtpFront implements FrontSession {
         return this.#unwantedChunk(command);
       case 'AUTH':
       case 'MAIL':
+        if (this.#isRefused(command.verb)) return;
         return this.bad(503, '5.5.1', 'Not in this order');
       default:
         return this.#unknown();
@@ -162,9 +187,9 @@ export class SmtpFront implements FrontSession {
 
   /** Whether AUTH, STARTTLS or XCLIENT will really be tried; if not, answer() has the reason. */
   mayRestart({ verb, argument }: SmtpCommand): boolean {
-    if (verb === 'AUTH') return !this.#authenticated && this.rules.sasl !== 'nosasl';
     if (verb === 'XCLIENT') return this.knows(verb) && !this.#introduction.isLate(verb);
-    return this.#maySecure() && argument === '';
+    if (refusalOf(verb, this.rules, { ...this.#state, greeted: true }) !== null) return false;
+    return verb === 'AUTH' || argument === '';
   }
 
   /** Whether XCLIENT or XPEHLO is a command at all for this peer. */
@@ -174,19 +199,14 @@ export class SmtpFront implements FrontSession {
 
   /** Channel rules and syntax of MAIL; answers when it may not. */
   mayMail(command: SmtpCommand): boolean {
-    if (this.#helo === null) return this.#no(503, '5.5.1', 'EHLO first');
-    // RFC 3207 4: 530, and Sun's words for the missing AUTH.
-    if (this.#mustSecure()) return this.#no(530, '5.7.0', 'Must issue a STARTTLS command first');
-    if (this.rules.sasl === 'mustsasl' && !this.#authenticated) {
-      return this.#no(530, '5.7.0', 'No AUTH command has been given');
-    }
+    if (this.#isRefused('MAIL')) return false;
     const path = parsePath(command.argument, 'FROM');
     if (path.kind !== 'path') return this.#no(501, '5.5.4', 'Syntax: MAIL FROM:<address>');
     if (path.parameters.get('BODY')?.toUpperCase() === 'BINARYMIME') {
       return this.#no(555, '5.5.4', 'BINARYMIME is not offered');
     }
     // RFC 4954 5: who is not authenticated vouches for nobody.
-    if (!this.#authenticated && (path.parameters.get('AUTH') ?? '<>') !== '<>') {
+    if (!this.authenticated && (path.parameters.get('AUTH') ?? '<>') !== '<>') {
       return this.#no(555, '5.5.4', 'AUTH= needs an authenticated session');
     }
     // RFC 8689 4.2.1: only on a session that is secured itself.
@@ -219,13 +239,22 @@ export class SmtpFront implements FrontSession {
     this.bad(500, '5.5.1', 'Command not known');
   }
 
-  /** TLS is the tier's affair once it has said who the client is. */
-  #maySecure(): boolean {
-    return this.rules.tls !== 'notls' && !this.talk.secured && !this.#introduction.made;
+  get #state(): SessionState {
+    return {
+      greeted: this.#helo !== null,
+      secured: this.talk.secured,
+      introduced: this.#introduction.made,
+      authenticated: this.authenticated,
+    };
   }
 
-  #mustSecure(): boolean {
-    return this.rules.tls === 'musttls' && !this.talk.secured;
+  /** True: the channel's rules or the order of commands refuse it, and the client has been told. */
+  #isRefused(verb: string): boolean {
+    const refusal = refusalOf(verb, this.rules, this.#state);
+    if (refusal === null) return false;
+    if (refusal.rule !== null) this.#course?.refused(refusal.rule);
+    this.bad(refusal.code, refusal.enhanced, refusal.text);
+    return true;
   }
 
   async #greetBack(command: SmtpCommand): Promise<void> {
@@ -246,56 +275,52 @@ export class SmtpFront implements FrontSession {
   }
 
   async #keywords(): Promise<readonly string[]> {
+    if (this.#course?.settling) await this.#course.settling;
     const offer = await this.rules.offer();
     const { sasl } = this.rules;
     const secured = this.talk.secured;
     const carried = offer.capabilities.filter(
       (line) => secured || parseEhloKeyword(line).keyword !== 'REQUIRETLS',
     );
-    const auth = sasl === 'nosasl' || this.#mustSecure() || offer.mechanisms.length === 0;
+    const auth = sasl === 'nosasl' || mustSecure(this.rules, secured) || offer.mechanisms.length === 0;
     return [
       ...carried,
-      ...(this.#maySecure() ? ['STARTTLS'] : []),
+      ...(refusalOf('STARTTLS', this.rules, this.#state) === null ? ['STARTTLS'] : []),
       ...(auth ? [] : [`AUTH ${offer.mechanisms.join(' ')}`]),
-      ...(this.#mustSecure() ? [] : this.#introduction.keywords),
+      ...(mustSecure(this.rules, secured) ? [] : this.#introduction.keywords),
     ];
   }
 
   async #takeIntroduction({ verb, argument }: SmtpCommand): Promise<void> {
     if (!this.knows(verb)) return this.#unknown();
-    if (this.#mustSecure()) return this.bad(530, '5.7.0', 'Must issue a STARTTLS command first');
+    if (this.#isRefused(verb)) return;
     if (this.#introduction.isLate(verb)) return this.bad(503, '5.5.1', 'The client is introduced already');
     this.#patience.waste();
     if (verb === 'XCLIENT') {
       this.#introduction.takeXclient(argument);
       // The session begins anew, now with the client itself.
       this.#helo = null;
-      this.#authenticated = this.#introduction.login !== null;
+      this.#authenticated = false;
       return this.greet();
     }
     const name = this.#introduction.takeXpehlo(argument);
     this.#helo = { name, esmtp: true };
-    this.#authenticated = this.#introduction.login !== null;
+    this.#authenticated = false;
     await this.#sendKeywords();
   }
 
   async #startTls(command: SmtpCommand): Promise<void> {
-    if (this.rules.tls === 'notls') return this.bad(502, '5.5.1', 'TLS is not available here');
-    if (this.talk.secured) return this.bad(503, '5.5.1', 'TLS is active already');
-    if (this.#introduction.made) return this.bad(503, '5.5.1', 'STARTTLS comes before the introduction');
+    if (this.#isRefused('STARTTLS')) return;
     if (command.argument !== '') return this.bad(501, '5.5.4', 'STARTTLS takes no parameter');
     await this.talk.startTls(formatReply(220, '2.0.0', 'Ready to start TLS'));
     // RFC 3207 4.2: knowledge from before TLS is discarded.
     this.#helo = null;
     this.#authenticated = false;
+    this.#course?.secured();
   }
 
   async #auth(command: SmtpCommand): Promise<Credentials | null> {
-    if (this.rules.sasl === 'nosasl') return this.#refuseAuth(503, '5.5.1', 'AUTH is not available here');
-    if (this.#helo === null) return this.#refuseAuth(503, '5.5.1', 'EHLO first');
-    if (this.#mustSecure()) return this.#refuseAuth(530, '5.7.0', 'Must issue a STARTTLS command first');
-    // RFC 4954 4: once only.
-    if (this.#authenticated) return this.#refuseAuth(503, '5.5.1', 'Authenticated already');
+    if (this.#isRefused('AUTH')) return null;
     const [mechanism = '', initial, ...rest] = command.argument.split(' ').filter((word) => word !== '');
     if (mechanism === '' || rest.length > 0) return this.#refuseAuth(501, '5.5.4', 'AUTH takes a mechanism');
     const { mechanisms } = await this.rules.offer();

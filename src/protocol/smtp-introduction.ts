@@ -22,11 +22,6 @@ export class SmtpIntroduction {
     return this.#way !== null;
   }
 
-  /** Who has logged in at the tier. A channel without AUTH takes no login from a tier either. */
-  get login(): string | null {
-    return this.#rules.sasl === 'nosasl' ? null : (this.#told.login ?? null);
-  }
-
   /** Whether a command is one of these, for this peer. */
   knows(verb: string): boolean {
     if (verb === 'XCLIENT') return this.#visitor.isFrontTier;
@@ -64,7 +59,7 @@ export class SmtpIntroduction {
       throw new GateError('INTRODUCTION_DENIED', { by: 'XPEHLO' });
     }
     this.#take('xpehlo', told);
-    if (channel !== null && this.#visitor.askChannel?.(channel) !== true) {
+    if (channel !== null && !this.#visitor.askChannel(channel)) {
       throw new GateError('BAD_INTRODUCTION', { by: 'XPEHLO', what: 'CHANNEL', channel });
     }
     return helo;
@@ -73,6 +68,6 @@ export class SmtpIntroduction {
   #take(way: 'xclient' | 'xpehlo', told: Told): void {
     this.#way = way;
     this.#told = told;
-    this.#visitor.introduce({ ...told, login: this.login });
+    this.#visitor.introduce(told);
   }
 }

@@ -19,6 +19,8 @@ export interface RelayNotes {
   waitFor(whom: 'client' | 'relay' | 'end of data'): void;
   /** The relay's answer to the end of a message. */
   messageAnswered(reply: SmtpReply): void;
+  /** The connection has come to a channel with another relay. */
+  isElsewhere(): boolean;
 }
 
 export class SmtpRelay {
@@ -89,7 +91,7 @@ export class SmtpRelay {
         return null;
       default:
         await this.#front.answer(command);
-        return null;
+        return !this.#inTransaction && this.#notes.isElsewhere() ? 'again' : null;
     }
   }
 

@@ -3,6 +3,7 @@
 import type { BackendSettings, Protocol, ServiceSettings, Settings } from '../config/settings.ts';
 import { Backend } from '../connection/backend-leg.ts';
 import type { Log } from '../log.ts';
+import { channelsOf } from '../policy/channel-map.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { imap } from '../protocol/imap.ts';
 import { pop3 } from '../protocol/pop3.ts';
@@ -45,4 +46,11 @@ export function makeBackend(parts: BackendParts): Backend {
 export function backendOf(settings: Settings, service: ServiceSettings): BackendSettings | null {
   const channel = service.channel === null ? null : settings.channels[service.channel];
   return settings.backends[channel?.relay ?? service.backend ?? ''] ?? null;
+}
+
+/** All that a connection of a service can come to: smtp may switch to channels with other relays. */
+export function backendsOf(settings: Settings, service: ServiceSettings): readonly BackendSettings[] {
+  const channels = channelsOf(service, settings.channels);
+  const names = new Set([...channels.map(({ relay }) => relay), service.backend ?? '']);
+  return [...names].flatMap((name) => settings.backends[name] ?? []);
 }

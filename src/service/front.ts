@@ -10,7 +10,6 @@ import type { Client } from '../connection/client.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
 import { explain, type Log } from '../log.ts';
-import { serverRules } from '../policy/channels.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
@@ -21,6 +20,8 @@ import { sessionContextName } from '../tls/tickets.ts';
 import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { decisionCounter } from './channel-counters.ts';
+import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
@@ -53,8 +54,6 @@ const CHECK_MS = 100;
 /** Well below the descriptors that machine.ts keeps free. */
 const TURNED_AWAY_MAX = 40;
 
-const BANNER = 'Sallyport ready';
-
 export function createFront(options: FrontOptions): Front {
   return new MailFront(options);
 }
@@ -82,6 +81,9 @@ class MailFront implements Front {
     cut: 0,
   };
 
+  /** What the rules of channels have decided, by counter name. */
+  readonly #decisions: Record<string, number> = {};
+
   constructor(options: FrontOptions) {
     this.#world = options.world;
     this.#log = options.log;
@@ -105,6 +107,7 @@ class MailFront implements Front {
       crowded: this.#turnedAway >= TURNED_AWAY_MAX,
       onClose: this.#forget,
       onLogin: this.#countLogin,
+      onDecision: this.#countDecision,
     });
     if (client === null) {
       this.#turnAway(socket);
@@ -138,7 +141,9 @@ class MailFront implements Front {
     this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
     // What clients will be shown is asked for before the first of them comes.
-    for (const gate of gates.values()) gate.rules.offer().catch(() => undefined);
+    for (const gate of gates.values()) {
+      for (const rules of rulesAhead(gate, settings)) rules.offer().catch(() => undefined);
+    }
   }
 
   async drain(graceMs: number): Promise<void> {
@@ -160,7 +165,7 @@ class MailFront implements Front {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return { open: this.#clients.size, ...this.#totals };
+    return { open: this.#clients.size, ...this.#totals, ...this.#decisions };
   }
 
   /** They hold a descriptor each until they have read why. */
@@ -185,6 +190,11 @@ class MailFront implements Front {
 
   readonly #countLogin = (): void => {
     this.#totals.logins++;
+  };
+
+  readonly #countDecision = (channel: string, rule: string): void => {
+    const name = decisionCounter(channel, rule);
+    this.#decisions[name] = (this.#decisions[name] ?? 0) + 1;
   };
 
   readonly #forget = (client: Client): void => {
@@ -219,30 +229,32 @@ class GateMaker {
   gate(service: ServiceSettings): Gate {
     const { settings, material, world, log } = this.#options;
     const dialect = DIALECTS[service.protocol];
-    const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
     const backendSettings = backendOf(settings, service);
     if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
     const backend = this.#backend(backendSettings, dialect);
     const tls = material.services[service.name] ?? null;
-    const rules = serverRules(service, channel);
+    const certified = tls !== null;
+    const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
+    const channels = makeChannels({
+      settings,
+      service,
+      certified,
+      isTierPassword,
+      backend: (relay) => this.#backend(relay, dialect),
+    });
+    const offer = offerOf(service, dialect, backend);
     return {
       name: service.name,
       dialect,
       settings: service,
-      rules: {
-        hostname: settings.hostname,
-        banner: service.banner ?? BANNER,
-        tls: tls === null ? 'notls' : rules.tls,
-        sasl: rules.sasl,
-        limits: settings.limits,
-        lineEndings: service.lineEndings,
-        isTierPassword: passwordCheck(material.tierPasswords.services[service.name] ?? null),
-        offer: offerOf(service, dialect, backend),
-      },
+      rules:
+        channels?.gates.get(channels.start.channel)?.rules ??
+        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       backend,
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
+      channels,
       limits: settings.limits,
       timeouts: settings.timeouts,
       world,

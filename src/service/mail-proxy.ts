@@ -10,6 +10,7 @@ import { relay } from '../connection/relay.ts';
 import { route } from '../connection/route.ts';
 import { secure } from '../connection/secure.ts';
 import { asGateError } from '../errors.ts';
+import type { Wish } from '../protocol/dialect.ts';
 
 /** Serves one accepted connection to its end; never rejects. */
 export async function proxyMail(client: Client): Promise<void> {
@@ -17,10 +18,12 @@ export async function proxyMail(client: Client): Promise<void> {
     await secure(client);
     await greet(client);
     for (;;) {
-      const wish = await authenticate(client);
+      let wish: Wish | null = await authenticate(client);
       if (wish.kind === 'quit') break;
       const backend = route(client);
       const back = await connectBackend(client, backend, wish);
+      // The relay goes on for hours; what it began with, a password, is let go.
+      wish = null;
       if (back !== null && (await relay(client, back)) === 'over') break;
     }
     close(client, null);

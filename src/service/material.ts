@@ -14,7 +14,7 @@ import { resolveSecret } from '../config/secret.ts';
 import type { BackendSettings, CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
-import { serverRules } from '../policy/channels.ts';
+import { offersTls } from '../policy/channel-map.ts';
 import { buildServerContexts } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
@@ -85,10 +85,7 @@ export function materialFiles(settings: Settings): string[] {
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
-  return Object.values(settings.services).filter((service) => {
-    const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
-    return serverRules(service, channel).tls !== 'notls';
-  });
+  return Object.values(settings.services).filter((service) => offersTls(service, settings.channels));
 }
 
 interface Wanted {

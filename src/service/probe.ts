@@ -6,7 +6,7 @@ import { asGateError } from '../errors.ts';
 import { createLog, explain } from '../log.ts';
 import { type Backend, serverName } from '../connection/backend-leg.ts';
 import type { World } from '../world.ts';
-import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { backendsOf, DIALECTS, makeBackend } from './backends.ts';
 import { certificateExpiry } from '../tls/facts.ts';
 
 export interface ProbeResult {
@@ -34,10 +34,12 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
   const { settings, backendCas, world } = options;
   const silent = createLog({ level: 'error', format: 'json', write: () => undefined });
   const seen = new Map<string, Promise<readonly ProbeResult[]>>();
-  for (const service of Object.values(settings.services)) {
-    const backend = backendOf(settings, service);
-    const key = `${service.protocol} ${backend?.name}`;
-    if (backend === null || seen.has(key)) continue;
+  const uses = Object.values(settings.services).flatMap((service) =>
+    backendsOf(settings, service).map((backend) => ({ service, backend })),
+  );
+  for (const { service, backend } of uses) {
+    const key = `${service.protocol} ${backend.name}`;
+    if (seen.has(key)) continue;
     const made = makeBackend({
       settings,
       backend,

@@ -1,5 +1,6 @@
 // What `sallyport status` shows: the supervisor's state as plain data, and nothing that is secret. Pure.
 
+import { type ChannelDecisions, splitDecisions } from './channel-counters.ts';
 import type { Configuration } from './configuration.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
@@ -51,6 +52,8 @@ export interface Status {
   readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
   readonly totals: Counters;
+  /** What the rules of the channels decided, likewise. */
+  readonly channels: ChannelDecisions;
 }
 
 interface WorkerView {
@@ -94,7 +97,7 @@ export function createStatus(facts: StatusFacts): Status {
       certificateStatus(certificate, facts.now),
     ),
     changes: [...facts.changes],
-    totals: sum(facts.workers.map(({ counters }) => counters ?? {})),
+    ...splitDecisions(sum(facts.workers.map(({ counters }) => counters ?? {}))),
   };
 }
 

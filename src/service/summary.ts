@@ -4,7 +4,8 @@ import { isIP } from 'node:net';
 
 import type { BackendSettings, Endpoint, ServiceSettings, Settings } from '../config/settings.ts';
 import { serverRules } from '../policy/channels.ts';
-import { parseChannelKeywords } from '../wire/channel-keywords.ts';
+import type { Way } from '../policy/channel-map.ts';
+import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import type { Configuration } from './configuration.ts';
 import { endpointText } from './handles.ts';
 import { certificateStatus } from './status.ts';
@@ -18,16 +19,9 @@ export interface ServiceSummary {
   readonly tls: string;
   readonly sasl: string;
   readonly channel: string | null;
+  /** smtp: where its connections can be switched to. */
+  readonly ways: readonly Way[];
   readonly backend: string;
-}
-
-export interface ChannelSummary {
-  readonly name: string;
-  readonly tls: string;
-  readonly sasl: string;
-  /** Keywords that are known and do nothing here. */
-  readonly inert: readonly string[];
-  readonly relay: string;
 }
 
 export interface BackendSummary {
@@ -56,10 +50,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
     hostname: settings.hostname,
     services: Object.values(settings.services).map((service) => summariseService(service, settings)),
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
-    channels: Object.values(settings.channels).map(({ name, keywords, relay }) => {
-      const { tls, sasl, inert } = parseChannelKeywords(keywords);
-      return { name, tls, sasl, inert, relay };
-    }),
+    channels: summariseChannels(settings),
     backends: Object.values(settings.backends).map(({ name, servers, tls, client }) => ({
       name,
       servers: servers.map(endpointText),
@@ -71,6 +62,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
     warnings: [
       ...warnings,
       ...unusedWarnings(settings),
+      ...channelWarnings(settings),
       ...clearWarnings(settings),
       ...timeoutWarnings(settings),
     ],
@@ -87,6 +79,7 @@ function summariseService(service: ServiceSettings, settings: Settings): Service
     tls: service.tlsMode === 'implicit' ? 'implicit' : rules.tls,
     sasl: rules.sasl,
     channel: service.channel,
+    ways: channelWays(service, settings),
     backend: channel?.relay ?? service.backend ?? '',
   };
 }
@@ -99,9 +92,6 @@ function unusedWarnings({ services, channels, backends }: Settings): string[] {
   ]);
   return [
     ...(used.length === 0 ? ['services: there is none, so nothing would be served'] : []),
-    ...Object.keys(channels)
-      .filter((name) => !used.some(({ channel }) => channel === name))
-      .map((name) => `channels.${name}: no service uses it`),
     ...Object.keys(backends)
       .filter((name) => !relays.has(name))
       .map((name) => `backends.${name}: nothing leads to it`),

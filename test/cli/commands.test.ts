@@ -86,6 +86,7 @@ test('one thing is counted as one, and the last changes are told with their mist
       { what: 'certificates', at, ok: true, mistakes: [] },
       { what: 'reload', at, ok: false, mistakes: ['x.yaml:1: a: wrong', 'x.yaml:2: b: wrong'] },
     ],
+    channels: { tcp_auth: { saslswitchchannel: 1, 'switchchannel 192.0.2.0/24': 3 } },
     totals: {},
   });
   assert.deepEqual(text.trim().split('\n').slice(1), [
@@ -94,6 +95,7 @@ test('one thing is counted as one, and the last changes are told with their mist
     `last reload: REFUSED, the old settings go on, ${at}`,
     '  x.yaml:1: a: wrong',
     '  x.yaml:2: b: wrong',
+    'channel tcp_auth: saslswitchchannel 1 time, switchchannel 192.0.2.0/24 3 times',
   ]);
 });
 
@@ -109,6 +111,36 @@ test('check says what would be served, and makes nothing', async () => {
   const json = JSON.parse((await sallyport(['check', '--json'], folder.path)).stdout.toString());
   assert.equal(json.ok, true);
   assert.equal(json.services[0].backend, 'stores');
+});
+
+test('check shows where the connections of an SMTP service can be switched to, and what has no effect', async () => {
+  using folder = temporaryFolder();
+  const settings = `
+hostname: mx.test
+services:
+  smtp: { protocol: smtp, listen: ["127.0.0.1:0"], channel: tcp_local }
+channels:
+  tcp_local: { keywords: switchchannel maytlsserver tlsswitchchannel tcp_tls, relay: mta }
+  tcp_tls: { keywords: maysaslserver saslswitchchannel tcp_auth, relay: mta }
+  tcp_auth: { keywords: mustsaslserver noswitchchannel musttlsclient, relay: mta }
+  tcp_intranet: { keywords: switchchannel, match: [192.0.2.0/24, .example.com], relay: mta }
+backends:
+  mta: { servers: ["127.0.0.1:1"] }
+`;
+  writeFileSync(join(folder.path, 'sallyport.yaml'), settings);
+  const { code, stdout } = await sallyport(['check'], folder.path);
+  assert.equal(code, 0);
+  const text = stdout.toString();
+  const ways = [
+    'service smtp: smtp on 127.0.0.1:0; maytls, nosasl by channel tcp_local; to mta',
+    '  tcp_local → tcp_intranet (switchchannel 192.0.2.0/24)',
+    '  tcp_local → tcp_intranet (switchchannel .example.com)',
+    '  tcp_local → tcp_tls (tlsswitchchannel)',
+    '  tcp_tls → tcp_auth (saslswitchchannel)',
+  ];
+  assert.ok(text.includes(`${ways.join('\n')}\n`), text);
+  assert.match(text, /^channel tcp_auth: .*; without effect here: musttlsclient$/m);
+  assert.match(text, /^warning: channels\.tcp_intranet: switchchannel has no effect/m);
 });
 
 test('check names five mistakes with their five lines and ends with 78', async () => {

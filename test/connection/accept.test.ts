@@ -14,6 +14,7 @@ const options = (state: { full: boolean; crowded?: boolean }): AcceptOptions => 
   crowded: false,
   onClose: nothing,
   onLogin: nothing,
+  onDecision: nothing,
   ...state,
 });
 

@@ -51,7 +51,7 @@ test('smtp: a mustsasl channel answers MAIL with 530 5.7.0 before AUTH', async (
     C: EHLO client.test
     S> 250 *
     C: MAIL FROM:<a@example.org>
-    S: 530 5.7.0 No AUTH command has been given
+    S: 530 5.7.0 No AUTH command has been given.
     C: RCPT TO:<b@example.com>
     S: 503 5.5.1 *`);
   assert.equal(gateway.calls.length, 0);
@@ -68,7 +68,7 @@ test('smtp: after STARTTLS an earlier AUTH counts no more', async (t) => {
     C: EHLO client.test
     S> 250 *
     C: MAIL FROM:<a@example.org>
-    S: 530 5.7.0 No AUTH command has been given
+    S: 530 5.7.0 No AUTH command has been given.
     ${SMTP.logout}`);
   assertLine(await gateway.closed(), { code: null, messages: 0 });
 });

@@ -34,7 +34,8 @@ const TABLE: readonly Row[] = [
 for (const [protocol, tlsMode, keywords, tls, sasl] of TABLE) {
   test(`${protocol}, tls ${tlsMode ?? 'unsaid'}, channel "${keywords ?? 'none'}": ${tls} and ${sasl}`, () => {
     const service = { protocol, tlsMode } as ServiceSettings;
-    const channel: ChannelSettings | null = keywords === null ? null : { name: 'c', keywords, relay: 'mta' };
+    const channel: ChannelSettings | null =
+      keywords === null ? null : { name: 'c', keywords, match: [], relay: 'mta' };
     assert.deepEqual(serverRules(service, channel), { tls, sasl });
   });
 }

@@ -205,7 +205,7 @@ test('under musttls inside TLS both go on', async () => {
 test('under mustsasl MAIL waits for AUTH: 530, and goes on once the login was accepted', async () => {
   const input = lines('EHLO client.test', 'MAIL FROM:<a@b>', PLAIN, 'MAIL FROM:<a@b>');
   const { talk, front, end } = await session(input, { sasl: 'mustsasl' });
-  assert.match(talk.said, /530 5\.7\.0 No AUTH command has been given\r\n$/);
+  assert.match(talk.said, /530 5\.7\.0 No AUTH command has been given\.\r\n$/);
   assert.equal((end as Wish).kind, 'login');
   front.admit({ ...ACCEPTED, words: '235 2.7.0 Welcome\r\n' });
   assert.equal(front.authenticated, true);

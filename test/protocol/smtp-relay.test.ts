@@ -220,6 +220,16 @@ test('STARTTLS or AUTH that will not be tried keeps the relay leg', async () => 
   assert.equal(seen.end, 'quit');
 });
 
+test('where the channel has another relay by now the leg starts anew, but not within a transaction', async () => {
+  const isElsewhere = (): boolean => true;
+  const between = await relayed({ client: ['NOOP\r\n', MAIL], relay: [], isElsewhere });
+  assert.deepEqual([between.end, between.toRelay], ['again', '']);
+  assert.match(between.toClient, /^250 2\.0\.0 /);
+  const client = [MAIL, 'NOOP\r\n', 'QUIT\r\n'];
+  const within = await relayed({ client, relay: [OK[0] ?? ''], isElsewhere });
+  assert.equal(within.end, 'quit');
+});
+
 test('XCLIENT from a client never reaches the relay', async () => {
   const seen = await relayed({ client: ['XCLIENT ADDR=192.0.2.1\r\n', 'QUIT\r\n'], relay: [] });
   assert.match(seen.toClient, /^500 5\.5\.1 /);

@@ -195,6 +195,23 @@ test('a service without TLS wants no certificate', async () => {
   assert.deepEqual(certificates, []);
 });
 
+test('a service wants a certificate where a channel that its connections are switched to offers TLS', async () => {
+  using folder = temporaryFolder();
+  const authority = makeAuthority(folder.path);
+  const { certFile, keyFile } = authority.issue({ names: ['mx.test'] });
+  const settings = {
+    backends: { mta: backends.mta },
+    tls: { certificate: { cert: certFile, key: keyFile } },
+    services: { smtp: { protocol: 'smtp', listen: ['127.0.0.1:0'], channel: 'plain' } },
+    channels: {
+      plain: { keywords: 'smtp notls switchchannel', relay: 'mta' },
+      inside: { keywords: 'smtp musttlsserver', match: ['192.0.2.0/24'], relay: 'mta' },
+    },
+  };
+  const { material } = await source(folder.path, settings).load();
+  assert.equal(material.services['smtp']?.certificates.length, 1);
+});
+
 test('refresh reads the certificates anew and the settings file not at all', async () => {
   using folder = temporaryFolder();
   const authority = makeAuthority(folder.path);
@@ -237,6 +254,7 @@ test('the summary names what is served, what does nothing and what nobody uses',
       tls: 'implicit',
       sasl: 'mustsasl',
       channel: 'tcp_local',
+      ways: [],
       backend: 'mta',
     },
   ]);
@@ -255,7 +273,7 @@ test('the summary names what is served, what does nothing and what nobody uses',
     /timeouts\.imap: 60 is less .*\n.*timeouts\.pop3: 0\.5 is/,
   );
   const warnings = summary.warnings.join('\n');
-  assert.match(warnings, /channels\.idle: no service uses it/);
+  assert.match(warnings, /channels\.idle: no service leads to it/);
   assert.match(warnings, /backends\.unused: nothing leads to it/);
   assert.match(warnings, /backends\.mta: 192\.0\.2\.1:25 has no TLS, so no password is sent/);
 });

@@ -179,3 +179,21 @@ test('a relay is asked in SMTP', async () => {
     [['smtp', null, ['PLAIN', 'LOGIN'], []]],
   );
 });
+
+test('the relays of channels that connections are switched to are asked too, the others not', async () => {
+  const { dialled } = await probed({
+    services: { smtp: { protocol: 'smtp', listen: '127.0.0.1:0', channel: 'tcp_local' } },
+    channels: {
+      tcp_local: { keywords: 'maysaslserver saslswitchchannel tcp_auth', relay: 'mta' },
+      tcp_auth: { keywords: 'mustsaslserver', relay: 'users' },
+      idle: { keywords: 'smtp', relay: 'other' },
+    },
+    backends: {
+      mta: { servers: '127.0.0.1:25' },
+      users: { servers: '127.0.0.1:587' },
+      other: { servers: '127.0.0.1:26' },
+    },
+    scripts: {},
+  });
+  assert.deepEqual(dialled, ['127.0.0.1:25', '127.0.0.1:587']);
+});

@@ -47,6 +47,7 @@ export function testGate(options: GateOptions): TestGate {
     implicitTls,
     backend: null as unknown as Backend,
     frontTier: new NetworkTable(options.frontTier ?? []),
+    channels: null,
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
     world: manualWorld(options.world),
@@ -69,7 +70,11 @@ export interface TestClient {
   readonly closed: Client[];
 }
 
-export function testClient(gate: Gate, addresses: Partial<CableEnd> = {}): TestClient {
+export function testClient(
+  gate: Gate,
+  addresses: Partial<CableEnd> = {},
+  onDecision: (channel: string, rule: string) => void = () => undefined,
+): TestClient {
   const [near, far] = cable({ split: 'whole' });
   Object.assign(near, { remoteAddress: '192.0.2.7', remotePort: 50_001, ...addresses });
   const closed: Client[] = [];
@@ -77,6 +82,7 @@ export function testClient(gate: Gate, addresses: Partial<CableEnd> = {}): TestC
     id: 'ab-1',
     onClose: (it) => closed.push(it),
     onLogin: () => undefined,
+    onDecision,
   });
   return { client, talk: new Conversation(far), near, far, closed };
 }

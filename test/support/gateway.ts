@@ -13,7 +13,7 @@ import { stringify } from 'yaml';
 import { loadSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
-import { serverRules } from '../../src/policy/channels.ts';
+import { offersTls } from '../../src/policy/channel-map.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
@@ -48,6 +48,10 @@ export interface GatewayOptions {
   readonly tls?: 'notls' | 'maytls' | 'musttls' | 'implicit';
   /** smtp: the channel's other keyword. Default: maysaslserver. */
   readonly sasl?: string;
+  /** smtp: all channels by name, `behind` their relay unless said; with `service: { channel: … }`. */
+  readonly channels?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Further backends by name, each a script on an address of its own. */
+  readonly relays?: Readonly<Record<string, BackendScript>>;
   /** Further keys of the service; `capabilities` is a fixed list unless it is said here. */
   readonly service?: Readonly<Record<string, unknown>>;
   /** Keys of the backend; `servers` is one on 127.0.0.1. */
@@ -250,12 +254,17 @@ export class Gateway {
     this.#ends.push(near, far);
     near.remoteAddress = target.kind === 'tcp' ? target.host : undefined;
     near.remotePort = target.kind === 'tcp' ? target.port : undefined;
-    setImmediate(() => this.#answer(near, far));
+    setImmediate(() => this.#answer(near, far, this.#scriptAt(target) ?? this.backend));
     return near.asSocket();
   }
 
-  #answer(near: CableEnd, far: CableEnd): void {
-    const { backend } = this;
+  #scriptAt(target: DialTarget): BackendScript | undefined {
+    return Object.entries(this.#options.relays ?? {}).find(
+      (_, index) => target.kind === 'tcp' && target.host === relayHost(index),
+    )?.[1];
+  }
+
+  #answer(near: CableEnd, far: CableEnd, backend: BackendPlan): void {
     if (near.destroyed || backend === 'silent') return;
     if (backend === 'refused') {
       near.destroy(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
@@ -312,14 +321,35 @@ function settingsOf(options: GatewayOptions): Settings {
   const document = {
     hostname: 'mail.test',
     services: { mail: service },
-    ...(smtp ? { channels: { tcp_test: { keywords, relay: 'behind' } } } : {}),
-    backends: { behind: { servers: `127.0.0.1:${PORTS[protocol]}`, ...options.to } },
+    ...(smtp ? { channels: channelsOf(options.channels ?? { tcp_test: { keywords } }) } : {}),
+    backends: {
+      behind: { servers: `127.0.0.1:${PORTS[protocol]}`, ...options.to },
+      ...Object.fromEntries(
+        Object.keys(options.relays ?? {}).map((name, index) => [
+          name,
+          { servers: `${relayHost(index)}:${PORTS[protocol]}`, ...options.to },
+        ]),
+      ),
+    },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
   };
   const file = path.join(testMaterial().folder, 'sallyport.yaml');
   writeFileSync(file, stringify(document, { aliasDuplicateObjects: false }));
   return loadSettings({ file });
+}
+
+/** Loopback too, so that a password may go there in clear. */
+function relayHost(index: number): string {
+  return `127.0.0.${index + 2}`;
+}
+
+function channelsOf(
+  channels: NonNullable<GatewayOptions['channels']>,
+): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
+  return Object.fromEntries(
+    Object.entries(channels).map(([name, channel]) => [name, { relay: 'behind', ...channel }]),
+  );
 }
 
 function frontMaterial(
@@ -329,13 +359,11 @@ function frontMaterial(
   const { authority } = testMaterial();
   const services: Record<string, ServerTlsMaterial | null> = {};
   for (const service of Object.values(settings.services)) {
-    const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
     const { minVersion, maxVersion, ciphers, groups } = service.tls;
     const certificates = [{ cert: shown.cert, key: shown.key }];
-    services[service.name] =
-      serverRules(service, channel).tls === 'notls'
-        ? null
-        : { certificates, sni: [], minVersion, maxVersion, ciphers, groups };
+    services[service.name] = offersTls(service, settings.channels)
+      ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups }
+      : null;
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
   const tierPasswords = readTierPasswords(settings, (error) => {

@@ -30,6 +30,7 @@ export interface Scene {
   readonly relay: readonly string[];
   readonly keywords?: readonly string[];
   readonly rules?: RulesOptions;
+  readonly isElsewhere?: () => boolean;
   readonly before?: (scene: { front: SmtpFront; client: ScriptedTalk; relay: ScriptedTalk }) => void;
 }
 
@@ -60,6 +61,7 @@ export async function relayed(scene: Scene): Promise<Seen> {
   const transactions = new SmtpRelay(front, back, {
     waitFor: (whom) => waits.push(whom),
     messageAnswered: ({ code }) => (accepted += code < 300 ? 1 : 0),
+    isElsewhere: () => scene.isElsewhere?.() ?? false,
   });
   const end = await transactions
     .run()

@@ -182,6 +182,8 @@ export const STRANGER: Visitor = {
   introduce() {
     throw new Error('a stranger was believed');
   },
+  course: null,
+  askChannel: () => false,
 };
 
 export function backPlan(plan: Partial<BackPlan> = {}): BackPlan {

@@ -1,6 +1,6 @@
 // A visitor that comes from a front tier of ours: what it was told is kept, and it may be made to refuse.
 
-import type { Introduction, Visitor } from '../../src/protocol/dialect.ts';
+import type { Course, Introduction, Visitor } from '../../src/protocol/dialect.ts';
 
 export interface TierOptions {
   readonly isFrontTier?: boolean;
@@ -14,18 +14,31 @@ export class Tier implements Visitor {
   readonly isFrontTier: boolean;
   readonly told: Introduction[] = [];
   readonly asked: string[] = [];
-  askChannel?: (name: string) => boolean;
+  /** On a channel that takes every login that is told. */
+  readonly course: Course;
+  readonly #channels: readonly string[];
   readonly #refusal: Error | undefined;
 
   constructor(options: TierOptions = {}) {
-    const { isFrontTier = true, channels } = options;
+    const { isFrontTier = true, channels = [] } = options;
     this.isFrontTier = isFrontTier;
     this.#refusal = options.refusal;
-    if (channels === undefined) return;
-    this.askChannel = (name) => {
-      this.asked.push(name);
-      return channels.includes(name);
+    this.#channels = channels;
+    const { told } = this;
+    this.course = {
+      settling: null,
+      get login() {
+        return told.at(-1)?.login ?? null;
+      },
+      secured: () => undefined,
+      refused: () => undefined,
+      switchChannel: (name) => this.askChannel(name),
     };
+  }
+
+  askChannel(name: string): boolean {
+    this.asked.push(name);
+    return this.#channels.includes(name);
   }
 
   introduce(introduction: Introduction): void {
