@@ -47,6 +47,26 @@ export const ERRORS = {
     text: 'Idle for too long, closing the connection',
     level: 'info',
   },
+  PROXY_STRANGER: {
+    doc: 'The peer is not in proxyProtocol.from, and the service takes connections from there only.',
+    ...SILENT,
+    level: 'warn',
+  },
+  PROXY_HEADER_MISSING: {
+    doc: 'A balancer of proxyProtocol.from began without the PROXY header that the service requires.',
+    ...SILENT,
+    level: 'warn',
+  },
+  PROXY_HEADER_BAD: {
+    doc: 'A balancer of proxyProtocol.from sent a PROXY header that is malformed or too long.',
+    ...SILENT,
+    level: 'warn',
+  },
+  PROXY_HEADER_TIMEOUT: {
+    doc: 'A balancer of proxyProtocol.from did not send a whole PROXY header within timeouts.proxyHeader.',
+    ...SILENT,
+    level: 'warn',
+  },
   TLS_HANDSHAKE_FAILED: { doc: 'The TLS handshake with the client failed.', ...SILENT, level: 'info' },
   TLS_HANDSHAKE_TIMEOUT: {
     doc: 'The client did not finish its TLS handshake within timeouts.handshake.',

@@ -77,10 +77,15 @@ export function summaryText(summary: Summary): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
-function serviceLine({ name, protocol, listen, tls, sasl, channel, backend }: ServiceSummary): string {
+function serviceLine(service: ServiceSummary): string {
+  const { name, protocol, listen, tls, sasl, proxyProtocol, channel, backend } = service;
   const rules = protocol === 'smtp' ? `${tls}, ${sasl}` : tls;
   const through = channel === null ? '' : ` by channel ${channel}`;
-  return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}; to ${backend}`;
+  const balancers =
+    proxyProtocol === null
+      ? ''
+      : `; PROXY header from ${proxyProtocol.from.join(', ')} (${proxyProtocol.mode})`;
+  return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}${balancers}; to ${backend}`;
 }
 
 /** Each switch of channels on a line of its own. */

@@ -8,10 +8,19 @@ import convict from 'convict';
 import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { Network } from '../wire/network.ts';
-import { isNickname, readChannelMatch, readClient, readListener, readNetwork, readServer } from './items.ts';
+import {
+  checkHeaders,
+  isNickname,
+  readChannelMatch,
+  readClient,
+  readListener,
+  readNetwork,
+  readPeer,
+  readServer,
+} from './items.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret } from './secret.ts';
-import type { ClientInfo, Endpoint, Secret } from './settings.ts';
+import type { ClientInfo, Endpoint, Secret, TrustedPeer } from './settings.ts';
 import { suggest } from './suggest.ts';
 
 /** One setting of the schema. */
@@ -58,6 +67,7 @@ export interface FormatValues {
   servers: Endpoint[];
   clientInfo: ClientInfo[];
   networks: Network[];
+  trustedPeers: TrustedPeer[];
   channelKeywords: string;
   channelMatch: ChannelMatch[];
   /** Nicknames, and maps of files that have a schema of their own. */
@@ -234,12 +244,16 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readServer),
   },
   clientInfo: {
-    expected: () => 'none or a list of id, id?, xclient, xclient?, xpehlo, xpehlo?',
-    read: (value, leaf) => (value === 'none' ? [] : readList(value, leaf, readClient)),
+    expected: () => 'none or a list of id, id?, xclient, xclient?, xpehlo, xpehlo?, proxy-v1, proxy-v2',
+    read: (value, leaf) => (value === 'none' ? [] : checkHeaders(readList(value, leaf, readClient))),
   },
   networks: {
     expected: () => 'a list of addresses or networks, as in 192.0.2.0/24 or 2001:db8::/32',
     read: (value, leaf) => readList(value, leaf, readNetwork),
+  },
+  trustedPeers: {
+    expected: () => 'a list of addresses, networks (192.0.2.0/24, 2001:db8::/32) and the word unix',
+    read: (value, leaf) => readList(value, leaf, readPeer),
   },
   channelKeywords: {
     expected: () => 'channel keywords in one text',

@@ -6,7 +6,7 @@ import { parseEndpoint } from '../wire/address.ts';
 import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
 import { isText, Misfit } from './misfit.ts';
-import type { ClientInfo, Endpoint } from './settings.ts';
+import type { ClientInfo, Endpoint, TrustedPeer } from './settings.ts';
 
 export function readListener(item: unknown): Endpoint | null {
   const text = typeof item === 'number' ? String(item) : item;
@@ -34,10 +34,29 @@ export function readServer(item: unknown): Endpoint | Misfit | null {
     : null;
 }
 
-export function readClient(item: unknown): ClientInfo | null {
-  const match = typeof item === 'string' ? /^(id|xclient|xpehlo)(\?)?$/.exec(item) : null;
-  if (!match) return null;
-  return { method: match[1] as ClientInfo['method'], required: match[2] === undefined };
+const CLIENT_METHODS = ['id', 'xclient', 'xpehlo', 'proxy-v1', 'proxy-v2'] as const;
+
+export function readClient(item: unknown): ClientInfo | Misfit | null {
+  const [, word, mark] = typeof item === 'string' ? (/^([a-z0-9-]+)(\?)?$/.exec(item) ?? []) : [];
+  const method = CLIENT_METHODS.find((known) => known === word);
+  if (method === undefined) return null;
+  if (mark !== undefined && method.startsWith('proxy-')) {
+    return new Misfit([
+      `${method} cannot be optional: a server that does not expect the header takes it for garbage`,
+    ]);
+  }
+  return { method, required: mark === undefined };
+}
+
+/** One connection begins with one header. */
+export function checkHeaders(ways: ClientInfo[]): ClientInfo[] {
+  const headers = ways.map(({ method }) => method).filter((method) => method.startsWith('proxy-'));
+  if (headers.length > 1) throw new Misfit([`expected one PROXY header, found ${headers.join(' and ')}`]);
+  return ways;
+}
+
+export function readPeer(item: unknown): TrustedPeer | null {
+  return item === 'unix' ? 'unix' : readNetwork(item);
 }
 
 export function readNetwork(item: unknown): Network | null {

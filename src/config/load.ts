@@ -109,6 +109,7 @@ function complete(
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
     limits: values.limits,
     timeouts: {
+      proxyHeaderMs: values.timeouts.proxyHeader,
       handshakeMs: values.timeouts.handshake,
       loginMs: values.timeouts.login,
       connectMs: values.timeouts.connect,
@@ -150,6 +151,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       groups: values.tls.groups ?? tls.groups,
       stapling: values.tls.stapling ?? tls.stapling,
     },
+    proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
     channel: values.channel,
     banner: values.banner,
@@ -163,6 +165,13 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       password: secretOf(values.frontTier.password, locate),
     },
   };
+}
+
+function completeProxyProtocol({
+  from,
+  mode,
+}: GivenService['values']['proxyProtocol']): ServiceSettings['proxyProtocol'] {
+  return from === null ? null : { from, mode: mode ?? 'require' };
 }
 
 function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {

@@ -19,6 +19,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
     checkLegs(service, given, report);
     checkMode(service, report);
     checkSmtpOnly(service, report);
+    checkBalancers(service, report);
   }
   for (const { path, values } of given.channels.values()) {
     checkName(
@@ -90,7 +91,14 @@ function checkSmtpOnly(service: GivenService, report: Report): void {
   }
 }
 
-/** How each protocol can tell a server who the client is. */
+/** Believing nobody is not what a map that says how to believe can mean. */
+function checkBalancers(service: GivenService, report: Report): void {
+  const { from, mode } = service.values.proxyProtocol;
+  if (from !== null || mode === null || service.isWrong('proxyProtocol.from')) return;
+  report.add([...service.path, 'proxyProtocol', 'from'], 'missing, expected the addresses of the balancers');
+}
+
+/** How each protocol can tell a server who the client is, besides the header before it. */
 const CLIENT_METHODS: Readonly<Record<Protocol, readonly string[]>> = {
   imap: ['id'],
   pop3: ['xclient'],
@@ -105,7 +113,8 @@ function checkClients(given: GivenSettings, report: Report): void {
     const client = backend?.values.client ?? [];
     for (const [index, { method, required }] of client.entries()) {
       const known = CLIENT_METHODS[protocol];
-      if (backend === undefined || !required || known.includes(method)) continue;
+      const isKnown = known.includes(method) || method.startsWith('proxy-');
+      if (backend === undefined || !required || isKnown) continue;
       const once = `${formatPath(backend.path)} ${method} ${protocol}`;
       if (told.has(once)) continue;
       told.add(once);

@@ -68,8 +68,10 @@ export const backendSchema = {
   },
   client: {
     doc:
-      'How the servers are told who the client is: `none`, or a list of `id`, `xclient` and `xpehlo`. ' +
-      'A server that does not take what is listed gets nothing from us; a question mark makes it optional.',
+      'How the servers are told who the client is: `none`, or a list of `id` (imap), `xclient` (pop3, smtp), `xpehlo` ' +
+      '(smtp) and, in front of the protocol, `proxy-v1` or `proxy-v2`. A server that does not take what is listed gets ' +
+      'nothing from us; a question mark makes id, xclient and xpehlo optional. A PROXY header must be what the server ' +
+      'expects.',
     format: 'clientInfo',
     default: 'none',
   },

@@ -32,6 +32,26 @@ export const serviceSchema = {
     },
     ...inherit(serverTlsLeaves),
   },
+  proxyProtocol: {
+    from: {
+      doc:
+        'Balancers that may say by a PROXY header (v1 or v2) whom they stand for: addresses and networks; ' +
+        '`unix` is whoever may connect to a Unix socket of the service. Empty: nobody.',
+      format: 'trustedPeers',
+      default: null,
+      nullable: true,
+      min: 1,
+    },
+    mode: {
+      doc:
+        'Whether they must: `require` (if empty too), and nobody else is served; or `optional`, and others are ' +
+        'clients, as is a balancer that is silent for timeouts.proxyHeader.',
+      format: 'choice',
+      choices: ['optional', 'require'],
+      default: null,
+      nullable: true,
+    },
+  },
   backend: {
     doc: 'Name of the backend; imap and pop3 need it.',
     format: 'name',

@@ -99,6 +99,7 @@ export const settingsSchema = {
     },
   },
   timeouts: {
+    proxyHeader: { doc: 'For a balancer to send its PROXY header.', ...TIME, default: 3 },
     handshake: { doc: 'For the TLS handshake with a client.', ...TIME, default: 15 },
     login: { doc: 'From the greeting to the login (SMTP: to the first transaction).', ...TIME, default: 60 },
     connect: {

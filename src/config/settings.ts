@@ -45,6 +45,15 @@ export interface ServerTlsSettings {
   readonly stapling: boolean;
 }
 
+/** A network, or whoever may connect to a Unix socket of the service. */
+export type TrustedPeer = Network | 'unix';
+
+/** Balancers whose PROXY header is believed. */
+export interface ProxyProtocolSettings {
+  readonly from: readonly TrustedPeer[];
+  readonly mode: 'optional' | 'require';
+}
+
 /** Proxies of ours in front, and what they show in XPEHLO. */
 export interface FrontTierSettings {
   readonly from: readonly Network[];
@@ -58,6 +67,8 @@ export interface ServiceSettings {
   /** For smtp only 'implicit' or null: the channel's keywords decide. */
   readonly tlsMode: TlsMode | null;
   readonly tls: ServerTlsSettings;
+  /** null: no peer may speak for another. */
+  readonly proxyProtocol: ProxyProtocolSettings | null;
   /** Name in `backends`; imap and pop3 only. */
   readonly backend: string | null;
   /** Name in `channels`; smtp only. */
@@ -99,8 +110,8 @@ export interface BackendTlsSettings {
 }
 
 export interface ClientInfo {
-  readonly method: 'id' | 'xclient' | 'xpehlo';
-  /** `xclient` is required, `xclient?` is not. */
+  readonly method: 'id' | 'xclient' | 'xpehlo' | 'proxy-v1' | 'proxy-v2';
+  /** `xclient` is required, `xclient?` is not; a PROXY header always is. */
   readonly required: boolean;
 }
 
@@ -129,6 +140,7 @@ export interface Limits {
 }
 
 export interface Timeouts {
+  readonly proxyHeaderMs: number;
   readonly handshakeMs: number;
   readonly loginMs: number;
   readonly connectMs: number;

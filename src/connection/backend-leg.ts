@@ -10,8 +10,10 @@ import type { BackSession, Dialect } from '../protocol/dialect.ts';
 import type { BackendTls } from '../tls/client.ts';
 import { clientFacts } from '../tls/facts.ts';
 import { formatHostPort } from '../wire/address.ts';
+import type { Proxied } from '../wire/proxy-header.ts';
 import type { World } from '../world.ts';
 import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
+import { headerFor } from './proxy-header.ts';
 
 /** An open leg to a backend server, greeted and secured as its rule says, not yet logged in. */
 export interface BackLeg {
@@ -20,6 +22,12 @@ export interface BackLeg {
   readonly endpoint: Endpoint;
   /** For logs: host:port or path. */
   readonly server: string;
+}
+
+/** Somebody who is to be brought to a server. */
+export interface Visit {
+  /** For the PROXY header, where the backend gets one; null: nobody but ourselves. */
+  readonly proxied: Proxied | null;
 }
 
 /** What all servers of a backend have in common. */
@@ -64,7 +72,7 @@ export class Backend {
   }
 
   /** Opens a leg to one of the servers, round robin; the next is tried where one cannot be had. */
-  async connect(): Promise<BackLeg> {
+  async connect(visit: Visit): Promise<BackLeg> {
     const { servers } = this.#options.settings;
     const first = this.#next++ % servers.length;
     const deadline = this.#options.world.monotonic() + this.#options.timeouts.connectMs;
@@ -75,7 +83,7 @@ export class Backend {
       if (server === undefined || left <= 0) break;
       try {
         // One that is silent must leave time for those behind it.
-        return await this.open(server, left / (servers.length - i));
+        return await this.open(server, left / (servers.length - i), visit.proxied);
       } catch (error) {
         failure = asGateError(error);
         this.#options.log.warn('backend-failed', {
@@ -89,12 +97,18 @@ export class Backend {
     throw failure ?? new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name });
   }
 
-  /** Opens a leg to one server. */
-  async open(server: Endpoint, connectMs = this.#options.timeouts.connectMs): Promise<BackLeg> {
+  /** Opens a leg to one server; where it gets a PROXY header, for `proxied` or as a connection of our own. */
+  async open(
+    server: Endpoint,
+    connectMs = this.#options.timeouts.connectMs,
+    proxied: Proxied | null = null,
+  ): Promise<BackLeg> {
     const { world, limits, dialect, settings, hostname, xpehloPassword = null } = this.#options;
     const name = serverName(server);
     const startedAt = world.monotonic();
     const raw = await dial(world, { server, connectMs });
+    const header = headerFor(settings, proxied, raw);
+    if (header !== null) raw.write(header);
     const leg = new Leg(raw, {
       role: BACKEND_ROLE,
       upgrader: this.#upgrader(server),

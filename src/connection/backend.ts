@@ -11,6 +11,7 @@ import type { ClientFacts, Credentials, Replayable, Verdict, Wish } from '../pro
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import { proxiedOf } from './proxy-header.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -53,7 +54,7 @@ interface Visit {
 
 /** Null: the backend has refused the login, and the client has been told. */
 async function call(client: Client, backend: Backend, errand: Errand): Promise<Visit | null> {
-  const back = await backend.connect();
+  const back = await backend.connect({ proxied: proxiedOf(client, backend.settings) });
   client.back = back;
   if (client.leg.failure !== null) throw client.leg.failure;
   client.server = back.server;
@@ -91,6 +92,8 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
   for (const way of ways) {
+    // That was the first that it heard.
+    if (way.method === 'proxy-v1' || way.method === 'proxy-v2') continue;
     if (way.method === 'xpehlo') {
       // It carries a password.
       if (way.required) requireSecrecy(backend, back);

@@ -64,8 +64,7 @@ export class Client implements Visitor {
   readonly onClose: (client: Client) => void;
   readonly onDecision: (channel: string, rule: string) => void;
   readonly #onLogin: () => void;
-  /** Forward-confirmed host name, where the service looks it up. */
-  name: Promise<string | null>;
+  #name: Promise<string | null> | null = null;
 
   /** Whom a backend has let in. */
   user: string | null = null;
@@ -113,13 +112,18 @@ export class Client implements Visitor {
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
-    this.name = nameOf(gate, this.remote.address);
   }
 
   /** The address that the client connected to; asked for only where a backend is told. */
   get local(): Peer {
     const { socket } = this.leg;
     return this.#local ?? peer(socket.localAddress, socket.localPort);
+  }
+
+  /** Forward-confirmed host name, where the service looks it up: asked for once, for the address that is known then. */
+  get name(): Promise<string | null> {
+    this.#name ??= this.gate.settings.clientLookup ? lookUp(this.gate, this.remote.address) : NO_NAME;
+    return this.#name;
   }
 
   /**
@@ -131,13 +135,12 @@ export class Client implements Visitor {
   }
 
   introduce(introduction: Introduction): void {
-    const { address, port, localAddress, localPort, tls, ttl, sessionId } = introduction;
+    const { address, port, localAddress, localPort, tls, ttl, sessionId, name } = introduction;
     if (this.#isFrontTier === true) this.tier ??= this.remote;
     if (address !== undefined) {
       this.via = this.tier ?? this.via ?? this.remote;
       this.remote = peer(address, port);
-      const { name } = introduction;
-      this.name = name === undefined ? nameOf(this.gate, this.remote.address) : Promise.resolve(name);
+      this.#name = name === undefined ? null : Promise.resolve(name);
     }
     if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
     if (tls !== undefined) this.outerTls = tls;
@@ -313,10 +316,6 @@ export class Client implements Visitor {
 }
 
 const NO_NAME = Promise.resolve(null);
-
-function nameOf(gate: Gate, address: string): Promise<string | null> {
-  return gate.settings.clientLookup ? lookUp(gate, address) : NO_NAME;
-}
 
 function peer(address: string | undefined, port: number | undefined): Peer {
   return { address: address === undefined ? '' : (ipOf(address)?.address ?? address), port: port ?? 0 };

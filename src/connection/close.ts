@@ -26,6 +26,8 @@ export function close(client: Client, error: GateError | null): void {
 /** After login the stream is the backend's: words go in only at the end of a whole line (and never compressed). */
 function wordsFit(client: Client): boolean {
   if (client.dismissed) return false;
+  // In clear text they would only spoil the handshake.
+  if (client.gate.implicitTls && client.leg.facts === null) return false;
   return client.relayed === null || client.relayed.farewellFits;
 }
 
@@ -38,8 +40,9 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
     client: client.remote.address,
     port: client.remote.port,
     via: client.via?.address,
-    outerSession: client.outerId ?? undefined,
     tls: leg.facts,
+    outerTls: client.outerTls ?? undefined,
+    outerSession: client.outerId ?? undefined,
     user: client.user,
     tried: client.user === null ? (client.claimed ?? undefined) : undefined,
     mechanism: client.mechanism,

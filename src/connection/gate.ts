@@ -9,6 +9,7 @@ import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
 import type { GateChannels } from './channel-course.ts';
 import type { Upgrader } from './leg.ts';
+import type { Balancers } from './proxy-header.ts';
 
 export interface Gate {
   readonly name: string;
@@ -18,6 +19,8 @@ export interface Gate {
   /** Null: no certificate, so no TLS. */
   readonly upgrader: Upgrader | null;
   readonly implicitTls: boolean;
+  /** Null: nobody may speak for another. */
+  readonly balancers: Balancers | null;
   /** For smtp that of the channel where connections start; client.backend is the current one. */
   readonly backend: Backend;
   /** Peers that may say who their client is. */

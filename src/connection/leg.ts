@@ -66,8 +66,13 @@ export class Leg implements Talk {
   #streak = 0;
   #bytesIn = 0;
   #bytesOut = 0;
+  #attached = false;
+  /** What waits unread came behind an opening, and nothing was said since. */
+  #opened = false;
+  /** Somebody whom we trust has ended TLS for us. */
+  securedOutside = false;
 
-  /** The socket is not read until attach() or startTls(''). */
+  /** The socket is not read until opening(), attach() or startTls(''). */
   constructor(socket: net.Socket, options: LegOptions) {
     this.#socket = socket;
     this.#options = options;
@@ -83,7 +88,7 @@ export class Leg implements Talk {
   }
 
   get secured(): boolean {
-    return this.#facts !== null;
+    return this.#facts !== null || this.securedOutside;
   }
 
   /** What ended every wait from outside. */
@@ -118,8 +123,29 @@ export class Leg implements Talk {
   }
 
   attach(): void {
+    this.#opened = false;
+    if (this.#attached) return;
+    this.#attached = true;
     const socket = this.#socket;
     socket.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
+  }
+
+  /**
+   * Before everything else: shows `judge` what has come until it says how many bytes it takes, or throws. The others
+   * wait for whichever is called next: attach(), and the protocol reads them, or startTls(), and the handshake does.
+   */
+  async opening(judge: (came: Buffer) => number | null): Promise<void> {
+    this.attach();
+    let taken: number | null;
+    while ((taken = judge(this.#buffer)) === null) await this.#more();
+    this.#drop(taken);
+    this.#bytesIn -= taken;
+    this.#opened = true;
+  }
+
+  /** Lets opening() ask once more. */
+  lookAgain(): void {
+    this.#wake?.();
   }
 
   async line(): Promise<Buffer> {
@@ -192,10 +218,11 @@ export class Leg implements Talk {
   async startTls(go: string): Promise<void> {
     const { upgrader, role } = this.#options;
     if (upgrader === null) throw new GateError('INTERNAL', { what: 'STARTTLS without a certificate' });
+    const raw = this.#socket;
+    if (this.#opened) this.#giveBack(raw);
     // RFC 3207 6 and CVE-2011-0411: what was pipelined in clear text is not a command of the secured session.
     if (this.#buffer.length > 0) throw new GateError(role.injection, { bytes: this.#buffer.length });
     if (go !== '') this.send(go);
-    const raw = this.#socket;
     this.#detach(raw);
     try {
       const { socket, facts } = await upgrader.upgrade(raw);
@@ -265,7 +292,19 @@ export class Leg implements Talk {
     socket.once('close', () => timer.cancel());
   }
 
+  #giveBack(raw: net.Socket): void {
+    this.#opened = false;
+    if (this.#buffer.length === 0) return;
+    if (this.#ended) throw new GateError(this.#options.role.closed);
+    // A socket that flows would read it again for nobody.
+    raw.pause();
+    raw.unshift(this.#buffer);
+    this.#bytesIn -= this.#buffer.length;
+    this.#buffer = EMPTY;
+  }
+
   #detach(socket: net.Socket): void {
+    this.#attached = false;
     socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
   }
 
@@ -312,7 +351,7 @@ export class Leg implements Talk {
   }
 
   #malformed(reason: string): GateError {
-    if (this.#options.role.tlsHint && this.#buffer[0] === TLS_HANDSHAKE && !this.secured) {
+    if (this.#options.role.tlsHint && this.#buffer[0] === TLS_HANDSHAKE && this.#facts === null) {
       return new GateError('TLS_ON_PLAIN_PORT');
     }
     if (!this.#options.role.tlsHint) return new GateError('BACKEND_PROTOCOL', { what: reason });

@@ -9,6 +9,7 @@ import type { Backend } from '../connection/backend-leg.ts';
 import type { Client } from '../connection/client.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
+import { balancersOf } from '../connection/proxy-header.ts';
 import { explain, type Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -252,6 +253,7 @@ class GateMaker {
         frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
+      balancers: balancersOf(service.proxyProtocol),
       backend,
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       channels,

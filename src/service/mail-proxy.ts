@@ -6,6 +6,7 @@ import type { Client } from '../connection/client.ts';
 import { close } from '../connection/close.ts';
 import { greet } from '../connection/greet.ts';
 import { connectBackend } from '../connection/backend.ts';
+import { proxyHeader } from '../connection/proxy-header.ts';
 import { relay } from '../connection/relay.ts';
 import { route } from '../connection/route.ts';
 import { secure } from '../connection/secure.ts';
@@ -15,6 +16,7 @@ import type { Wish } from '../protocol/dialect.ts';
 /** Serves one accepted connection to its end; never rejects. */
 export async function proxyMail(client: Client): Promise<void> {
   try {
+    await proxyHeader(client);
     await secure(client);
     await greet(client);
     for (;;) {

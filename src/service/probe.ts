@@ -83,7 +83,8 @@ async function probe(
     leg.finish('');
     leg.destroySoon(target.world, target.closeMs);
     const warnings = backend.settings.client.flatMap(({ method, required }) =>
-      required && !offers(capabilities, method)
+      // A server that has greeted has taken its PROXY header.
+      required && (method === 'id' || method === 'xclient') && !offers(capabilities, method)
         ? [`${method} is required by \`client\` and not offered`]
         : [],
     );

@@ -18,6 +18,8 @@ export interface ServiceSummary {
   /** `implicit`, or what STARTTLS is: `notls`, `maytls`, `musttls`. */
   readonly tls: string;
   readonly sasl: string;
+  /** Whose PROXY header is believed, and whether it must come; null: nobody's. */
+  readonly proxyProtocol: { readonly from: readonly string[]; readonly mode: string } | null;
   readonly channel: string | null;
   /** smtp: where its connections can be switched to. */
   readonly ways: readonly Way[];
@@ -65,6 +67,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
       ...channelWarnings(settings),
       ...clearWarnings(settings),
       ...timeoutWarnings(settings),
+      ...balancerWarnings(settings),
     ],
   };
 }
@@ -78,10 +81,26 @@ function summariseService(service: ServiceSettings, settings: Settings): Service
     listen: service.listen.map(endpointText),
     tls: service.tlsMode === 'implicit' ? 'implicit' : rules.tls,
     sasl: rules.sasl,
+    proxyProtocol: summariseBalancers(service),
     channel: service.channel,
     ways: channelWays(service, settings),
     backend: channel?.relay ?? service.backend ?? '',
   };
+}
+
+function summariseBalancers({ proxyProtocol }: ServiceSettings): ServiceSummary['proxyProtocol'] {
+  if (proxyProtocol === null) return null;
+  const from = proxyProtocol.from.map((peer) => (peer === 'unix' ? peer : `${peer.address}/${peer.prefix}`));
+  return { from, mode: proxyProtocol.mode };
+}
+
+function balancerWarnings({ services }: Settings): string[] {
+  return Object.values(services)
+    .filter(({ proxyProtocol }) => proxyProtocol?.from.some((peer) => peer !== 'unix' && peer.prefix === 0))
+    .map(
+      ({ name }) =>
+        `services.${name}.proxyProtocol.from: it holds every address, so anybody can pass for anybody else`,
+    );
 }
 
 function unusedWarnings({ services, channels, backends }: Settings): string[] {

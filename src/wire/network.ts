@@ -38,7 +38,7 @@ export function parseNetwork(text: string): Network | null {
   const prefix =
     match[3] === undefined ? Number(match[2] ?? bits) : family === 4 ? prefixOfMask(match[3]) : null;
   if (prefix === null || prefix > bits) return null;
-  return { family, address: formatBytes(masked(bytes, prefix)), prefix };
+  return { family, address: addressOf(masked(bytes, prefix)), prefix };
 }
 
 /** Whether an address in canonical form or as a socket gives it is inside. */
@@ -51,7 +51,7 @@ export function contains(network: Network, address: string): boolean {
 export function blockOf(address: string, prefix6: number): string {
   const bytes = addressBytes(address);
   if (bytes === null || bytes.length === 4 || prefix6 >= 128) return ipOf(address)?.address ?? address;
-  return `${formatBytes(masked(bytes, prefix6))}/${prefix6}`;
+  return `${addressOf(masked(bytes, prefix6))}/${prefix6}`;
 }
 
 /** Finds the value of the most specific network that holds an address. */
@@ -89,7 +89,8 @@ function masked(bytes: Uint8Array, prefix: number): Uint8Array {
   });
 }
 
-function formatBytes(bytes: Uint8Array): string {
+/** The canonical text of 4 or 16 bytes. */
+export function addressOf(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.');
   const words = Array.from({ length: 8 }, (_, i) =>
     (((bytes[i * 2] ?? 0) << 8) | (bytes[i * 2 + 1] ?? 0)).toString(16),

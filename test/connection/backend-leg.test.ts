@@ -113,7 +113,7 @@ async function codeOf(promise: Promise<unknown>): Promise<unknown> {
 
 test('a leg is opened, greeted, and belongs to the caller', async () => {
   const { backend, ends, world } = fleet({ one: HELLO });
-  const back = await backend.connect();
+  const back = await backend.connect({ proxied: null });
   assert.deepEqual([back.server, back.leg.secured], ['one:143', false]);
   assert.deepEqual(back.session.mechanisms, ['PLAIN']);
   assert.equal(ends[0]?.destroyed, false);
@@ -122,7 +122,7 @@ test('a leg is opened, greeted, and belongs to the caller', async () => {
 
 test('the servers take turns', async () => {
   const { backend, dialled } = fleet({ one: HELLO, two: HELLO, three: HELLO });
-  for (let i = 0; i < 4; i++) await backend.connect();
+  for (let i = 0; i < 4; i++) await backend.connect({ proxied: null });
   assert.deepEqual(dialled, ['one', 'two', 'three', 'one']);
 });
 
@@ -135,7 +135,7 @@ for (const [what, script, code] of [
 ] as const) {
   test(`the next server is tried where one ${what}, and the log names the one that failed`, async () => {
     const { backend, dialled, lines, ends } = fleet({ one: script, two: HELLO });
-    const back = await backend.connect();
+    const back = await backend.connect({ proxied: null });
     assert.equal(back.server, 'two:143');
     assert.deepEqual(dialled, ['one', 'two']);
     assert.deepEqual(
@@ -147,14 +147,14 @@ for (const [what, script, code] of [
 
   test(`where every server ${what} the last failure is the answer`, async () => {
     const { backend, dialled } = fleet({ one: script, two: script });
-    assert.equal(await codeOf(backend.connect()), code);
+    assert.equal(await codeOf(backend.connect({ proxied: null })), code);
     assert.equal(dialled.length, 2);
   });
 }
 
 test('a server that does not answer the dial is left in time for the next one', async () => {
   const { backend, world, dialled } = fleet({ one: 'deaf', two: HELLO });
-  const back = backend.connect();
+  const back = backend.connect({ proxied: null });
   await settle();
   world.advance(TIMEOUTS.connectMs - 1);
   assert.equal((await back).server, 'two:143');
@@ -163,7 +163,7 @@ test('a server that does not answer the dial is left in time for the next one', 
 
 test('a dial that nobody answers ends with timeouts.connect, and its socket is gone', async () => {
   const { backend, world, ends } = fleet({ one: 'deaf' });
-  const code = codeOf(backend.connect());
+  const code = codeOf(backend.connect({ proxied: null }));
   await settle();
   world.advance(TIMEOUTS.connectMs - 1);
   await settle(2);
@@ -175,7 +175,7 @@ test('a dial that nobody answers ends with timeouts.connect, and its socket is g
 
 test('all servers together have the time of timeouts.connect to be reached', async () => {
   const { backend, world, dialled } = fleet({ one: 'deaf', two: 'deaf', three: 'deaf' });
-  const code = codeOf(backend.connect());
+  const code = codeOf(backend.connect({ proxied: null }));
   for (let passed = 0; passed < TIMEOUTS.connectMs; passed += 500) {
     await settle(4);
     world.advance(500);
@@ -186,7 +186,7 @@ test('all servers together have the time of timeouts.connect to be reached', asy
 
 test('a server that is silent behind its accept has timeouts.reply', async () => {
   const { backend, world, ends } = fleet({ one: 'C: nothing ever' });
-  const code = codeOf(backend.connect());
+  const code = codeOf(backend.connect({ proxied: null }));
   await settle();
   world.advance(TIMEOUTS.replyMs);
   assert.equal(await code, 'BACKEND_TIMEOUT');
@@ -205,7 +205,7 @@ const STARTTLS = `
 for (const mode of ['maytls', 'musttls'] as const) {
   test(`under ${mode} the leg is secured by STARTTLS, against the given CA and name`, async () => {
     const { backend } = fleet({ one: STARTTLS }, mode);
-    const back = await backend.connect();
+    const back = await backend.connect({ proxied: null });
     assert.equal(back.leg.secured, true);
     assert.equal(back.leg.facts?.version, 'TLSv1.3');
     back.leg.destroy();
@@ -214,19 +214,22 @@ for (const mode of ['maytls', 'musttls'] as const) {
 
 test('under implicit the leg is secured before the greeting', async () => {
   const { backend } = fleet({ one: `-- tls\n${HELLO}` }, 'implicit');
-  const back = await backend.connect();
+  const back = await backend.connect({ proxied: null });
   assert.deepEqual([back.leg.secured, back.session.mechanisms], [true, ['PLAIN']]);
   back.leg.destroy();
 });
 
 test('under implicit a server that speaks in clear is refused', async () => {
   const { backend } = fleet({ one: HELLO }, 'implicit');
-  assert.equal(await codeOf(backend.connect()), 'BACKEND_TLS_FAILED');
+  assert.equal(await codeOf(backend.connect({ proxied: null })), 'BACKEND_TLS_FAILED');
 });
 
 test('under musttls a server without STARTTLS is refused, under maytls it is taken', async () => {
-  assert.equal(await codeOf(fleet({ one: HELLO }, 'musttls').backend.connect()), 'BACKEND_TLS_MISSING');
-  assert.equal((await fleet({ one: HELLO }, 'maytls').backend.connect()).leg.secured, false);
+  assert.equal(
+    await codeOf(fleet({ one: HELLO }, 'musttls').backend.connect({ proxied: null })),
+    'BACKEND_TLS_MISSING',
+  );
+  assert.equal((await fleet({ one: HELLO }, 'maytls').backend.connect({ proxied: null })).leg.secured, false);
 });
 
 test('what is known is asked for once, and the servers are said goodbye to', async () => {
@@ -327,7 +330,7 @@ for (const [what, endpoint, remote, allowed] of [
 
 test('through TLS a password may go anywhere', async () => {
   const { backend, ends } = fleet({ one: STARTTLS }, 'musttls');
-  const back = await backend.connect();
+  const back = await backend.connect({ proxied: null });
   Object.assign(ends[0] ?? {}, { remoteAddress: '192.0.2.1' });
   assert.equal(mayCarryPassword(back, backend.settings), true);
   back.leg.destroy();

@@ -150,7 +150,10 @@ test('mail-proxy.ts calls the steps in the order src/README.md lists them', () =
   );
   const source = text.get('service/mail-proxy.ts') ?? '';
   const body = source.slice(source.indexOf('export async function proxyMail'));
-  const nameOf: Readonly<Record<string, string>> = { backend: 'connectBackend' };
+  const nameOf: Readonly<Record<string, string>> = {
+    backend: 'connectBackend',
+    'proxy-header': 'proxyHeader',
+  };
   const places = listed
     .filter((step) => step !== 'accept')
     .map((step) => {

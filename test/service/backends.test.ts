@@ -89,7 +89,7 @@ for (const [whose, code] of [
       log: createLog({ level: 'error', format: 'json', write: () => undefined }),
     });
     const script = play(SECURED, new Conversation(far), { as: 'server', serverTls: storeContext() });
-    const seen = await backend.connect().then(
+    const seen = await backend.connect({ proxied: null }).then(
       (back) => {
         const { secured } = back.leg;
         back.leg.destroy();

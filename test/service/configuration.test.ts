@@ -253,6 +253,7 @@ test('the summary names what is served, what does nothing and what nobody uses',
       listen: ['[::]:0'],
       tls: 'implicit',
       sasl: 'mustsasl',
+      proxyProtocol: null,
       channel: 'tcp_local',
       ways: [],
       backend: 'mta',
@@ -276,4 +277,28 @@ test('the summary names what is served, what does nothing and what nobody uses',
   assert.match(warnings, /channels\.idle: no service leads to it/);
   assert.match(warnings, /backends\.unused: nothing leads to it/);
   assert.match(warnings, /backends\.mta: 192\.0\.2\.1:25 has no TLS, so no password is sent/);
+});
+
+test('the summary shows the balancers, and warns where everybody is one', async () => {
+  using folder = temporaryFolder();
+  const warningsOf = async (from: readonly string[]): Promise<string> => {
+    const imap = {
+      protocol: 'imap',
+      listen: ['[::]:0'],
+      tls: 'notls',
+      backend: 'stores',
+      proxyProtocol: { from },
+    };
+    const settings = { services: { imap }, backends };
+    const configuration = await source(folder.path, settings, 'foresee').load();
+    const summary = summarise(configuration, realWorld.now());
+    const shown = from.map((peer) => (peer === '192.0.2.8' ? '192.0.2.8/32' : peer));
+    assert.deepEqual(summary.services[0]?.proxyProtocol, { from: shown, mode: 'require' });
+    return summary.warnings.join('\n');
+  };
+  assert.doesNotMatch(await warningsOf(['192.0.2.8', 'unix', '10.0.0.0/8']), /proxyProtocol/);
+  assert.match(
+    await warningsOf(['192.0.2.8', '::/0']),
+    /services\.imap\.proxyProtocol\.from: it holds every address/,
+  );
 });

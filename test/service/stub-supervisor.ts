@@ -40,6 +40,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       groups: 'default',
       stapling: true,
     },
+    proxyProtocol: null,
     backend: null,
     channel: null,
     banner: null,

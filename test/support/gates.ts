@@ -45,6 +45,7 @@ export function testGate(options: GateOptions): TestGate {
     rules: frontRules(),
     upgrader: null,
     implicitTls,
+    balancers: null,
     backend: null as unknown as Backend,
     frontTier: new NetworkTable(options.frontTier ?? []),
     channels: null,

@@ -21,6 +21,8 @@ export interface PostfixOptions {
   readonly authSocket?: string;
   /** Who may send XCLIENT. Default: 127.0.0.0/8. '' is nobody, and then it is not offered. */
   readonly xclientFrom?: string;
+  /** A further port on loopback, on which every connection begins with a PROXY header. */
+  readonly proxiedPort?: number;
   /** More main.cf parameters; they win. */
   readonly parameters?: Readonly<Record<string, string>>;
 }
@@ -216,6 +218,10 @@ function masterServices(options: PostfixOptions, ports: { port: number; tlsPort:
   ];
   if (options.authority !== undefined) {
     services.push(`127.0.0.1:${ports.tlsPort} inet n - n - - smtpd\n  -o smtpd_tls_wrappermode=yes`);
+  }
+  if (options.proxiedPort !== undefined) {
+    const proxied = '-o smtpd_upstream_proxy_protocol=haproxy';
+    services.push(`127.0.0.1:${options.proxiedPort} inet n - n - - smtpd\n  ${proxied}`);
   }
   return `${services.join('\n')}\n`;
 }
