@@ -36,16 +36,22 @@ async function securePair(t: TestContext): Promise<[near: net.Socket, far: net.S
   return [server, client];
 }
 
+/** Reads so many octets, resting now and then, so that the writer has to wait; the socket stays open. */
 async function digestOf(socket: net.Socket, bytes: number): Promise<string> {
   const hash = createHash('sha256');
   let size = 0;
-  for await (const chunk of socket) {
-    hash.update(chunk as Buffer);
-    size += (chunk as Buffer).length;
-    // A reader that is slower than the writer, now and then.
-    if (size % 7 === 0) await new Promise(setImmediate);
-    if (size >= bytes) break;
+  for (let turn = 0; size < bytes; turn++) {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) {
+      assert.ok(!socket.readableEnded && !socket.destroyed, `cut off after ${size} octets`);
+      await once(socket, 'readable');
+      continue;
+    }
+    hash.update(chunk);
+    size += chunk.length;
+    for (let rest = turn % 5; rest > 0; rest--) await new Promise(setImmediate);
   }
+  assert.equal(size, bytes);
   return hash.digest('hex');
 }
 
