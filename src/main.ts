@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./cli/check.ts')).check,
   reload: async () => (await import('./cli/reload.ts')).reload,
   drain: async () => (await import('./cli/drain.ts')).drain,
+  backend: async () => (await import('./cli/backend.ts')).backend,
   status: async () => (await import('./cli/status.ts')).status,
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
   kick: async () => (await import('./cli/kick.ts')).kick,

@@ -48,10 +48,7 @@ async function report(configuration: Configuration, values: OptionValues, progra
   const { settings, material } = configuration;
   const { world } = program;
   const summary = summarise(configuration, world.now());
-  const probes =
-    values['probe'] === true
-      ? await probeBackends({ settings, backendCas: material.backendCas, world })
-      : null;
+  const probes = values['probe'] === true ? await probeBackends({ settings, material, world }) : null;
   const ok = probes === null || probes.every(({ error }) => error === null);
   if (values['json'] === true) {
     program.out(`${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes }) }, null, 2)}\n`);
@@ -93,11 +90,29 @@ function wayLines({ ways }: ServiceSummary): string[] {
   return ways.map(({ from, to, rule }) => `  ${from} → ${to} (${rule})`);
 }
 
-function backendLine({ name, servers, tls, verify, ca, client }: BackendSummary): string {
+function backendLine({
+  name,
+  servers,
+  balance,
+  tls,
+  verify,
+  ca,
+  pins,
+  admin,
+  client,
+}: BackendSummary): string {
   const trust =
-    tls === 'notls' ? '' : verify ? `, verified by ${ca ?? "the system's CAs"}` : ', NOT verified';
+    tls === 'notls'
+      ? ''
+      : pins > 0
+        ? ', verified by pin'
+        : verify
+          ? `, verified by ${ca ?? "the system's CAs"}`
+          : ', NOT verified';
+  const order = servers.length > 1 ? ` (${balance})` : '';
+  const login = admin === null ? '' : `; ${admin} logs in for the users`;
   const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
-  return `backend ${name}: ${servers.join(', ')}; ${tls}${trust}${told}`;
+  return `backend ${name}: ${servers.join(', ')}${order}; ${tls}${trust}${login}${told}`;
 }
 
 const DAY_MS = 86_400_000;

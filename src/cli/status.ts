@@ -3,12 +3,13 @@
 import { certificateText } from '../service/status.ts';
 import type { ChangeStatus, Status } from '../service/status.ts';
 import { askSupervisor, refusalText } from './ask.ts';
+import { backendLines } from './backend.ts';
 import { CONFIG_HELP, CONFIG_OPTION, counted, DONE, FAILED, JSON_HELP, JSON_OPTION } from './usage.ts';
 import type { Command } from './usage.ts';
 
 export const status: Command = {
   name: 'status',
-  summary: 'shows workers, connections, services and certificates of the running supervisor',
+  summary: 'shows workers, connections, services, backends and certificates of the running supervisor',
   options: { ...CONFIG_OPTION, ...JSON_OPTION },
   help: `\n${CONFIG_HELP}${JSON_HELP}`,
   async run(values, program) {
@@ -37,6 +38,7 @@ export function statusText(found: Status): string {
   for (const { name, protocol, listen } of found.services) {
     lines.push(`service ${name}: ${protocol} on ${listen.join(', ') || 'no address'}`);
   }
+  lines.push(...found.backends.flatMap(backendLines).map((line) => line.trimEnd()));
   lines.push(...found.certificates.map(certificateText));
   lines.push(...found.changes.flatMap(changeLines));
   for (const [channel, decisions] of Object.entries(found.channels)) {

@@ -28,7 +28,7 @@ export interface Command {
   /** One line for the list of commands. */
   readonly summary: string;
   readonly options: ParseArgsOptionsConfig;
-  /** Names of the words behind the options; their values are among the options' by these names. */
+  /** Names of the words behind the options, `[NAME]` where it may be left out; their values are among the options' by these names. */
   readonly operands?: readonly string[];
   /** The page of --help behind the first line. */
   readonly help: string;
@@ -73,7 +73,9 @@ export async function runCommand(
     const allowPositionals = operands.length > 0;
     const parsed = parseArgs({ args: [...args], options, strict: true, allowPositionals });
     const words = parsed.positionals;
-    if (parsed.values['help'] !== true && allowPositionals && words.length !== operands.length)
+    const needed = operands.filter((name) => !name.startsWith('[')).length;
+    const fits = words.length >= needed && words.length <= operands.length;
+    if (parsed.values['help'] !== true && allowPositionals && !fits)
       throw new Error(`expected ${operands.join(' ')}, found ${words.join(' ') || 'nothing'}`);
     values = {
       ...(parsed.values as OptionValues),

@@ -23,7 +23,9 @@ export interface GivenCertificates {
 
 export type GivenService = Checked<typeof serviceSchema> & { readonly shown: GivenCertificates };
 export type GivenChannel = Checked<typeof channelSchema>;
-export type GivenBackend = Checked<typeof backendSchema>;
+export type GivenBackend = Checked<typeof backendSchema> & {
+  readonly certificates: readonly GivenCertificate[];
+};
 
 export interface GivenSettings {
   readonly top: Checked<typeof settingsSchema>;
@@ -45,12 +47,17 @@ export function checkEverything(root: unknown, report: Report): GivenSettings {
   const services = [...entriesOf('services', serviceSchema)].map(
     ([name, service]) => [name, { ...service, shown: checkCertificates(service, report) }] as const,
   );
+  const backends = [...entriesOf('backends', backendSchema)].map(([name, backend]) => {
+    const place = { path: [...backend.path, 'tls', 'certificate'], report };
+    const certificates = readCertificates(backend.values.tls.certificate ?? [], place);
+    return [name, { ...backend, certificates }] as const;
+  });
   return {
     top,
     shown: checkCertificates(top, report),
     services: new Map(services),
     channels: entriesOf('channels', channelSchema),
-    backends: entriesOf('backends', backendSchema),
+    backends: new Map(backends),
   };
 }
 

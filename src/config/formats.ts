@@ -16,11 +16,13 @@ import {
   readListener,
   readNetwork,
   readPeer,
+  readPin,
   readServer,
+  readVerify,
 } from './items.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret } from './secret.ts';
-import type { ClientInfo, Endpoint, Secret, TrustedPeer } from './settings.ts';
+import type { ClientInfo, Endpoint, Secret, Server, TrustedPeer, Verify } from './settings.ts';
 import { suggest } from './suggest.ts';
 
 /** One setting of the schema. */
@@ -64,7 +66,10 @@ export interface FormatValues {
   /** null: probe. */
   capabilities: string[] | null;
   listeners: Endpoint[];
-  servers: Endpoint[];
+  servers: Server[];
+  /** SHA-256 in lower-case hex. */
+  pins: string[];
+  verify: Verify;
   clientInfo: ClientInfo[];
   networks: Network[];
   trustedPeers: TrustedPeer[];
@@ -203,7 +208,10 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   },
   seconds: {
     expected: (leaf) => inRange('seconds', leaf),
-    read: (value, leaf) => Math.max(1, Math.round(readNumber(value, leaf) * 1000)),
+    read(value, leaf) {
+      const seconds = readNumber(value, leaf);
+      return seconds === 0 ? 0 : Math.max(1, Math.round(seconds * 1000));
+    },
   },
   flag: {
     expected: () => 'true or false',
@@ -240,8 +248,22 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readListener),
   },
   servers: {
-    expected: () => 'host:port, [v6 address]:port or unix:/path',
+    expected: () => 'host:port, [v6 address]:port, unix:/path or { server: …, weight: …, priority: … }',
+    takesMap: true,
     read: (value, leaf) => readList(value, leaf, readServer),
+  },
+  pins: {
+    expected: () => 'a SHA-256 in hex or base64',
+    read: (value, leaf) => readList(value, leaf, readPin),
+  },
+  verify: {
+    expected: () => 'backend or { store: BACKEND }',
+    takesMap: true,
+    read(value, leaf) {
+      const verify = readVerify(value);
+      if (verify === null) throw new Misfit([misfit(leaf, value)]);
+      return verify;
+    },
   },
   clientInfo: {
     expected: () => 'none or a list of id, id?, xclient, xclient?, xpehlo, xpehlo?, proxy-v1, proxy-v2',

@@ -5,8 +5,8 @@ import { isIP } from 'node:net';
 import { parseEndpoint } from '../wire/address.ts';
 import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
-import { isText, Misfit } from './misfit.ts';
-import type { ClientInfo, Endpoint, TrustedPeer } from './settings.ts';
+import { found, isText, Misfit } from './misfit.ts';
+import type { ClientInfo, Endpoint, Server, TrustedPeer, Verify } from './settings.ts';
 
 export function readListener(item: unknown): Endpoint | null {
   const text = typeof item === 'number' ? String(item) : item;
@@ -24,7 +24,8 @@ export function readListener(item: unknown): Endpoint | null {
   return free ? { ...endpoint, port: 0 } : endpoint;
 }
 
-export function readServer(item: unknown): Endpoint | Misfit | null {
+export function readServer(item: unknown): Server | Misfit | null {
+  if (item instanceof Map) return readServerMap(item);
   if (!isText(item)) return null;
   const endpoint = parseEndpoint(item);
   if (endpoint !== null) return endpoint;
@@ -32,6 +33,45 @@ export function readServer(item: unknown): Endpoint | Misfit | null {
   return item.length <= 60 && parseEndpoint(withPort) !== null
     ? new Misfit([`a port is missing, as in ${withPort}`])
     : null;
+}
+
+const WEIGHT_MAX = 100;
+const PRIORITY_MAX = 1000;
+
+/** `{ server: host:port, weight: 2, priority: 1 }` */
+function readServerMap(item: ReadonlyMap<unknown, unknown>): Server | Misfit | null {
+  const unknown = [...item.keys()].filter((key) => !['server', 'weight', 'priority'].includes(String(key)));
+  if (unknown.length > 0) return new Misfit([`unknown key ${found(String(unknown[0]))}`]);
+  const endpoint = readServer(item.get('server') ?? null);
+  if (endpoint === null || endpoint instanceof Misfit) return endpoint;
+  const given: { weight?: number; priority?: number } = {};
+  for (const [key, max] of [
+    ['weight', WEIGHT_MAX],
+    ['priority', PRIORITY_MAX],
+  ] as const) {
+    const value = item.get(key);
+    if (value === undefined) continue;
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > max)
+      return new Misfit([`${key}: expected a whole number from 1 to ${max}, found ${found(value)}`]);
+    given[key] = value;
+  }
+  return { ...endpoint, ...given };
+}
+
+/** Hex as OpenSSL prints it (colons allowed) or base64; both with or without `sha256:`. */
+export function readPin(item: unknown): string | null {
+  if (!isText(item)) return null;
+  const text = item.replace(/^sha256[:/]\s*/i, '');
+  const hex = text.replaceAll(':', '').toLowerCase();
+  if (/^[0-9a-f]{64}$/.test(hex)) return hex;
+  return /^[A-Za-z0-9+/]{43}=$/.test(text) ? Buffer.from(text, 'base64').toString('hex') : null;
+}
+
+export function readVerify(item: unknown): Verify | null {
+  if (item === 'backend') return { kind: 'backend' };
+  const map: unknown = Array.isArray(item) && item.length === 1 ? item[0] : null;
+  const store: unknown = map instanceof Map && map.size === 1 ? map.get('store') : null;
+  return isText(store) ? { kind: 'store', store } : null;
 }
 
 const CLIENT_METHODS = ['id', 'xclient', 'xpehlo', 'proxy-v1', 'proxy-v2'] as const;

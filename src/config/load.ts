@@ -155,6 +155,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     backend: values.backend,
     channel: values.channel,
     banner: values.banner,
+    verify: values.verify,
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
@@ -174,16 +175,43 @@ function completeProxyProtocol({
   return from === null ? null : { from, mode: mode ?? 'require' };
 }
 
-function completeBackend(name: string, { values }: GivenBackend, locate: Locate): BackendSettings {
-  const { servers, tls, login, allowClearBackend, client, xpehloPassword } = values;
+/** How long a server that failed is left alone where nothing is said. */
+const FAILOVER_MS = 30_000;
+/** Sun's FailoverTimeout: seconds to wait, and minutes to stay away. */
+const MINUTES_PER_SECOND = 60;
+
+function completeBackend(
+  name: string,
+  { values, certificates }: GivenBackend,
+  locate: Locate,
+): BackendSettings {
+  const { servers, tls, check, admin, failover, failoverTimeout } = values;
+  const { certificate: _given, ca, ...secured } = tls;
+  const waited = failoverTimeout === null ? FAILOVER_MS : failoverTimeout * MINUTES_PER_SECOND;
+  const password: Secret | null =
+    admin.passwordFile === null ? admin.password : { kind: 'file', path: admin.passwordFile };
   return {
     name,
     servers: present(servers),
-    tls: { ...tls, ca: tls.ca === null ? null : locate(tls.ca) },
-    login,
-    allowClearBackend,
-    client,
-    xpehloPassword: secretOf(xpehloPassword, locate),
+    balance: values.balance,
+    failoverTimeoutMs: failoverTimeout,
+    failoverMs: failover ?? waited,
+    check: {
+      everyMs: check.every,
+      timeoutMs: check.timeout,
+      user: check.user,
+      password: secretOf(check.password, locate),
+    },
+    tls: {
+      ...secured,
+      ca: ca === null ? null : locate(ca),
+      certificates: refsOf(certificates, locate),
+    },
+    login: values.login,
+    admin: admin.user === null ? null : { user: admin.user, password: secretOf(password, locate) },
+    allowClearBackend: values.allowClearBackend,
+    client: values.client,
+    xpehloPassword: secretOf(values.xpehloPassword, locate),
   };
 }
 

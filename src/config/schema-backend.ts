@@ -1,7 +1,9 @@
 // The settings of one entry in `channels` and of one in `backends`.
 
 import type { Group } from './formats.ts';
-import { TLS_MODES, TLS_VERSIONS } from './schema-tls.ts';
+import { serverTlsLeaves, TLS_MODES, TLS_VERSIONS } from './schema-tls.ts';
+
+const BALANCES = ['roundRobin', 'priority', 'leastConnections', 'hash'] as const;
 
 export const channelSchema = {
   keywords: {
@@ -22,11 +24,73 @@ export const channelSchema = {
 
 export const backendSchema = {
   servers: {
-    doc: 'The servers, all alike: `host:port`, `[v6 address]:port` or `unix:/path`.',
+    doc:
+      'The servers, all alike: `host:port`, `[v6 address]:port`, `unix:/path`, or such a one as ' +
+      '`{ server, weight, priority }`. `weight` (1 to 100, default 1) is the share of it; `priority` (default: the ' +
+      'place in the list) orders `balance: priority`, the lowest first.',
     format: 'servers',
     default: null,
     required: true,
     min: 1,
+  },
+  balance: {
+    doc:
+      'Who is tried first: `roundRobin` in turn, `priority` the first that is up, `leastConnections` the one with ' +
+      'the fewest connections of this worker, `hash` always the same one for a user (SMTP without a login: for a ' +
+      'client address). With `hash` the host of a server counts, so that IMAP and POP3 of a user meet on one host.',
+    format: 'choice',
+    choices: BALANCES,
+    default: 'roundRobin',
+  },
+  failoverTimeout: {
+    doc:
+      'Seconds that one server may take to be reached and to greet, before the next is tried; ' +
+      'empty: an equal share of `timeouts.connect`.',
+    format: 'seconds',
+    default: null,
+    nullable: true,
+    min: 0.001,
+    max: 3600,
+  },
+  failover: {
+    doc:
+      'Seconds that a server that has failed is left alone before it is tried again, while there are others. ' +
+      "Empty: as many minutes as `failoverTimeout` has seconds (Sun's FailoverTimeout), without it 30 seconds.",
+    format: 'seconds',
+    default: null,
+    nullable: true,
+    min: 0.001,
+    max: 86_400,
+  },
+  check: {
+    every: {
+      doc: 'Seconds between looks at each server, done by one worker for all; 0: none is looked at.',
+      format: 'seconds',
+      default: 0,
+      min: 0,
+      max: 86_400,
+    },
+    user: {
+      doc: 'Account that logs in for the check, imap only; empty: a greeting and NOOP are enough.',
+      format: 'text',
+      default: null,
+      nullable: true,
+      max: 200,
+    },
+    password: {
+      doc: 'Its password.',
+      format: 'secret',
+      default: null,
+      nullable: true,
+      sensitive: true,
+    },
+    timeout: {
+      doc: 'Seconds that one look may take.',
+      format: 'seconds',
+      default: 10,
+      min: 0.001,
+      max: 3600,
+    },
   },
   tls: {
     mode: {
@@ -52,14 +116,52 @@ export const backendSchema = {
       default: null,
       nullable: true,
     },
+    pin: {
+      doc:
+        'SHA-256 of the certificate, or of its public key (SPKI), as hex or base64, with or without `sha256:`; ' +
+        'one or several. One that matches is enough and takes the place of `verify`, `ca` and `name`.',
+      format: 'pins',
+      default: [],
+    },
+    certificate: {
+      doc: 'What is shown to the servers (mTLS), written as in the `tls` map at the top; empty: nothing.',
+      format: serverTlsLeaves.certificate.format,
+      default: null,
+      nullable: true,
+      min: 1,
+    },
     minVersion: { doc: 'Oldest TLS version.', format: 'choice', choices: TLS_VERSIONS, default: 'TLSv1.2' },
     ciphers: { doc: 'OpenSSL cipher list.', format: 'ciphers', default: 'default' },
   },
   login: {
-    doc: 'How users are logged in: `replay` gives the server what the client gave.',
+    doc:
+      'How users are logged in: `replay` gives the server what the client gave; `proxy` logs in as `admin` for the ' +
+      'user (SASL PLAIN with an authorization identity), which needs `verify` in each service that leads here.',
     format: 'choice',
-    choices: ['replay'],
+    choices: ['replay', 'proxy'],
     default: 'replay',
+  },
+  admin: {
+    user: {
+      doc: 'Store administrator for `login: proxy`.',
+      format: 'text',
+      default: null,
+      nullable: true,
+      max: 200,
+    },
+    password: {
+      doc: 'Its password.',
+      format: 'secret',
+      default: null,
+      nullable: true,
+      sensitive: true,
+    },
+    passwordFile: {
+      doc: 'File with its password, which only its owner may read; the same as `password: { file: NAME }`.',
+      format: 'path',
+      default: null,
+      nullable: true,
+    },
   },
   allowClearBackend: {
     doc: 'A password may go to these servers without TLS (to loopback and Unix sockets it always may).',

@@ -66,6 +66,13 @@ export const serviceSchema = {
     nullable: true,
     max: 200,
   },
+  verify: {
+    doc:
+      'Who checks a password before anything else: `backend` (nobody, it is replayed to the backend, which does) or ' +
+      '`{ store: BACKEND }`, an IMAP login there. A backend with `login: proxy` needs the latter.',
+    format: 'verify',
+    default: 'backend',
+  },
   capabilities: {
     doc:
       'What is offered: `probe` (what all the servers behind offer), or a list. ' +

@@ -14,6 +14,14 @@ export type Endpoint =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
+/** A server of a backend; without a priority its place in the list is it. */
+export type Server = Endpoint & { readonly weight?: number; readonly priority?: number };
+
+export type Balance = 'roundRobin' | 'priority' | 'leastConnections' | 'hash';
+
+/** Who checks a password: the backend when it is replayed, or the store of that name, before. */
+export type Verify = { readonly kind: 'backend' } | { readonly kind: 'store'; readonly store: string };
+
 /** A secret as the file gives it: in place, in a file, or as a systemd credential's name. Never logged. */
 export type Secret =
   | { readonly kind: 'inline'; readonly value: string }
@@ -75,6 +83,7 @@ export interface ServiceSettings {
   readonly channel: string | null;
   /** Replaces the greeting text behind the host name. */
   readonly banner: string | null;
+  readonly verify: Verify;
   /** null: probed from the backends. Never holds STARTTLS, AUTH or SASL lines, those are ours. */
   readonly capabilities: readonly string[] | null;
   /** smtp: EHLO keywords of the relay to let through besides the known ones. */
@@ -105,6 +114,10 @@ export interface BackendTlsSettings {
   readonly ca: string | null;
   /** Host name that the certificate must show; null: the name in `servers`. */
   readonly name: string | null;
+  /** SHA-256 of certificates or of their public keys, lower-case hex; where there are any, one must match. */
+  readonly pin: readonly string[];
+  /** Shown to the servers; one per key type. */
+  readonly certificates: readonly CertificateRef[];
   readonly minVersion: TlsVersion;
   readonly ciphers: string;
 }
@@ -115,11 +128,35 @@ export interface ClientInfo {
   readonly required: boolean;
 }
 
+/** Somebody who logs in on our behalf. */
+export interface Account {
+  readonly user: string;
+  /** null in workers. */
+  readonly password: Secret | null;
+}
+
+export interface CheckSettings {
+  /** 0: servers are not looked at. */
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+  readonly user: string | null;
+  /** null in workers. */
+  readonly password: Secret | null;
+}
+
 export interface BackendSettings {
   readonly name: string;
-  readonly servers: readonly Endpoint[];
+  readonly servers: readonly Server[];
+  readonly balance: Balance;
+  /** What one server may take to be reached; null: an equal share. */
+  readonly failoverTimeoutMs: number | null;
+  /** How long a server that failed is left alone. */
+  readonly failoverMs: number;
+  readonly check: CheckSettings;
   readonly tls: BackendTlsSettings;
-  readonly login: 'replay';
+  readonly login: 'replay' | 'proxy';
+  /** Whose password is in the material, never in a worker's settings; null: none is given. */
+  readonly admin: Account | null;
   readonly allowClearBackend: boolean;
   readonly client: readonly ClientInfo[];
   /** What XPEHLO shows. */

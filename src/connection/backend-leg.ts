@@ -1,19 +1,34 @@
-// The way to a backend: dial one of its servers, secure the leg by the backend's rule, greet. Also what is known of its
-// capabilities, probed and believed for a while. Promises: one server after another is tried within the connect
-// budget; a leg that fails is destroyed here; a leg that is returned belongs to the caller.
+// The way to a backend: choose one of its servers, dial it, secure the leg by the backend's rule, greet, introduce the
+// client. Promises: one server after another is tried within the connect budget, in the order of policy/balance.ts; what
+// it ended in is noted (server-health.ts); a leg that fails is destroyed here; a leg that is returned belongs to the
+// caller.
 
 import net from 'node:net';
 import type { BackendSettings, Endpoint, Limits, Timeouts } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
-import { explain, type Log } from '../log.ts';
+import { explain, type Level, type Log } from '../log.ts';
+import { chooseOrder } from '../policy/balance.ts';
 import type { BackSession, Dialect } from '../protocol/dialect.ts';
 import type { BackendTls } from '../tls/client.ts';
 import { clientFacts } from '../tls/facts.ts';
-import { formatHostPort } from '../wire/address.ts';
+import { blockOf } from '../wire/network.ts';
 import type { Proxied } from '../wire/proxy-header.ts';
 import type { World } from '../world.ts';
+import { BackendKnowledge, type Knowledge } from './backend-knowledge.ts';
+import {
+  type Approach,
+  isTelling,
+  outcomeOf,
+  saysWhoFirst,
+  serverName,
+  type ServerOfBackend,
+  serversOf,
+} from './backend-servers.ts';
 import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
 import { headerFor } from './proxy-header.ts';
+import type { HealthBoard } from './server-health.ts';
+
+export { serverName };
 
 /** An open leg to a backend server, greeted and secured as its rule says, not yet logged in. */
 export interface BackLeg {
@@ -26,19 +41,25 @@ export interface BackLeg {
 
 /** Somebody who is to be brought to a server. */
 export interface Visit {
+  /** Whose mailbox it is; null: mail without a login. */
+  readonly user: string | null;
+  /** The client's own address. */
+  readonly address: string;
   /** For the PROXY header, where the backend gets one; null: nobody but ourselves. */
   readonly proxied: Proxied | null;
+  /** Tells the server who the client is. From here on a failure may be meant for the client. */
+  readonly introduce?: (back: BackLeg) => Promise<void>;
 }
 
-/** What all servers of a backend have in common. */
-export interface Knowledge {
-  readonly capabilities: readonly string[];
-  readonly mechanisms: readonly string[];
+export interface AdminLogin {
+  readonly user: string;
+  readonly password: string;
 }
 
 export interface BackendOptions {
   readonly settings: BackendSettings;
   readonly dialect: Dialect;
+  readonly admin: AdminLogin | null;
   readonly tls: BackendTls;
   readonly hostname: string;
   /** What XPEHLO shows, where that is used. */
@@ -46,55 +67,154 @@ export interface BackendOptions {
   readonly limits: Limits;
   readonly timeouts: Timeouts;
   readonly probeMs: number;
+  readonly health: HealthBoard;
   readonly world: World;
   readonly log: Log;
 }
 
-/** After a failed probe the next one waits this long, so that a dead backend is not dialled for each client twice. */
-const PROBE_PAUSE_MS = 1000;
-/** What a slow server may add to the probe of its quicker neighbours. */
-const PROBE_LAG_MS = 500;
+/** Clients whose address begins with the same 64 bits are one and the same, as far as a ban goes. */
+const BLOCK_PREFIX6 = 64;
 
 export class Backend {
   readonly #options: BackendOptions;
-  #next = 0;
-  #knowledge: Knowledge | null = null;
-  #probedAt = 0;
-  #probe: Promise<Knowledge> | null = null;
-  #failure: { readonly error: GateError; readonly until: number } | null = null;
+  readonly #servers: readonly ServerOfBackend[];
+  readonly #knowledge: BackendKnowledge;
+  #credits: readonly number[];
 
   constructor(options: BackendOptions) {
+    const { settings, health, world, probeMs } = options;
     this.#options = options;
+    this.#servers = serversOf(settings, health);
+    this.#credits = this.#servers.map(() => 0);
+    const ask = (): Promise<Knowledge>[] => this.#inUse().map((server) => this.#learn(server));
+    this.#knowledge = new BackendKnowledge({ backend: settings.name, probeMs, world, ask });
+  }
+
+  /** Who logs in for others; only with `login: proxy`. */
+  get admin(): AdminLogin | null {
+    return this.#options.admin;
+  }
+
+  get tls(): BackendTls {
+    return this.#options.tls;
   }
 
   get settings(): BackendSettings {
     return this.#options.settings;
   }
 
-  /** Opens a leg to one of the servers, round robin; the next is tried where one cannot be had. */
+  /**
+   * Opens a leg to the server that is the visitor's turn, and introduces it; the next is tried where one cannot be had.
+   * With `balance: hash` a server that greets and then turns the visitor away has the last word: its users' mail is
+   * there, and a client that it has banned is not carried through all the others.
+   */
   async connect(visit: Visit): Promise<BackLeg> {
-    const { servers } = this.#options.settings;
-    const first = this.#next++ % servers.length;
-    const deadline = this.#options.world.monotonic() + this.#options.timeouts.connectMs;
+    const { settings, world, timeouts } = this.#options;
+    const order = this.#order(visit);
+    const deadline = world.monotonic() + timeouts.connectMs;
     let failure: GateError | null = null;
-    for (let i = 0; i < servers.length; i++) {
-      const server = servers[(first + i) % servers.length];
-      const left = deadline - this.#options.world.monotonic();
-      if (server === undefined || left <= 0) break;
-      try {
-        // One that is silent must leave time for those behind it.
-        return await this.open(server, left / (servers.length - i), visit.proxied);
-      } catch (error) {
-        failure = asGateError(error);
-        this.#options.log.warn('backend-failed', {
-          backend: this.#options.settings.name,
-          server: serverName(server),
-          code: failure.code,
-          cause: explain(failure),
-        });
-      }
+    for (const [index, target] of order.entries()) {
+      const left = deadline - world.monotonic();
+      if (left <= 0) break;
+      // One that is silent must leave time for those behind it.
+      const share = left / (order.length - index);
+      const ms = Math.min(left, settings.failoverTimeoutMs ?? share);
+      const result = await this.#attempt(target, { visit, ms });
+      if (result.error === null) return result.back;
+      failure = result.error;
+      if (result.introduced && settings.balance === 'hash') break;
     }
-    throw failure ?? new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name });
+    const drained = order.length === 0 ? 'every server is drained' : undefined;
+    throw failure ?? new GateError('BACKEND_UNREACHABLE', { backend: settings.name, found: drained });
+  }
+
+  /** The servers in the order in which a visitor would try them, for who dials by itself and tells how it went. */
+  approaches(visit: Pick<Visit, 'user' | 'address'>): readonly Approach[] {
+    const { failoverMs } = this.settings;
+    return this.#order(visit).map(({ endpoint, health }) => ({
+      endpoint,
+      begin: () => health.dialled(failoverMs),
+      end: (error) => health.note(error === null ? { kind: 'greeted' } : outcomeOf(error), failoverMs, error),
+    }));
+  }
+
+  /** How the login of a visitor ended: answered, or with a failure of the server. */
+  loggedIn(back: BackLeg, visit: Visit, error: GateError | null): void {
+    const target = this.#servers.find(({ health }) => health.server === back.server);
+    if (error === null) target?.health.note({ kind: 'served' }, this.settings.failoverMs);
+    else if (target !== undefined && isTelling(error)) this.#blame(target, visit, error);
+  }
+
+  async #attempt(
+    target: ServerOfBackend,
+    { visit, ms }: { readonly visit: Visit; readonly ms: number },
+  ): Promise<Attempt> {
+    const { world, settings } = this.#options;
+    const { health, endpoint } = target;
+    const startedAt = world.monotonic();
+    const { isNews } = health;
+    let back: BackLeg | null = null;
+    health.dialled(settings.failoverMs);
+    try {
+      back = await this.open(endpoint, ms, visit.proxied);
+      health.note({ kind: 'greeted' }, settings.failoverMs);
+      health.count(back.leg.socket);
+      await this.#introduce(back, visit, Math.max(1, ms - (world.monotonic() - startedAt)));
+      return { error: null, back };
+    } catch (cause) {
+      back?.leg.destroy();
+      const error = asGateError(cause);
+      if (!error.code.startsWith('BACKEND_')) throw error;
+      // A PROXY header was the first that it heard.
+      const introduced = back !== null || (saysWhoFirst(settings) && isTelling(error));
+      const level = isNews ? (introduced ? 'info' : 'warn') : 'debug';
+      this.#logFailure(target, error, { visit, level });
+      if (!introduced) health.note(outcomeOf(error), settings.failoverMs, error);
+      else if (isTelling(error)) this.#blame(target, visit, error);
+      return { error, introduced };
+    }
+  }
+
+  async #introduce(back: BackLeg, visit: Visit, ms: number): Promise<void> {
+    const { introduce } = visit;
+    if (introduce === undefined) return;
+    const limit = { leg: back.leg, ms, server: back.server, what: 'introduction' };
+    await within(this.#options.world, limit, () => introduce(back));
+  }
+
+  #blame({ health }: ServerOfBackend, visit: Visit, error: GateError): void {
+    const client = blockOf(visit.address, BLOCK_PREFIX6);
+    health.note({ kind: 'client-failed', client }, this.settings.failoverMs, error);
+  }
+
+  #logFailure(
+    { health }: ServerOfBackend,
+    error: GateError,
+    { visit, level }: { readonly visit: Visit; readonly level: Level },
+  ): void {
+    this.#options.log.at(level, 'backend-failed', {
+      backend: health.backend,
+      server: health.server,
+      client: visit.address,
+      code: error.code,
+      cause: explain(error),
+    });
+  }
+
+  #order(visit: Pick<Visit, 'user' | 'address'>): readonly ServerOfBackend[] {
+    const { balance } = this.settings;
+    const candidates = this.#servers.map(({ identity, weight, priority, health }, place) => ({
+      identity,
+      weight,
+      priority,
+      open: health.open,
+      state: health.state,
+      credit: this.#credits[place] ?? 0,
+    }));
+    const key = visit.user === null ? visit.address : visit.user.toLowerCase();
+    const { order, credits } = chooseOrder(candidates, balance, key);
+    this.#credits = credits;
+    return order.flatMap((place) => this.#servers[place] ?? []);
   }
 
   /** Opens a leg to one server; where it gets a PROXY header, for `proxied` or as a connection of our own. */
@@ -132,63 +252,22 @@ export class Backend {
     }
   }
 
-  /** What the servers can do: probed when first asked, then renewed behind the scenes when it has aged. */
-  async knowledge(): Promise<Knowledge> {
-    const { world, probeMs } = this.#options;
-    const now = world.monotonic();
-    if (this.#knowledge !== null) {
-      if (now - this.#probedAt > probeMs) this.#renew().catch(() => undefined);
-      return this.#knowledge;
-    }
-    if (this.#failure !== null && now < this.#failure.until) throw this.#failure.error;
-    return this.#renew();
+  /** What the servers can do. */
+  knowledge(): Promise<Knowledge> {
+    return this.#knowledge.get();
   }
 
-  #renew(): Promise<Knowledge> {
-    this.#probe ??= this.#probeServers()
-      .then((knowledge) => {
-        const changed = JSON.stringify(knowledge) !== JSON.stringify(this.#knowledge);
-        if (changed) this.#knowledge = knowledge;
-        this.#failure = null;
-        return this.#knowledge ?? knowledge;
-      })
-      .catch((error: unknown) => {
-        this.#failure = {
-          error: asGateError(error),
-          until: this.#options.world.monotonic() + PROBE_PAUSE_MS,
-        };
-        throw error;
-      })
-      .finally(() => {
-        this.#probedAt = this.#options.world.monotonic();
-        this.#probe = null;
-      });
-    return this.#probe;
+  #inUse(): readonly Endpoint[] {
+    const up = this.#servers.filter(({ health }) => health.state === 'up');
+    return (up.length > 0 ? up : this.#servers).map(({ endpoint }) => endpoint);
   }
 
-  /** The intersection over the servers that answer; an error where none does. */
-  async #probeServers(): Promise<Knowledge> {
-    const found = await settledSoon(
-      this.#options.world,
-      this.#options.settings.servers.map(async (server) => {
-        const { leg, session } = await this.open(server);
-        session.quit();
-        leg.finish('');
-        leg.destroySoon(this.#options.world, this.#options.timeouts.closeMs);
-        return { capabilities: session.capabilities, mechanisms: session.mechanisms };
-      }),
-    );
-    const known = found.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    const [first, ...others] = known;
-    if (first === undefined) {
-      const rejected = found.find((result) => result.status === 'rejected');
-      throw (
-        rejected?.reason ?? new GateError('BACKEND_UNREACHABLE', { backend: this.#options.settings.name })
-      );
-    }
-    const common = (pick: (k: Knowledge) => readonly string[]): readonly string[] =>
-      pick(first).filter((item) => others.every((other) => pick(other).includes(item)));
-    return { capabilities: common((k) => k.capabilities), mechanisms: common((k) => k.mechanisms) };
+  async #learn(server: Endpoint): Promise<Knowledge> {
+    const { leg, session } = await this.open(server);
+    session.quit();
+    leg.finish('');
+    leg.destroySoon(this.#options.world, this.#options.timeouts.closeMs);
+    return { capabilities: session.capabilities, mechanisms: session.mechanisms };
   }
 
   #upgrader(server: Endpoint): Upgrader {
@@ -203,28 +282,9 @@ export class Backend {
   }
 }
 
-export function serverName(server: Endpoint): string {
-  return server.kind === 'unix' ? server.path : formatHostPort(server.host, server.port);
-}
-
-/** Waits for all, but once one has succeeded no longer than PROBE_LAG_MS for the others. */
-async function settledSoon<T>(
-  world: World,
-  probes: readonly Promise<T>[],
-): Promise<readonly PromiseSettledResult<T>[]> {
-  const settled: PromiseSettledResult<T>[] = [];
-  const each = probes.map(async (probe) => {
-    const [result] = await Promise.allSettled([probe]);
-    settled.push(result);
-    if (result.status === 'rejected') throw result.reason;
-  });
-  await Promise.any(each).catch(() => undefined);
-  const late = Promise.withResolvers<void>();
-  const timer = world.after(PROBE_LAG_MS, late.resolve);
-  await Promise.race([Promise.allSettled(each), late.promise]);
-  timer.cancel();
-  return [...settled];
-}
+type Attempt =
+  | { readonly error: null; readonly back: BackLeg }
+  | { readonly error: GateError; readonly introduced: boolean };
 
 /** A password may go in clear over loopback and Unix sockets, else only where the settings say so by name. */
 export function mayCarryPassword(back: BackLeg, settings: BackendSettings): boolean {

@@ -1,6 +1,6 @@
-// Step 7: the leg to the backend, who the client is, and the login. Promises: what `client` requires is told or nothing
-// goes on; no password goes in clear where the settings do not say so; a refused client is told in the backend's own
-// words and may try again. The leg is the connection's from here on, or gone.
+// Step 7: the leg to the backend, who the client is, and the login. Promises: where the service proves a login itself
+// (verify.ts), no server hears of it before; what `client` requires is told or nothing goes on; no password goes in clear
+// where the settings do not say so; a refused client is told in the backend's own words and may try again. The leg is the connection's from here on, or gone.
 // Where an accepted login leads to a channel with another relay (saslswitchchannel), that relay has to take it too, and
 // only then is the client told: no relay gets mail in the name of a login that it did not check. For this the
 // credentials live as long as connectBackend() runs; nothing keeps them afterwards.
@@ -9,9 +9,10 @@ import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
 import type { ClientFacts, Credentials, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
-import { type Backend, type BackLeg, mayCarryPassword, within } from './backend-leg.ts';
+import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
 import { proxiedOf } from './proxy-header.ts';
+import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -23,8 +24,9 @@ export async function connectBackend(
 ): Promise<BackLeg | null> {
   client.enter('backend');
   try {
-    const visit = await call(client, backend, errand);
-    const last = errand.kind === 'login' && visit !== null ? await goOn(client, visit, errand) : visit;
+    const passport: Passport = { proof: null };
+    const first = await call(client, backend, { errand, passport });
+    const last = first === null ? null : await goOn(client, first, { errand, passport });
     if (last === null) return null;
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
@@ -45,49 +47,92 @@ export async function connectBackend(
   return null;
 }
 
+/** What a client wants, and what was found out of it on the way. */
+interface Journey {
+  readonly errand: Errand;
+  readonly passport: Passport;
+}
+
 /** A backend that has taken the client: its verdict on the login, null where there was none to give. */
-interface Visit {
+interface Call {
   readonly backend: Backend;
   readonly back: BackLeg;
   readonly verdict: Verdict | null;
 }
 
-/** Null: the backend has refused the login, and the client has been told. */
-async function call(client: Client, backend: Backend, errand: Errand): Promise<Visit | null> {
-  const back = await backend.connect({ proxied: proxiedOf(client, backend.settings) });
+/** Null: the login was refused, here or by the backend, and the client has been told. */
+async function call(client: Client, backend: Backend, journey: Journey): Promise<Call | null> {
+  const { errand } = journey;
+  const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
+  if (credentials === 'refused') return null;
+  const visit: Visit = {
+    user: errand.kind === 'mail' ? null : userOf(errand.credentials),
+    address: client.remote.address,
+    proxied: proxiedOf(client, backend.settings),
+    introduce: (back) => introduce(client, backend, back),
+  };
+  const back = await backend.connect(visit);
   client.back = back;
   if (client.leg.failure !== null) throw client.leg.failure;
   client.server = back.server;
   client.backendName = backend.settings.name;
   client.serverTls = back.leg.facts?.version ?? null;
-  const limit = { leg: back.leg, ms: client.gate.timeouts.replyMs, server: back.server, what: 'login' };
-  const verdict = await within(client.gate.world, limit, async () => {
-    await introduce(client, backend, back);
-    return errand.kind === 'mail' ? null : logIn(client, { backend, back }, errand);
-  });
-  if (verdict === null || verdict.accepted) return { backend, back, verdict };
-  refuse(client, back, verdict);
+  if (credentials === null || errand.kind === 'mail') {
+    backend.loggedIn(back, visit, null);
+    return { backend, back, verdict: null };
+  }
+  const verdict = await logIn(client, { backend, back, visit }, { credentials, utf8: errand.utf8 ?? false });
+  if (verdict.accepted) return { backend, back, verdict };
+  back.session.quit();
+  client.leaveBackend();
+  refuse(client, verdict, verdict.words.trim());
   return null;
 }
 
 /** saslswitchchannel, by way of another relay where the new channel has one. */
-async function goOn(client: Client, visit: Visit, errand: Errand): Promise<Visit | null> {
+async function goOn(client: Client, first: Call, journey: Journey): Promise<Call | null> {
   const { course } = client;
-  if (course === null) return visit;
+  if (course === null || journey.errand.kind === 'mail') return first;
   const decision = course.afterLogin();
   const { backend } = course.gateAt(decision.standing);
-  let last: Visit | null = visit;
-  if (backend !== visit.backend) {
-    visit.back.session.quit();
+  let last: Call | null = first;
+  if (backend !== first.backend) {
+    first.back.session.quit();
     client.leaveBackend();
     client.enter('backend');
-    last = await call(client, backend, errand);
+    last = await call(client, backend, journey);
   }
   if (last !== null) course.follow(decision);
   return last;
 }
 
+/** Whose mailbox it is that a login leads to. */
+function userOf(credentials: Credentials): string {
+  const acting = credentials.kind === 'password' ? credentials.authzid : '';
+  return acting === '' ? credentials.user : acting;
+}
+
+/** What a server is logged in with, once that is proven where this service proves it. */
+async function prepare(
+  client: Client,
+  backend: Backend,
+  { errand, passport }: Journey,
+): Promise<Replayable | 'refused'> {
+  if (errand.kind === 'mail') return 'refused';
+  const { credentials } = errand;
+  if (credentials.kind === 'external') {
+    // SASL EXTERNAL comes in here: who turns a certificate into a login at the store takes it from this place.
+    const { mechanism } = credentials;
+    throw new GateError('BACKEND_NO_MECHANISM', { backend: backend.settings.name, mechanism });
+  }
+  const proven = await proveLogin(client, backend, { credentials, passport });
+  if (typeof proven !== 'string') return proven;
+  refuse(client, refusalVerdict(client, proven), proven);
+  return 'refused';
+}
+
 async function introduce(client: Client, backend: Backend, back: BackLeg): Promise<void> {
+  client.server = back.server;
   const ways = backend.settings.client;
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
@@ -108,43 +153,48 @@ async function introduce(client: Client, backend: Backend, back: BackLeg): Promi
 
 async function logIn(
   client: Client,
-  { backend, back }: { readonly backend: Backend; readonly back: BackLeg },
-  errand: Extract<Wish, { kind: 'login' }>,
+  { backend, back, visit }: { readonly backend: Backend; readonly back: BackLeg; readonly visit: Visit },
+  login: { readonly credentials: Replayable; readonly utf8: boolean },
 ): Promise<Verdict> {
-  const { utf8 = false } = errand;
-  const credentials = replayable(errand.credentials, back);
+  const { gate } = client;
   requireSecrecy(backend, back);
-  return back.session.login(onOwnTime(client, credentials), { utf8 });
+  const limit = { leg: back.leg, ms: gate.timeouts.replyMs, server: back.server, what: 'login' };
+  const turn: Turn = { client: false };
+  const credentials = onOwnTime(client, login.credentials, turn);
+  try {
+    const { utf8 } = login;
+    const verdict = await within(gate.world, limit, () => back.session.login(credentials, { utf8 }));
+    if (!verdict.temporary) backend.loggedIn(back, visit, null);
+    return verdict;
+  } catch (cause) {
+    // What a client did not answer is not the server's failure.
+    if (!turn.client) backend.loggedIn(back, visit, asGateError(cause));
+    throw cause;
+  }
 }
 
-function refuse(client: Client, back: BackLeg, verdict: Verdict): void {
-  back.session.quit();
-  client.leaveBackend();
+function refuse(client: Client, verdict: Verdict, said: string): void {
   client.loginsFailed++;
-  client.gate.log.info('login-refused', {
-    ...about(client),
-    temporary: verdict.temporary,
-    said: verdict.words.trim(),
-  });
+  client.gate.log.info('login-refused', { ...about(client), temporary: verdict.temporary, said });
   client.session.refuse(verdict);
 }
 
+/** Whether the client was ever waited for. */
+interface Turn {
+  client: boolean;
+}
+
 /** While the client is asked a further question it is the client that is waited for, not the backend. */
-function onOwnTime(client: Client, credentials: Replayable): Replayable {
+function onOwnTime(client: Client, credentials: Replayable, turn: Turn): Replayable {
   if (credentials.kind !== 'bearer') return credentials;
   const ask = async (challenge: string): Promise<string> => {
+    turn.client = true;
     client.enter(client.ownTurn);
     const answer = await credentials.ask(challenge);
     client.enter('backend');
     return answer;
   };
   return { ...credentials, ask };
-}
-
-/** SASL EXTERNAL comes in here: who turns a certificate into a login at the store takes it from this place. */
-function replayable(credentials: Credentials, back: BackLeg): Replayable {
-  if (credentials.kind !== 'external') return credentials;
-  throw new GateError('BACKEND_NO_MECHANISM', { backend: back.server, mechanism: credentials.mechanism });
 }
 
 function requireSecrecy({ settings }: Backend, back: BackLeg): void {

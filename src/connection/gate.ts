@@ -10,6 +10,7 @@ import type { Backend } from './backend-leg.ts';
 import type { GateChannels } from './channel-course.ts';
 import type { Upgrader } from './leg.ts';
 import type { Balancers } from './proxy-header.ts';
+import type { PasswordCheck } from './verify.ts';
 
 export interface Gate {
   readonly name: string;
@@ -23,6 +24,8 @@ export interface Gate {
   readonly balancers: Balancers | null;
   /** For smtp that of the channel where connections start; client.backend is the current one. */
   readonly backend: Backend;
+  /** Who says whether a password is right before any backend is asked; null: the backend says it. */
+  readonly passwordCheck: PasswordCheck | null;
   /** Peers that may say who their client is. */
   readonly frontTier: NetworkTable<true>;
   /** smtp only. */
@@ -39,10 +42,12 @@ export interface Gate {
  */
 export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Backend): () => Promise<Offer> {
   const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
+  // Nobody here can tell what a token is worth, and an administrator's login does not ask.
+  const allowed = backend.settings.login === 'proxy' ? passwords : service.mechanisms;
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
       capabilities: service.capabilities,
-      mechanisms: service.mechanisms,
+      mechanisms: allowed,
     });
     return () => fixed;
   }
@@ -59,7 +64,7 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
       service.protocol !== 'smtp' || known.mechanisms.some((m) => m === 'PLAIN' || m === 'LOGIN');
     const offer: Offer = {
       capabilities: dialect.shown(known.capabilities, service.ehloKeywords),
-      mechanisms: service.mechanisms.filter((mechanism) =>
+      mechanisms: allowed.filter((mechanism) =>
         passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism),
       ),
     };

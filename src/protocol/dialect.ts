@@ -230,6 +230,8 @@ export interface BackSession {
   introduce(method: IntroductionMethod, client: ClientFacts): Promise<boolean>;
   /** `utf8`: POP3's UTF8 command goes first (RFC 6856 2.1). */
   login(credentials: Replayable, options?: { readonly utf8?: boolean }): Promise<Verdict>;
+  /** A command that changes nothing, and its answer: the server works as far as that. */
+  ping(): Promise<void>;
   /** Says goodbye; no answer is awaited. */
   quit(): void;
 }

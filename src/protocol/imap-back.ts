@@ -85,6 +85,12 @@ export class ImapBack implements BackSession {
     }
   }
 
+  async ping(): Promise<void> {
+    const { tagged } = await this.#run('NOOP');
+    if (tagged.status !== 'OK')
+      throw new GateError('BACKEND_REFUSED', { backend: this.#plan.host, said: tagged.text });
+  }
+
   quit(): void {
     this.#talk.send('s LOGOUT\r\n');
   }

@@ -93,6 +93,11 @@ export class Pop3Back implements BackSession {
     }
   }
 
+  /** RFC 1939 5: NOOP is for those who are logged in, CAPA for all. */
+  ping(): Promise<void> {
+    return this.#capa();
+  }
+
   quit(): void {
     this.#talk.send('QUIT\r\n');
   }

@@ -112,6 +112,11 @@ export class SmtpBack implements BackSession {
     }
   }
 
+  async ping(): Promise<void> {
+    const reply = await this.#run('NOOP');
+    if (reply.code !== 250) throw this.#error('BACKEND_REFUSED', reply);
+  }
+
   quit(): void {
     this.talk.send('QUIT\r\n');
   }

@@ -1,7 +1,8 @@
 // From settings to the objects that a path is made of: the dialect of a protocol, the Backend of a backend's settings.
 
 import type { BackendSettings, Protocol, ServiceSettings, Settings } from '../config/settings.ts';
-import { Backend } from '../connection/backend-leg.ts';
+import { type AdminLogin, Backend } from '../connection/backend-leg.ts';
+import type { HealthBoard } from '../connection/server-health.ts';
 import type { Log } from '../log.ts';
 import { channelsOf } from '../policy/channel-map.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -10,6 +11,7 @@ import { pop3 } from '../protocol/pop3.ts';
 import { smtp } from '../protocol/smtp.ts';
 import { BackendTls } from '../tls/client.ts';
 import type { World } from '../world.ts';
+import type { BackendSecrets } from './backend-material.ts';
 
 export const DIALECTS: Readonly<Record<Protocol, Dialect>> = { imap, pop3, smtp };
 
@@ -19,6 +21,8 @@ export interface BackendParts {
   readonly dialect: Dialect;
   /** PEM of the CAs trusted for it, null for the system's. */
   readonly ca: string | null;
+  readonly secrets: BackendSecrets;
+  readonly health: HealthBoard;
   /** What XPEHLO shows to it, where that is used. */
   readonly xpehloPassword?: string | null;
   readonly world: World;
@@ -26,20 +30,34 @@ export interface BackendParts {
 }
 
 export function makeBackend(parts: BackendParts): Backend {
-  const { settings, backend, dialect, ca, xpehloPassword = null, world, log } = parts;
-  const { mode, verify, name, minVersion, ciphers } = backend.tls;
+  const { settings, backend, dialect, ca, secrets, health, xpehloPassword = null, world, log } = parts;
   return new Backend({
     settings: backend,
     dialect,
-    tls: new BackendTls({ mode, verify, ca, name, minVersion, ciphers }),
+    admin: adminOf(backend, secrets),
+    tls: makeBackendTls(backend, ca, secrets),
     hostname: settings.hostname,
     xpehloPassword,
     limits: settings.limits,
     timeouts: settings.timeouts,
     probeMs: settings.probeMs,
+    health,
     world,
     log,
   });
+}
+
+export function makeBackendTls(
+  { tls }: BackendSettings,
+  ca: string | null,
+  { certificates }: BackendSecrets,
+): BackendTls {
+  const { mode, verify, name, pin, minVersion, ciphers } = tls;
+  return new BackendTls({ mode, verify, ca, name, pin, certificates, minVersion, ciphers });
+}
+
+function adminOf({ admin }: BackendSettings, { adminPassword }: BackendSecrets): AdminLogin | null {
+  return admin === null || adminPassword === null ? null : { user: admin.user, password: adminPassword };
 }
 
 /** The backend that a service leads to: its own, or its channel's relay. */

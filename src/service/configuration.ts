@@ -4,7 +4,7 @@
 // Passphrases are used here and go no further: the settings inside have none, nor the passwords of other tiers.
 
 import { loadSettings, placeOf } from '../config/load.ts';
-import type { CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
+import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
@@ -78,10 +78,22 @@ function noSuchUser(user: string, file: string | null): string[] {
   return [`${place}user: there is no user ${user} on this machine`];
 }
 
-/** The same settings with every secret left out; workers get keys that are decrypted already. */
+function bare(ref: CertificateRef): CertificateRef {
+  return ref.kind === 'files' ? { ...ref, passphrase: null } : ref;
+}
+
+function bareBackend(backend: BackendSettings): BackendSettings {
+  const { tls, admin, check } = backend;
+  return {
+    ...backend,
+    tls: { ...tls, certificates: tls.certificates.map(bare) },
+    admin: admin === null ? null : { ...admin, password: null },
+    check: { ...check, password: null },
+  };
+}
+
+/** The same settings with every passphrase and password left out; workers get them, and keys, in the material. */
 export function withoutSecrets(settings: Settings): Settings {
-  const bare = (ref: CertificateRef): CertificateRef =>
-    ref.kind === 'files' ? { ...ref, passphrase: null } : ref;
   const bareTls = (tls: ServerTlsSettings): ServerTlsSettings => ({
     ...tls,
     certificates: tls.certificates.map(bare),
@@ -91,8 +103,10 @@ export function withoutSecrets(settings: Settings): Settings {
     service.name,
     { ...service, tls: bareTls(service.tls) },
   ]);
+  const backends = Object.values(settings.backends).map((backend) => [backend.name, bareBackend(backend)]);
   return withoutTierPasswords({
     ...settings,
     services: Object.fromEntries(services) as Settings['services'],
+    backends: Object.fromEntries(backends) as Settings['backends'],
   });
 }

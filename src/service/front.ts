@@ -6,10 +6,14 @@ import type net from 'node:net';
 import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import { accept } from '../connection/accept.ts';
 import type { Backend } from '../connection/backend-leg.ts';
+import { serverKeys } from '../connection/backend-servers.ts';
 import type { Client } from '../connection/client.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
 import { balancersOf } from '../connection/proxy-header.ts';
+import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
+import type { PasswordCheck } from '../connection/verify.ts';
+import { StorePasswords } from '../identity/store-passwords.ts';
 import { explain, type Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -20,7 +24,9 @@ import { createStapling, stapledChains } from '../tls/stapling.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
+import { NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { type CheckReport, Checks, type CheckTarget } from './checks.ts';
 import { decisionCounter } from './channel-counters.ts';
 import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
 import { proxyMail } from './mail-proxy.ts';
@@ -36,6 +42,11 @@ export interface Front {
   /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
   drain(graceMs: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
+  /** What the supervisor says of servers behind. */
+  notice(notices: readonly ServerNotice[]): void;
+  servers(): readonly ServerFacts[];
+  /** From now on this front looks at the servers for all, as the settings say. */
+  probe(report: (report: CheckReport) => void): void;
   sessions(filter: SessionFilter): SessionList;
   /** Ends the sessions that fit; gives their number. */
   kick(filter: SessionFilter): number;
@@ -68,6 +79,9 @@ class MailFront implements Front {
   readonly #staples: StapleKeeper;
   #gates: ReadonlyMap<string, Gate> = new Map();
   #backends = new Map<string, Backend>();
+  readonly #health: HealthBoard;
+  readonly #checks: Checks;
+  #closeMs = 0;
   #count = 0;
   #draining = false;
   #turnedAway = 0;
@@ -91,6 +105,8 @@ class MailFront implements Front {
     this.#connectionsMax = options.connectionsMax;
     this.#prefix = options.world.random(4).toString('hex');
     this.#staples = new StapleKeeper(options);
+    this.#health = new HealthBoard({ world: this.#world, log: this.#log });
+    this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material);
     options.world.every(CHECK_MS, () => this.#check());
   }
@@ -134,6 +150,7 @@ class MailFront implements Front {
       log: this.#log,
       old: this.#backends,
       staples: this.#staples,
+      health: this.#health,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -141,6 +158,9 @@ class MailFront implements Front {
     // A service that is gone keeps its gate: what the kernel has queued for it is still to be served.
     this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
+    this.#closeMs = settings.timeouts.closeMs;
+    this.#health.keep(new Set(Object.values(settings.backends).flatMap(serverKeys)));
+    this.#checks.update(maker.checkTargets());
     // What clients will be shown is asked for before the first of them comes.
     for (const gate of gates.values()) {
       for (const rules of rulesAhead(gate, settings)) rules.offer().catch(() => undefined);
@@ -150,6 +170,7 @@ class MailFront implements Front {
   async drain(graceMs: number): Promise<void> {
     this.#draining = true;
     this.#staples.close();
+    this.#checks.end();
     for (const client of this.#clients) client.drain();
     if (this.#clients.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -167,6 +188,18 @@ class MailFront implements Front {
 
   counters(): Readonly<Record<string, number>> {
     return { open: this.#clients.size, ...this.#totals, ...this.#decisions };
+  }
+
+  notice(notices: readonly ServerNotice[]): void {
+    this.#health.notice(notices);
+  }
+
+  servers(): readonly ServerFacts[] {
+    return this.#health.facts;
+  }
+
+  probe(report: (report: CheckReport) => void): void {
+    if (!this.#draining) this.#checks.begin(report);
   }
 
   /** They hold a descriptor each until they have read why. */
@@ -216,11 +249,13 @@ interface MakerOptions {
   readonly log: Log;
   readonly old: ReadonlyMap<string, Backend>;
   readonly staples: StapleKeeper;
+  readonly health: HealthBoard;
 }
 
 /** Builds the gates of one set of settings. */
 class GateMaker {
   readonly backends = new Map<string, Backend>();
+  readonly #passwordChecks = new Map<string, PasswordCheck>();
   readonly #options: MakerOptions;
 
   constructor(options: MakerOptions) {
@@ -255,6 +290,7 @@ class GateMaker {
       implicitTls: service.tlsMode === 'implicit',
       balancers: balancersOf(service.proxyProtocol),
       backend,
+      passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       channels,
       limits: settings.limits,
@@ -262,6 +298,40 @@ class GateMaker {
       world,
       log,
     };
+  }
+
+  /** Each backend once, whatever the protocols it serves. */
+  checkTargets(): CheckTarget[] {
+    const first = new Map(
+      [...this.backends.values()].toReversed().map((backend) => [backend.settings.name, backend]),
+    );
+    return [...first.values()].map((backend) => {
+      const { name, check } = backend.settings;
+      const { checkPassword: password } = this.#options.material.backendSecrets[name] ?? NO_SECRETS;
+      const account = check.user === null || password === null ? null : { user: check.user, password };
+      return { backend, tls: backend.tls, account };
+    });
+  }
+
+  /** One for all services that ask the same store, so that what it is asked at once is limited once. */
+  #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
+    if (verify.kind === 'backend') return null;
+    const { settings, world } = this.#options;
+    const known = this.#passwordChecks.get(verify.store);
+    if (known !== undefined) return known;
+    const store = settings.backends[verify.store];
+    if (store === undefined) throw new Error(`there is no backend ${verify.store}`);
+    const backend = this.#backend(store, DIALECTS.imap);
+    const made = new StorePasswords({
+      backend: store.name,
+      target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
+      stores: (login) => backend.approaches(login),
+      storeMs: store.failoverTimeoutMs,
+      budgetMs: settings.timeouts.replyMs,
+      world,
+    });
+    this.#passwordChecks.set(verify.store, made);
+    return made;
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
@@ -283,13 +353,15 @@ class GateMaker {
 
   /** One backend may serve services of several protocols; it is one Backend for each. */
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old } = this.#options;
+    const { settings, material, world, log, old, health } = this.#options;
+    const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
     const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
     const key = JSON.stringify([
       dialect.protocol,
       backend,
       ca,
+      secrets,
       xpehloPassword,
       settings.hostname,
       settings.limits,
@@ -298,7 +370,9 @@ class GateMaker {
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;
-    const kept = old.get(key) ?? makeBackend({ settings, backend, dialect, ca, xpehloPassword, world, log });
+    const kept =
+      old.get(key) ??
+      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
     this.backends.set(key, kept);
     return kept;
   }

@@ -4,28 +4,24 @@
 // not for the name it is given for.
 // Nothing is written here but the self-signed certificate of a first start, and that only when asked to.
 
-import { X509Certificate } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-
 import { readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
 import { ensureSelfSigned, openCertificates } from '../certdb/store.ts';
 import { resolveSecret } from '../config/secret.ts';
-import type { BackendSettings, CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
+import type { CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { offersTls } from '../policy/channel-map.ts';
 import { buildServerContexts } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
+import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { makeFolder } from './machine.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
 
-export interface FrontMaterial {
+export interface FrontMaterial extends BackendMaterial {
   /** By service name; null: the service has no TLS. */
   readonly services: Readonly<Record<string, ServerTlsMaterial | null>>;
-  /** By backend name: PEM text, or null for the system's CAs. */
-  readonly backendCas: Readonly<Record<string, string | null>>;
   readonly tierPasswords: TierPasswords;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
@@ -61,7 +57,6 @@ export interface MaterialRequest {
 
 /** The nickname that a first start makes a certificate for; any other one that is missing is a mistake. */
 const DEFAULT_NICKNAME = 'Server-Cert';
-const CA_BYTES_MAX = 4 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const EXPIRY_WARNING_DAYS = 14;
 
@@ -74,14 +69,16 @@ export async function readMaterial(request: MaterialRequest): Promise<Material> 
 /** Every file whose change changes the material. */
 export function materialFiles(settings: Settings): string[] {
   const store = openCertificates(settings.certificateDatabase);
-  const certificates = tlsServices(settings)
-    .flatMap(({ tls }) => [...tls.certificates, ...Object.values(tls.sni).flat()])
-    .flatMap((ref) => {
-      if (ref.kind === 'nickname') return Object.values(store.files(ref.nickname));
-      return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
-    });
-  const authorities = Object.values(settings.backends).flatMap(({ tls }) => tls.ca ?? []);
-  return [...new Set([...certificates, ...authorities, ...tierPasswordFiles(settings)])];
+  const backends = Object.values(settings.backends);
+  const shown = tlsServices(settings).flatMap(({ tls }) => [
+    ...tls.certificates,
+    ...Object.values(tls.sni).flat(),
+  ]);
+  const certificates = [...shown, ...backends.flatMap(({ tls }) => tls.certificates)].flatMap((ref) => {
+    if (ref.kind === 'nickname') return Object.values(store.files(ref.nickname));
+    return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
+  });
+  return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...tierPasswordFiles(settings)])];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
@@ -144,15 +141,17 @@ class MaterialReader {
     const services: Record<string, ServerTlsMaterial | null> = {};
     for (const { name } of Object.values(this.#request.settings.services)) services[name] = null;
     for (const service of this.#services) services[service.name] = this.#serviceMaterial(service);
-    const backendCas: Record<string, string | null> = {};
-    for (const backend of Object.values(this.#request.settings.backends)) {
-      backendCas[backend.name] = this.#backendCa(backend);
-    }
+    const backends = readBackendMaterial({
+      settings: this.#request.settings,
+      readPair: (ref) => this.#readFiles(ref),
+      fail: (error, where) => this.#fail(error, where),
+      warn: (ref, pair) => this.#warnOfValidity(ref, pair),
+    });
     const tierPasswords = readTierPasswords(this.#request.settings, (error, where) =>
       this.#fail(error, where),
     );
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
-    const front = { services, backendCas, tierPasswords, ticketKeys: this.#request.ticketKeys };
+    const front = { services, ...backends, tierPasswords, ticketKeys: this.#request.ticketKeys };
     return { front, certificates: this.#facts(), warnings: this.#warnings };
   }
 
@@ -166,21 +165,25 @@ class MaterialReader {
   #readPair({ ref, services }: Wanted): KeyPair | null {
     if (this.#foreseen && sourceOf(ref) === DEFAULT_NICKNAME) return null;
     try {
-      const pair =
-        ref.kind === 'nickname'
-          ? openCertificates(this.#request.settings.certificateDatabase).keyPair(ref.nickname)
-          : readKeyPair({
-              cert: ref.cert,
-              key: ref.key,
-              passphrase: ref.passphrase === null ? null : resolveSecret(ref.passphrase),
-            });
-      const warning = validityWarning(pair, this.#request.world.now());
-      if (warning !== null) this.#warnings.push(`certificate ${sourceOf(ref)}: ${warning}`);
+      const pair = this.#readFiles(ref);
+      this.#warnOfValidity(ref, pair);
       return pair;
     } catch (error) {
       this.#fail(error, ` (for ${[...services].map((name) => `services.${name}`).join(', ')})`);
       return null;
     }
+  }
+
+  #readFiles(ref: CertificateRef): KeyPair {
+    if (ref.kind === 'nickname')
+      return openCertificates(this.#request.settings.certificateDatabase).keyPair(ref.nickname);
+    const passphrase = ref.passphrase === null ? null : resolveSecret(ref.passphrase);
+    return readKeyPair({ cert: ref.cert, key: ref.key, passphrase });
+  }
+
+  #warnOfValidity(ref: CertificateRef, pair: KeyPair): void {
+    const warning = validityWarning(pair, this.#request.world.now());
+    if (warning !== null) this.#warnings.push(`certificate ${sourceOf(ref)}: ${warning}`);
   }
 
   #serviceMaterial(service: ServiceSettings): ServerTlsMaterial | null {
@@ -242,16 +245,6 @@ class MaterialReader {
     return null;
   }
 
-  #backendCa({ name, tls: { ca } }: BackendSettings): string | null {
-    if (ca === null) return null;
-    try {
-      return readAuthorities(ca);
-    } catch (error) {
-      this.#fail(error, ` (for backends.${name})`);
-      return null;
-    }
-  }
-
   #facts(): CertificateFacts[] {
     return [...this.#wanted].flatMap(([source, { services, pair }]) => {
       if (pair === null) return [];
@@ -286,39 +279,4 @@ function validityWarning({ notBefore, notAfter }: KeyPair, now: number): string 
 function isNameCovered(wanted: string, shown: string): boolean {
   const [want, show] = [wanted.toLowerCase(), shown.toLowerCase()];
   return want === show || (show.startsWith('*.') && want.slice(want.indexOf('.')) === show.slice(1));
-}
-
-// A file of CAs is read whole: one damaged certificate in it is a mistake, not one CA less.
-function readAuthorities(file: string): string {
-  const text = readBounded(file);
-  const blocks =
-    text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^]*?-----END [A-Z0-9 ]+-----/g) ?? [];
-  if (blocks.length === 0) throw new SettingsError([`${file}: expected CA certificates in PEM, found none`]);
-  return blocks
-    .map((block, index) => {
-      try {
-        return new X509Certificate(block).toString();
-      } catch {
-        throw new SettingsError([`${file}: certificate ${index + 1} in it is damaged`]);
-      }
-    })
-    .join('');
-}
-
-function readBounded(file: string): string {
-  try {
-    const descriptor = openSync(file, 'r');
-    try {
-      const stats = fstatSync(descriptor);
-      if (!stats.isFile() || stats.size > CA_BYTES_MAX) {
-        throw new SettingsError([`${file}: expected a file of at most ${CA_BYTES_MAX} bytes`]);
-      }
-      return readFileSync(descriptor, 'latin1');
-    } finally {
-      closeSync(descriptor);
-    }
-  } catch (error) {
-    if (error instanceof SettingsError) throw error;
-    throw new SettingsError([`${file}: the CA file cannot be read (${explain(error)})`]);
-  }
 }

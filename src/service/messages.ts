@@ -3,6 +3,8 @@
 // A message with an `id` is answered by exactly one `reply` with the same id.
 
 import type { Settings } from '../config/settings.ts';
+import type { ServerNotice } from '../connection/server-health.ts';
+import type { CheckReport } from './checks.ts';
 import type { FrontMaterial } from './material.ts';
 import type { SessionFilter } from './sessions.ts';
 
@@ -27,6 +29,12 @@ export type ToWorker =
     }
   | { readonly kind: 'unlisten'; readonly keys: readonly string[] }
   | { readonly kind: 'counters'; readonly id: number }
+  /** What is known of servers behind: drains, and what the prober found. */
+  | { readonly kind: 'notice'; readonly notices: readonly ServerNotice[] }
+  /** Asks for ServerFacts. */
+  | { readonly kind: 'servers'; readonly id: number }
+  /** From now on this worker looks at the servers for all. */
+  | { readonly kind: 'prober' }
   /** Answered with a SessionList. */
   | { readonly kind: 'sessions'; readonly id: number; readonly filter: SessionFilter }
   /** Answered with the number of sessions that it ends. */
@@ -37,6 +45,7 @@ export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'listen-failed'; readonly key: string; readonly code: string }
   | { readonly kind: 'reply'; readonly id: number; readonly answer: unknown }
+  | { readonly kind: 'checked'; readonly report: CheckReport }
   | { readonly kind: 'drained'; readonly cut: number };
 
 /** A message of a worker, or null: a child that runs something else must not confuse the supervisor. */
@@ -46,6 +55,7 @@ export function asFromWorker(value: unknown): FromWorker | null {
     case 'ready':
     case 'listen-failed':
     case 'reply':
+    case 'checked':
     case 'drained':
       return value as FromWorker;
     default:

@@ -1,11 +1,13 @@
 // `sallyport check --probe`: asks every server of every backend what a client would meet there. Nothing is logged in;
 // each leg is closed again. Never rejects: what is wrong is in the answer.
 
-import type { Settings } from '../config/settings.ts';
+import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import { asGateError } from '../errors.ts';
 import { createLog, explain } from '../log.ts';
 import { type Backend, serverName } from '../connection/backend-leg.ts';
+import { HealthBoard } from '../connection/server-health.ts';
 import type { World } from '../world.ts';
+import { type BackendMaterial, NO_SECRETS } from './backend-material.ts';
 import { backendsOf, DIALECTS, makeBackend } from './backends.ts';
 import { certificateExpiry } from '../tls/facts.ts';
 
@@ -26,37 +28,47 @@ export interface ProbeResult {
 
 export interface ProbeOptions {
   readonly settings: Settings;
-  readonly backendCas: Readonly<Record<string, string | null>>;
+  readonly material: BackendMaterial;
   readonly world: World;
 }
 
 export async function probeBackends(options: ProbeOptions): Promise<readonly ProbeResult[]> {
-  const { settings, backendCas, world } = options;
+  const { settings, material, world } = options;
   const silent = createLog({ level: 'error', format: 'json', write: () => undefined });
   const seen = new Map<string, Promise<readonly ProbeResult[]>>();
-  const uses = Object.values(settings.services).flatMap((service) =>
-    backendsOf(settings, service).map((backend) => ({ service, backend })),
-  );
-  for (const { service, backend } of uses) {
-    const key = `${service.protocol} ${backend.name}`;
+  const uses = Object.values(settings.services).flatMap((service) => [
+    ...backendsOf(settings, service).map((backend) => ({ protocol: service.protocol, backend })),
+    ...storeOf(service, settings),
+  ]);
+  for (const { protocol, backend } of uses) {
+    const key = `${protocol} ${backend.name}`;
     if (seen.has(key)) continue;
     const made = makeBackend({
       settings,
       backend,
-      dialect: DIALECTS[service.protocol],
-      ca: backendCas[backend.name] ?? null,
+      dialect: DIALECTS[protocol],
+      ca: material.backendCas[backend.name] ?? null,
+      secrets: material.backendSecrets[backend.name] ?? NO_SECRETS,
+      health: new HealthBoard({ world, log: silent }),
       world,
       log: silent,
     });
     const { closeMs } = settings.timeouts;
     seen.set(
       key,
-      Promise.all(
-        backend.servers.map((s) => probe(made, { server: s, protocol: service.protocol, world, closeMs })),
-      ),
+      Promise.all(backend.servers.map((s) => probe(made, { server: s, protocol, world, closeMs }))),
     );
   }
   return (await Promise.all(seen.values())).flat();
+}
+
+/** Where a service asks for passwords. */
+function storeOf(
+  { verify }: ServiceSettings,
+  settings: Settings,
+): { protocol: 'imap'; backend: BackendSettings }[] {
+  const store = verify.kind === 'backend' ? undefined : settings.backends[verify.store];
+  return store === undefined ? [] : [{ protocol: 'imap', backend: store }];
 }
 
 async function probe(

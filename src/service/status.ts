@@ -2,6 +2,7 @@
 
 import { type ChannelDecisions, splitDecisions } from './channel-counters.ts';
 import type { Configuration } from './configuration.ts';
+import type { BackendStatus } from './fleet.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
 import type { Counters } from './messages.ts';
@@ -48,6 +49,7 @@ export interface Status {
   readonly workers: readonly WorkerStatus[];
   readonly services: readonly ServiceStatus[];
   readonly certificates: readonly CertificateStatus[];
+  readonly backends: readonly BackendStatus[];
   /** The last of each kind since the start. */
   readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
@@ -70,6 +72,7 @@ export interface StatusFacts {
   readonly listeners: readonly BoundListener[];
   readonly workers: readonly WorkerView[];
   readonly changes: Iterable<ChangeStatus>;
+  readonly backends: readonly BackendStatus[];
 }
 
 export function createStatus(facts: StatusFacts): Status {
@@ -96,6 +99,7 @@ export function createStatus(facts: StatusFacts): Status {
     certificates: (configuration?.certificates ?? []).map((certificate) =>
       certificateStatus(certificate, facts.now),
     ),
+    backends: facts.backends,
     changes: [...facts.changes],
     ...splitDecisions(sum(facts.workers.map(({ counters }) => counters ?? {}))),
   };

@@ -6,6 +6,7 @@ import type { BackendSettings, Endpoint, ServiceSettings, Settings } from '../co
 import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
+import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
 import { endpointText } from './handles.ts';
 import { certificateStatus } from './status.ts';
@@ -34,6 +35,11 @@ export interface BackendSummary {
   /** File of CAs, or null for the system's. */
   readonly ca: string | null;
   readonly client: readonly string[];
+  readonly balance: string;
+  /** Certificates or keys that are known by their digest; where there are any, nothing else is verified. */
+  readonly pins: number;
+  /** Who logs in for the users; null: they do. */
+  readonly admin: string | null;
 }
 
 export interface Summary {
@@ -53,12 +59,15 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
     services: Object.values(settings.services).map((service) => summariseService(service, settings)),
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
     channels: summariseChannels(settings),
-    backends: Object.values(settings.backends).map(({ name, servers, tls, client }) => ({
+    backends: Object.values(settings.backends).map(({ name, servers, balance, tls, admin, client }) => ({
       name,
       servers: servers.map(endpointText),
       tls: tls.mode,
       verify: tls.verify,
       ca: tls.ca,
+      balance,
+      pins: tls.pin.length,
+      admin: admin?.user ?? null,
       client: client.map(({ method, required }) => (required ? method : `${method}?`)),
     })),
     warnings: [
@@ -66,6 +75,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
       ...unusedWarnings(settings),
       ...channelWarnings(settings),
       ...clearWarnings(settings),
+      ...unprovenWarnings(settings),
       ...timeoutWarnings(settings),
       ...balancerWarnings(settings),
     ],
@@ -106,7 +116,7 @@ function balancerWarnings({ services }: Settings): string[] {
 function unusedWarnings({ services, channels, backends }: Settings): string[] {
   const used = Object.values(services);
   const relays = new Set([
-    ...used.map(({ backend }) => backend),
+    ...used.flatMap(({ backend, verify }) => [backend, verify.kind === 'store' ? verify.store : null]),
     ...Object.values(channels).map(({ relay }) => relay),
   ]);
   return [
@@ -115,6 +125,21 @@ function unusedWarnings({ services, channels, backends }: Settings): string[] {
       .filter((name) => !relays.has(name))
       .map((name) => `backends.${name}: nothing leads to it`),
   ];
+}
+
+/** Relays behind a switch of channels, where an administrator would log in for whom nobody has checked. */
+function unprovenWarnings(settings: Settings): string[] {
+  return Object.values(settings.services)
+    .filter(({ verify }) => verify.kind === 'backend')
+    .flatMap((service) =>
+      backendsOf(settings, service)
+        .filter(({ login }) => login === 'proxy')
+        .map(
+          ({ name }) =>
+            `services.${service.name}: nobody checks passwords (verify: backend), so logins at backends.${name} ` +
+            `(login: proxy) are refused`,
+        ),
+    );
 }
 
 function clearWarnings({ backends }: Settings): string[] {

@@ -17,7 +17,8 @@ import { explain } from '../log.ts';
 import type { World } from '../world.ts';
 import type { Configuration, ConfigurationSource } from './configuration.ts';
 import { openControl } from './control.ts';
-import type { Control, ControlAnswer, ControlRequest } from './control.ts';
+import type { Control, ControlAnswer, ControlCommands, ControlRequest } from './control.ts';
+import { Fleet } from './fleet.ts';
 import { bindCause, bindListeners, diffListeners, wantedListeners } from './handles.ts';
 import type { BoundListener } from './handles.ts';
 import type { LiveLog } from './live-log.ts';
@@ -54,6 +55,7 @@ export class Supervisor {
   readonly #finished = Promise.withResolvers<ExitCode>();
   readonly #startedAt: number;
   readonly #pool: WorkerPool;
+  readonly #fleet: Fleet;
   #configuration: Configuration | null = null;
   /** What this run was started with, of which some holds until its end. */
   #startedWith: Settings | null = null;
@@ -75,9 +77,11 @@ export class Supervisor {
       fork: (index) => this.#fork(index),
       introduce: (send) => this.#introduce(send),
       onListenFailed: (key, code) => this.#listenFailed(key, code),
+      onChecked: (worker, report) => this.#fleet.checked(worker, report),
       log,
       world,
     });
+    this.#fleet = new Fleet({ pool: this.#pool, log, world });
   }
 
   /** Starts, and resolves at the end. Throws SettingsError for wrong settings, Error where the start failed. */
@@ -134,6 +138,7 @@ export class Supervisor {
         counters: (counters[place] ?? null) as Counters | null,
       })),
       changes: this.#changes.values(),
+      backends: await this.#fleet.status(),
     });
   }
 
@@ -161,6 +166,7 @@ export class Supervisor {
     if (this.draining) return;
     this.#pool.resize(workerCount(settings), 0);
     await this.#pool.ready;
+    this.#fleet.settle(settings);
     this.#watchFiles(configuration);
     if (this.draining) return;
     this.#state = 'running';
@@ -174,10 +180,11 @@ export class Supervisor {
   }
 
   async #openControl(dataDir: string): Promise<Control> {
-    const commands = {
+    const commands: ControlCommands = {
       status: async (): Promise<ControlAnswer> => ({ ok: true, status: await this.status() }),
       reload: () => this.reload(),
       drain: () => Promise.resolve(this.drain()),
+      backend: (request) => this.#fleet.obey(request),
       sessions: (request: ControlRequest) => askSessions(this.#pool, request),
       kick: (request: ControlRequest) => askKick(this.#pool, request),
     };
@@ -209,6 +216,7 @@ export class Supervisor {
     const { limits } = this.#startedWith ?? shared;
     const connectionsMax = connectionsAllowed(limits.connections, this.#limits);
     send({ kind: 'start', settings: shared, material, connectionsMax });
+    send({ kind: 'notice', notices: this.#fleet.notices });
     for (const { key, service, handle } of this.#listeners.values())
       send({ kind: 'listen', key, service }, handle);
     send({ kind: 'begin' });
@@ -276,6 +284,7 @@ export class Supervisor {
     this.#listeners = new Map([...change.stays, ...bound].map((listener) => [listener.key, listener]));
     log.change(next.settings.log);
     await this.#tellConfiguration(next);
+    this.#fleet.settle(next.settings);
     if (!this.draining) {
       for (const { key, service, handle } of bound) this.#pool.tell({ kind: 'listen', key, service }, handle);
       this.#pool.tell({ kind: 'unlisten', keys: change.closes.map(({ key }) => key) });
@@ -334,6 +343,7 @@ export class Supervisor {
 
   #close(): void {
     this.#watch?.close();
+    this.#fleet.close();
     this.#control?.close();
     this.#closeListeners();
   }

@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
+import type { CheckReport } from './checks.ts';
 import type { ListeningHandle } from './handles.ts';
 import type { ToWorker } from './messages.ts';
 import { WorkerProcess } from './worker-process.ts';
@@ -15,6 +16,7 @@ export interface WorkerPoolOptions {
   readonly fork: (index: number) => ChildProcess;
   readonly introduce: (send: Send) => void;
   readonly onListenFailed: (key: string, code: string) => void;
+  readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
   readonly log: Log;
   readonly world: World;
 }
@@ -79,7 +81,7 @@ export class WorkerPool {
   }
 
   #create(index: number): WorkerProcess {
-    const { fork, introduce, onListenFailed, log, world } = this.#options;
+    const { fork, introduce, onListenFailed, onChecked, log, world } = this.#options;
     return new WorkerProcess({
       index,
       fork: () => fork(index),
@@ -89,6 +91,7 @@ export class WorkerPool {
         if (this.#workers.every(({ state }) => state === 'ready')) this.#ready.resolve();
       },
       onListenFailed,
+      onChecked,
       log,
       world,
     });

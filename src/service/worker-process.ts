@@ -9,6 +9,7 @@ import type { ChildProcess } from 'node:child_process';
 import { explain } from '../log.ts';
 import type { Log } from '../log.ts';
 import type { Timer, World } from '../world.ts';
+import type { CheckReport } from './checks.ts';
 import type { ListeningHandle } from './handles.ts';
 import { asFromWorker } from './messages.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
@@ -37,6 +38,7 @@ export interface WorkerProcessOptions {
   readonly introduce: (send: Send) => void;
   readonly onReady: (worker: WorkerProcess) => void;
   readonly onListenFailed: (key: string, code: string) => void;
+  readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
   readonly log: Log;
   readonly world: World;
 }
@@ -161,6 +163,9 @@ export class WorkerProcess {
         return;
       case 'reply':
         this.#questions.get(message.id)?.answer(message.answer);
+        return;
+      case 'checked':
+        this.#options.onChecked(this, message.report);
         return;
       case 'drained':
         this.#cut = message.cut;

@@ -112,6 +112,15 @@ class Worker {
       case 'kick':
         void this.#reply(message.id, this.#front?.kick(message.filter) ?? 0);
         return;
+      case 'notice':
+        this.#front?.notice(message.notices);
+        return;
+      case 'servers':
+        void this.#send({ kind: 'reply', id: message.id, answer: this.#front?.servers() ?? [] });
+        return;
+      case 'prober':
+        this.#front?.probe((report) => void this.#send({ kind: 'checked', report }));
+        return;
       case 'drain':
         void this.#drain(message.graceMs);
         return;

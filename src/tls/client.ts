@@ -2,10 +2,12 @@
 // `connect` takes over the raw socket, verifies the certificate by `name` or else by the host that was dialled, and
 // resolves with the TLS socket, which the caller owns. Sessions are kept per host and port (the latest, 64 at most)
 // and offered again; a session comes only from a connection that was verified.
+// Where certificates are pinned, a pin that matches takes the place of that verification, and only sessions of connections
+// that matched are kept.
 // On failure it rejects with BACKEND_TLS_FAILED (host, reason, detail) and the raw socket is destroyed. It never
-// goes on unverified unless `verify` is false. What stays on the socket: 'error' destroys it, 'session' keeps tickets.
+// goes on unverified unless `verify` is false and nothing is pinned. What stays on the socket: 'error' destroys it, 'session' keeps tickets.
 
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { TlsMode, TlsVersion } from '../config/settings.ts';
@@ -20,6 +22,10 @@ export interface BackendTlsOptions {
   readonly ca: string | null;
   /** The name that the certificate must show; null: the host. */
   readonly name: string | null;
+  /** SHA-256 of certificates or public keys, lower-case hex; where there are any, one must match and nothing else counts. */
+  readonly pin?: readonly string[];
+  /** PEM; shown to a server that asks, one per key type. */
+  readonly certificates?: readonly { readonly cert: string; readonly key: string }[];
   readonly minVersion: TlsVersion;
   readonly ciphers: string;
   readonly sessionsMax?: number;
@@ -39,13 +45,18 @@ export class BackendTls {
   readonly #context: tls.SecureContext;
   readonly #verify: boolean;
   readonly #name: string | null;
+  readonly #pin: readonly string[];
+  /** Whether a certificate of ours is shown. */
+  readonly #shows: boolean;
   readonly #sessions = new Map<string, Buffer>();
   readonly #sessionsMax: number;
 
   constructor(options: BackendTlsOptions) {
     this.#context = makeContext(options);
-    this.#verify = options.verify;
+    this.#pin = options.pin ?? [];
+    this.#verify = options.verify && this.#pin.length === 0;
     this.#name = options.name;
+    this.#shows = (options.certificates ?? []).length > 0;
     this.#sessionsMax = options.sessionsMax ?? SESSIONS_MAX;
   }
 
@@ -56,7 +67,13 @@ export class BackendTls {
     return new Promise((resolve, reject) => {
       const socket = this.#start(raw, expected, this.#sessions.get(place));
       socket.on('error', destroyThis);
-      const onSession = (session: Buffer): void => this.#keep(place, session);
+      // TLS 1.2 gives the session before anybody has looked at the certificate.
+      let early: Buffer | null = null;
+      let secured = false;
+      const onSession = (session: Buffer): void => {
+        if (secured) this.#keep(place, session);
+        else early = session;
+      };
       const stop = (): void => {
         timer.cancel();
         socket.off('secureConnect', onSecure).off('error', onError).off('end', onEnd).off('close', onEnd);
@@ -70,7 +87,10 @@ export class BackendTls {
         reject(error);
       };
       const onSecure = (): void => {
+        if (!this.accepts(socket)) return fail(failure(host, 'pin', unpinned(socket)));
         stop();
+        secured = true;
+        if (early !== null) this.#keep(place, early);
         resolve(socket);
       };
       const onError = (error: NodeJS.ErrnoException): void => fail(handshakeError(host, expected, error));
@@ -85,6 +105,25 @@ export class BackendTls {
         .on('end', onEnd)
         .on('close', onEnd);
     });
+  }
+
+  /** The same rules for a client that dials by itself; `accepts` is its to ask before it says anything. */
+  forHost(host: string): tls.ConnectionOptions {
+    const expected = plainHost(this.#name ?? host);
+    return {
+      servername: net.isIP(expected) === 0 ? expected : '',
+      secureContext: this.#context,
+      rejectUnauthorized: this.#verify,
+      checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(expected, certificate),
+    };
+  }
+
+  /**
+   * Whether the server shows one of the pinned certificates, where any is pinned. A resumed session shows none; it is one
+   * of ours, kept from a connection that was accepted here, and only who held that certificate's key can go on with it.
+   */
+  accepts(socket: tls.TLSSocket): boolean {
+    return this.#pin.length === 0 || socket.isSessionReused() || isPinned(socket, this.#pin);
   }
 
   /** Sessions held now. */
@@ -109,6 +148,9 @@ export class BackendTls {
   }
 
   #keep(place: string, session: Buffer): void {
+    // A server that asks for certificates and gives its sessions no context (Dovecot 2.3 does so) ends the handshake of
+    // whoever comes back with one (OpenSSL, SSL_CTX_set_session_id_context).
+    if (this.#shows) return;
     this.#sessions.delete(place);
     this.#sessions.set(place, session);
     if (this.#sessions.size <= this.#sessionsMax) return;
@@ -132,9 +174,14 @@ function makeContext(options: BackendTlsOptions): tls.SecureContext {
     minVersion: options.minVersion,
     ciphers: cipherList(options.ciphers, options.minVersion),
   };
-  const needsAuthorities = options.verify && options.mode !== 'notls';
+  const { pin = [], certificates = [] } = options;
+  const needsAuthorities = options.verify && pin.length === 0 && options.mode !== 'notls';
   if (needsAuthorities) settings.ca = options.ca ?? [...defaultAuthorities()];
   try {
+    if (certificates.length > 0) {
+      settings.cert = certificates.map(({ cert }) => cert);
+      settings.key = certificates.map(({ key }) => key);
+    }
     return tls.createSecureContext(settings);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -144,6 +191,23 @@ function makeContext(options: BackendTlsOptions): tls.SecureContext {
 
 function destroyThis(this: tls.TLSSocket): void {
   this.destroy();
+}
+
+function isPinned(socket: tls.TLSSocket, pins: readonly string[]): boolean {
+  return digestsOf(socket).some((digest) => pins.includes(digest));
+}
+
+/** SHA-256 of the certificate that the server showed, and of its public key. */
+function digestsOf(socket: tls.TLSSocket): readonly string[] {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return [];
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  return [certificate.raw, spki].map((der) => createHash('sha256').update(der).digest('hex'));
+}
+
+function unpinned(socket: tls.TLSSocket): string {
+  const [certificate = 'none', key = 'none'] = digestsOf(socket);
+  return `the certificate is not a pinned one; shown was sha256:${certificate}, its public key is sha256:${key}`;
 }
 
 function plainHost(host: string): string {

@@ -82,6 +82,7 @@ test('one thing is counted as one, and the last changes are told with their mist
     workers: [{ index: 1, pid: 8, state: 'ready', restarts: 1, open: 1 }],
     services: [],
     certificates: [],
+    backends: [],
     changes: [
       { what: 'certificates', at, ok: true, mistakes: [] },
       { what: 'reload', at, ok: false, mistakes: ['x.yaml:1: a: wrong', 'x.yaml:2: b: wrong'] },

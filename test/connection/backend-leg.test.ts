@@ -8,8 +8,10 @@ import {
   type BackLeg,
   mayCarryPassword,
   serverName,
+  type Visit,
   within,
 } from '../../src/connection/backend-leg.ts';
+import { HealthBoard } from '../../src/connection/server-health.ts';
 import { createLog } from '../../src/log.ts';
 import { imap } from '../../src/protocol/imap.ts';
 import { BackendTls } from '../../src/tls/client.ts';
@@ -38,6 +40,8 @@ interface Fleet {
 }
 
 const PROBE_MS = 300_000;
+const FAILOVER_MS = 30_000;
+const VISIT: Visit = { user: 'anna', address: '192.0.2.7', proxied: null };
 
 function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet {
   const dialled: string[] = [];
@@ -74,26 +78,43 @@ function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet 
   const settings: BackendSettings = {
     name: 'stores',
     servers: Object.keys(scripts).map((host): Endpoint => ({ kind: 'tcp', host, port: 143 })),
-    tls: { mode, verify: true, ca: null, name: 'store.test', minVersion: 'TLSv1.2', ciphers: 'default' },
+    balance: 'roundRobin',
+    failoverTimeoutMs: null,
+    failoverMs: FAILOVER_MS,
+    check: { everyMs: 0, timeoutMs: 10_000, user: null, password: null },
+    tls: {
+      mode,
+      verify: true,
+      ca: null,
+      name: 'store.test',
+      pin: [],
+      certificates: [],
+      minVersion: 'TLSv1.2',
+      ciphers: 'default',
+    },
     login: 'replay',
+    admin: null,
     allowClearBackend: false,
     client: [],
     xpehloPassword: null,
   };
+  const log = createLog({
+    level: 'debug',
+    format: 'json',
+    write: (line) => void lines.push(JSON.parse(line) as Readonly<Record<string, unknown>>),
+  });
   const backend = new Backend({
     settings,
     dialect: imap,
-    tls: new BackendTls({ ...settings.tls, ca: testMaterial().authority.ca }),
+    admin: null,
+    tls: new BackendTls({ ...settings.tls, ca: testMaterial().authority.ca, certificates: [] }),
     hostname: 'mail.test',
     limits: LIMITS,
     timeouts: TIMEOUTS,
     probeMs: PROBE_MS,
     world,
-    log: createLog({
-      level: 'debug',
-      format: 'json',
-      write: (line) => void lines.push(JSON.parse(line) as Readonly<Record<string, unknown>>),
-    }),
+    health: new HealthBoard({ world, log }),
+    log,
   });
   return { backend, world, dialled, ends, scripts, lines, done: () => Promise.all(running) };
 }
@@ -113,7 +134,7 @@ async function codeOf(promise: Promise<unknown>): Promise<unknown> {
 
 test('a leg is opened, greeted, and belongs to the caller', async () => {
   const { backend, ends, world } = fleet({ one: HELLO });
-  const back = await backend.connect({ proxied: null });
+  const back = await backend.connect(VISIT);
   assert.deepEqual([back.server, back.leg.secured], ['one:143', false]);
   assert.deepEqual(back.session.mechanisms, ['PLAIN']);
   assert.equal(ends[0]?.destroyed, false);
@@ -122,7 +143,7 @@ test('a leg is opened, greeted, and belongs to the caller', async () => {
 
 test('the servers take turns', async () => {
   const { backend, dialled } = fleet({ one: HELLO, two: HELLO, three: HELLO });
-  for (let i = 0; i < 4; i++) await backend.connect({ proxied: null });
+  for (let i = 0; i < 4; i++) await backend.connect(VISIT);
   assert.deepEqual(dialled, ['one', 'two', 'three', 'one']);
 });
 
@@ -135,11 +156,13 @@ for (const [what, script, code] of [
 ] as const) {
   test(`the next server is tried where one ${what}, and the log names the one that failed`, async () => {
     const { backend, dialled, lines, ends } = fleet({ one: script, two: HELLO });
-    const back = await backend.connect({ proxied: null });
+    const back = await backend.connect(VISIT);
     assert.equal(back.server, 'two:143');
     assert.deepEqual(dialled, ['one', 'two']);
     assert.deepEqual(
-      lines.map((line) => [line['event'], line['backend'], line['server'], line['code']]),
+      lines
+        .filter((line) => line['event'] === 'backend-failed')
+        .map((line) => [line['event'], line['backend'], line['server'], line['code']]),
       [['backend-failed', 'stores', 'one:143', code]],
     );
     assert.equal(ends[0]?.destroyed, true, 'the leg that failed is gone');
@@ -147,14 +170,14 @@ for (const [what, script, code] of [
 
   test(`where every server ${what} the last failure is the answer`, async () => {
     const { backend, dialled } = fleet({ one: script, two: script });
-    assert.equal(await codeOf(backend.connect({ proxied: null })), code);
+    assert.equal(await codeOf(backend.connect(VISIT)), code);
     assert.equal(dialled.length, 2);
   });
 }
 
 test('a server that does not answer the dial is left in time for the next one', async () => {
   const { backend, world, dialled } = fleet({ one: 'deaf', two: HELLO });
-  const back = backend.connect({ proxied: null });
+  const back = backend.connect(VISIT);
   await settle();
   world.advance(TIMEOUTS.connectMs - 1);
   assert.equal((await back).server, 'two:143');
@@ -163,7 +186,7 @@ test('a server that does not answer the dial is left in time for the next one', 
 
 test('a dial that nobody answers ends with timeouts.connect, and its socket is gone', async () => {
   const { backend, world, ends } = fleet({ one: 'deaf' });
-  const code = codeOf(backend.connect({ proxied: null }));
+  const code = codeOf(backend.connect(VISIT));
   await settle();
   world.advance(TIMEOUTS.connectMs - 1);
   await settle(2);
@@ -175,7 +198,7 @@ test('a dial that nobody answers ends with timeouts.connect, and its socket is g
 
 test('all servers together have the time of timeouts.connect to be reached', async () => {
   const { backend, world, dialled } = fleet({ one: 'deaf', two: 'deaf', three: 'deaf' });
-  const code = codeOf(backend.connect({ proxied: null }));
+  const code = codeOf(backend.connect(VISIT));
   for (let passed = 0; passed < TIMEOUTS.connectMs; passed += 500) {
     await settle(4);
     world.advance(500);
@@ -186,7 +209,7 @@ test('all servers together have the time of timeouts.connect to be reached', asy
 
 test('a server that is silent behind its accept has timeouts.reply', async () => {
   const { backend, world, ends } = fleet({ one: 'C: nothing ever' });
-  const code = codeOf(backend.connect({ proxied: null }));
+  const code = codeOf(backend.connect(VISIT));
   await settle();
   world.advance(TIMEOUTS.replyMs);
   assert.equal(await code, 'BACKEND_TIMEOUT');
@@ -205,7 +228,7 @@ const STARTTLS = `
 for (const mode of ['maytls', 'musttls'] as const) {
   test(`under ${mode} the leg is secured by STARTTLS, against the given CA and name`, async () => {
     const { backend } = fleet({ one: STARTTLS }, mode);
-    const back = await backend.connect({ proxied: null });
+    const back = await backend.connect(VISIT);
     assert.equal(back.leg.secured, true);
     assert.equal(back.leg.facts?.version, 'TLSv1.3');
     back.leg.destroy();
@@ -214,22 +237,19 @@ for (const mode of ['maytls', 'musttls'] as const) {
 
 test('under implicit the leg is secured before the greeting', async () => {
   const { backend } = fleet({ one: `-- tls\n${HELLO}` }, 'implicit');
-  const back = await backend.connect({ proxied: null });
+  const back = await backend.connect(VISIT);
   assert.deepEqual([back.leg.secured, back.session.mechanisms], [true, ['PLAIN']]);
   back.leg.destroy();
 });
 
 test('under implicit a server that speaks in clear is refused', async () => {
   const { backend } = fleet({ one: HELLO }, 'implicit');
-  assert.equal(await codeOf(backend.connect({ proxied: null })), 'BACKEND_TLS_FAILED');
+  assert.equal(await codeOf(backend.connect(VISIT)), 'BACKEND_TLS_FAILED');
 });
 
 test('under musttls a server without STARTTLS is refused, under maytls it is taken', async () => {
-  assert.equal(
-    await codeOf(fleet({ one: HELLO }, 'musttls').backend.connect({ proxied: null })),
-    'BACKEND_TLS_MISSING',
-  );
-  assert.equal((await fleet({ one: HELLO }, 'maytls').backend.connect({ proxied: null })).leg.secured, false);
+  assert.equal(await codeOf(fleet({ one: HELLO }, 'musttls').backend.connect(VISIT)), 'BACKEND_TLS_MISSING');
+  assert.equal((await fleet({ one: HELLO }, 'maytls').backend.connect(VISIT)).leg.secured, false);
 });
 
 test('what is known is asked for once, and the servers are said goodbye to', async () => {
@@ -330,7 +350,7 @@ for (const [what, endpoint, remote, allowed] of [
 
 test('through TLS a password may go anywhere', async () => {
   const { backend, ends } = fleet({ one: STARTTLS }, 'musttls');
-  const back = await backend.connect({ proxied: null });
+  const back = await backend.connect(VISIT);
   Object.assign(ends[0] ?? {}, { remoteAddress: '192.0.2.1' });
   assert.equal(mayCarryPassword(back, backend.settings), true);
   back.leg.destroy();

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Mechanism, ServiceSettings } from '../../src/config/settings.ts';
-import type { Backend, Knowledge } from '../../src/connection/backend-leg.ts';
+import type { Knowledge } from '../../src/connection/backend-knowledge.ts';
+import type { Backend } from '../../src/connection/backend-leg.ts';
 import { offerOf } from '../../src/connection/gate.ts';
 import { GateError } from '../../src/errors.ts';
 import type { Offer } from '../../src/protocol/dialect.ts';
@@ -14,6 +15,7 @@ const ALL: readonly Mechanism[] = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'];
 interface Scene {
   readonly protocol: 'imap' | 'pop3' | 'smtp';
   readonly service?: Partial<ServiceSettings>;
+  readonly login?: 'replay' | 'proxy';
   /** null: the backend cannot be asked. */
   readonly known: Knowledge | null;
 }
@@ -32,6 +34,7 @@ function offering(scene: Scene): {
     ...scene.service,
   } as unknown as ServiceSettings;
   const backend = {
+    settings: { login: scene.login ?? 'replay' },
     async knowledge() {
       if (known === null) throw new GateError('BACKEND_UNREACHABLE');
       return known;

@@ -107,6 +107,7 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   '@peculiar/asn1-ocsp': /^certdb\//,
   '@peculiar/asn1-schema': /^certdb\//,
   '@peculiar/asn1-x509': /^certdb\//,
+  imapflow: /^identity\/store-login\.ts$/,
   '@peculiar/x509': /^certdb\//,
   'reflect-metadata': /^certdb\//,
 };

@@ -18,6 +18,12 @@ const FIELDS: Record<string, string> = {
   'tls.certificate': 'certificates',
   'services.NAME.tls.mode': 'tlsMode',
   'services.NAME.tls.certificate': 'certificates',
+  'backends.NAME.tls.certificate': 'certificates',
+  'backends.NAME.failover': 'failoverMs',
+  'backends.NAME.failoverTimeout': 'failoverTimeoutMs',
+  'backends.NAME.check.every': 'everyMs',
+  'backends.NAME.check.timeout': 'timeoutMs',
+  'backends.NAME.admin.passwordFile': 'password',
   probe: 'probeMs',
 };
 

@@ -8,7 +8,9 @@ import { after, test } from 'node:test';
 import { stringify } from 'yaml';
 import { loadSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
+import { HealthBoard } from '../../src/connection/server-health.ts';
 import { createLog } from '../../src/log.ts';
+import { NO_SECRETS } from '../../src/service/backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from '../../src/service/backends.ts';
 import { makeAuthority } from '../support/authority.ts';
 import { Conversation } from '../support/conversation.ts';
@@ -75,21 +77,25 @@ for (const [whose, code] of [
   test(`a backend is verified against its CA: ${whose} CA ${code === null ? 'lets it in' : 'does not'}`, async () => {
     const all = settings();
     const [near, far] = cable();
+    const world = manualWorld({
+      dial() {
+        setImmediate(() => near.emit('connect'));
+        return near.asSocket();
+      },
+    });
+    const log = createLog({ level: 'error', format: 'json', write: () => undefined });
     const backend = makeBackend({
       settings: all,
       backend: backendOf(all, all.services['imap']!)!,
       dialect: DIALECTS.imap,
       ca: code === null ? testMaterial().authority.ca : makeAuthority(folder, 'Another CA').ca,
-      world: manualWorld({
-        dial() {
-          setImmediate(() => near.emit('connect'));
-          return near.asSocket();
-        },
-      }),
-      log: createLog({ level: 'error', format: 'json', write: () => undefined }),
+      secrets: NO_SECRETS,
+      health: new HealthBoard({ world, log }),
+      world,
+      log,
     });
     const script = play(SECURED, new Conversation(far), { as: 'server', serverTls: storeContext() });
-    const seen = await backend.connect({ proxied: null }).then(
+    const seen = await backend.connect({ user: 'anna', address: '192.0.2.7', proxied: null }).then(
       (back) => {
         const { secured } = back.leg;
         back.leg.destroy();

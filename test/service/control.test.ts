@@ -21,6 +21,7 @@ const commands: ControlCommands = {
   status: () => Promise.resolve({ ok: true, answer: 42 }),
   reload: () => Promise.resolve({ ok: false, error: 'no', mistakes: ['a', 'b'] }),
   drain: () => Promise.reject(new Error('broken')),
+  backend: ({ name }) => Promise.resolve({ ok: true, name }),
   sessions: (request) => Promise.resolve({ ok: true, request }),
   kick: () => Promise.resolve({ ok: true }),
 };

@@ -14,6 +14,7 @@ import { cable } from '../support/wire.ts';
 function material(settings: Settings): FrontMaterial {
   return {
     services: Object.fromEntries(Object.keys(settings.services).map((name) => [name, null])),
+    backendSecrets: {},
     backendCas: Object.fromEntries(
       Object.keys(settings.backends).map((name) => [name, testMaterial().authority.ca]),
     ),

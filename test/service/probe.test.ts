@@ -63,7 +63,7 @@ async function probed(plan: Plan): Promise<Probed> {
   const settings = loadSettings({ file });
   const ca = testMaterial().authority.ca;
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, ca]));
-  const results = await probeBackends({ settings, backendCas, world });
+  const results = await probeBackends({ settings, material: { backendCas, backendSecrets: {} }, world });
   return { results, dialled, ends, world };
 }
 

@@ -40,6 +40,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       groups: 'default',
       stapling: true,
     },
+    verify: { kind: 'backend' },
     proxyProtocol: null,
     backend: null,
     channel: null,
@@ -70,6 +71,7 @@ export function configurationOf(settings: Settings): Configuration {
     material: {
       services: {},
       backendCas: {},
+      backendSecrets: {},
       tierPasswords: NO_TIER_PASSWORDS,
       ticketKeys: Buffer.alloc(48),
     },

@@ -52,6 +52,9 @@ export const createStubFront: CreateFront = ({ settings: first, world, connectio
       return promise.finally(() => limit.cancel());
     },
     counters: () => ({ ...counters, open: open.size }),
+    notice: () => undefined,
+    servers: () => [],
+    probe: () => undefined,
     sessions: () => ({ sessions: [], count: open.size }),
     kick: () => 0,
   };

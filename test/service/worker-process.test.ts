@@ -53,6 +53,7 @@ function startWorker(fork?: () => ChildProcess) {
     introduce: (send) => send({ kind: 'begin' }),
     onReady: () => ready++,
     onListenFailed: () => {},
+    onChecked: () => {},
     log: createLog({ level: 'debug', format: 'json', write: (line) => events.push(JSON.parse(line)) }),
     world: clock,
   });

@@ -23,6 +23,9 @@ const greeter: Front = {
   update: () => undefined,
   drain: () => Promise.resolve(),
   counters: () => ({}),
+  notice: () => undefined,
+  servers: () => [],
+  probe: () => undefined,
   sessions: () => ({ sessions: [], count: 0 }),
   kick: () => 0,
 };
@@ -51,6 +54,7 @@ async function startWorker(
   const material = {
     services: {},
     backendCas: {},
+    backendSecrets: {},
     tierPasswords: NO_TIER_PASSWORDS,
     ticketKeys: Buffer.alloc(48),
   };

@@ -5,7 +5,7 @@
 // `token()` signs and Dovecot checks by itself. The folder must not hold spaces; the caller removes it after stop().
 
 import { createHmac, randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Authority } from './authority.ts';
@@ -40,6 +40,12 @@ export interface Dovecot {
   stop(): Promise<void>;
   /** Starts it again after stop(), on the same ports and with the same mail. */
   restart(): Promise<void>;
+  /** Stops all its processes where they are: the kernel accepts, nobody answers. */
+  hang(): void;
+  /** Ends hang(). */
+  goOn(): void;
+  /** PEM; '' without an authority. */
+  readonly certificate: string;
   /** Writes into the user's inbox. */
   deliver(user: string, message: Buffer): void;
   /** The user's inbox, oldest first, as stored. */
@@ -226,6 +232,12 @@ function handle(place: Place, first: ServerProcess): Dovecot {
       const started = await start(place);
       if (typeof started === 'string') throw new Error(started);
       server = started;
+    },
+    hang: () => void process.kill(-server.pid, 'SIGSTOP'),
+    goOn: () => void process.kill(-server.pid, 'SIGCONT'),
+    get certificate() {
+      const file = join(place.folder, 'tls.pem');
+      return existsSync(file) ? readFileSync(file, 'utf8') : '';
     },
     deliver: (user, message) => putMessage(place.inbox(user), message),
     messages: (user) => readMessages(place.inbox(user)),

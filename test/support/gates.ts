@@ -47,6 +47,7 @@ export function testGate(options: GateOptions): TestGate {
     implicitTls,
     balancers: null,
     backend: null as unknown as Backend,
+    passwordCheck: null,
     frontTier: new NetworkTable(options.frontTier ?? []),
     channels: null,
     limits: LIMITS,

@@ -19,6 +19,7 @@ import { readTierPasswords } from '../../src/service/passwords.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
+import { backendSecretsOf } from './backend-secrets.ts';
 import { type ClientTls, Conversation, ConversationEnded } from './conversation.ts';
 import { manualWorld, type ManualWorld } from './manual-world.ts';
 import { play } from './transcript.ts';
@@ -33,6 +34,8 @@ export interface BackendCall {
   readonly end: CableEnd;
   /** 1 for the first connection to this backend. */
   readonly number: number;
+  /** host:port */
+  readonly server?: string;
 }
 
 /** Serves one connection; a text is played as a transcript, in the server's part. */
@@ -54,6 +57,10 @@ export interface GatewayOptions {
   readonly relays?: Readonly<Record<string, BackendScript>>;
   /** Further keys of the service; `capabilities` is a fixed list unless it is said here. */
   readonly service?: Readonly<Record<string, unknown>>;
+  /** What answers at a server (host:port) of its own; the others have `backend`. */
+  readonly plans?: Readonly<Record<string, BackendPlan>>;
+  /** Further backends. */
+  readonly backends?: Readonly<Record<string, unknown>>;
   /** Keys of the backend; `servers` is one on 127.0.0.1. */
   readonly to?: Readonly<Record<string, unknown>>;
   readonly limits?: Readonly<Record<string, number>>;
@@ -119,9 +126,13 @@ export class Gateway {
   readonly front: Front;
   /** One for each connection to the backend, in order. */
   readonly calls: BackendCall[] = [];
+  /** Servers in the order in which they were dialled, host:port. */
+  readonly dialled: string[] = [];
   readonly settings: Settings;
   /** What answers the next connection to the backend. */
   backend: BackendPlan;
+  /** The same by server, host:port. */
+  readonly plans: Record<string, BackendPlan>;
   readonly #options: GatewayOptions;
   readonly #ends: CableEnd[] = [];
   readonly #failures: unknown[] = [];
@@ -132,6 +143,7 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.backend = options.backend;
+    this.plans = { ...options.plans };
     this.world = manualWorld({ dial: (target) => this.#dial(target), ...options.world });
     this.settings = settingsOf(options);
     this.front = createFront({
@@ -254,7 +266,11 @@ export class Gateway {
     this.#ends.push(near, far);
     near.remoteAddress = target.kind === 'tcp' ? target.host : undefined;
     near.remotePort = target.kind === 'tcp' ? target.port : undefined;
-    setImmediate(() => this.#answer(near, far, this.#scriptAt(target) ?? this.backend));
+    const server = target.kind === 'tcp' ? `${target.host}:${target.port}` : target.path;
+    this.dialled.push(server);
+    setImmediate(() =>
+      this.#answer(near, far, { server, plan: this.plans[server] ?? this.#scriptAt(target) ?? this.backend }),
+    );
     return near.asSocket();
   }
 
@@ -264,14 +280,23 @@ export class Gateway {
     )?.[1];
   }
 
-  #answer(near: CableEnd, far: CableEnd, backend: BackendPlan): void {
+  #answer(
+    near: CableEnd,
+    far: CableEnd,
+    { server, plan: backend }: { readonly server: string; readonly plan: BackendPlan },
+  ): void {
     if (near.destroyed || backend === 'silent') return;
     if (backend === 'refused') {
       near.destroy(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
       return;
     }
     near.emit('connect');
-    const call: BackendCall = { talk: new Conversation(far), end: far, number: this.calls.length + 1 };
+    const call: BackendCall = {
+      talk: new Conversation(far),
+      end: far,
+      number: this.calls.length + 1,
+      server,
+    };
     this.calls.push(call);
     this.#wake();
     const script =
@@ -330,6 +355,7 @@ function settingsOf(options: GatewayOptions): Settings {
           { servers: `${relayHost(index)}:${PORTS[protocol]}`, ...options.to },
         ]),
       ),
+      ...options.backends,
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
@@ -366,8 +392,9 @@ function frontMaterial(
       : null;
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
+  const backendSecrets = backendSecretsOf(settings);
   const tierPasswords = readTierPasswords(settings, (error) => {
     throw error;
   });
-  return { services, backendCas, tierPasswords, ticketKeys: Buffer.alloc(48, 7) };
+  return { services, backendCas, backendSecrets, tierPasswords, ticketKeys: Buffer.alloc(48, 7) };
 }

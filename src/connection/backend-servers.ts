@@ -1,0 +1,74 @@
+// The servers of a backend with what is known of each, and what a failure says about a server: the host is away, it does
+// not do what it should, or nothing, where the settings are to blame. Pure but for the shared board.
+
+import type { BackendSettings, Endpoint } from '../config/settings.ts';
+import type { ErrorCode, GateError } from '../errors.ts';
+import type { Outcome } from '../policy/breaker.ts';
+import { formatHostPort } from '../wire/address.ts';
+import { type HealthBoard, keyOf, type ServerHealth } from './server-health.ts';
+
+export interface ServerOfBackend {
+  readonly endpoint: Endpoint;
+  readonly identity: string;
+  readonly weight: number;
+  readonly priority: number;
+  readonly health: ServerHealth;
+}
+
+export function serverName(server: Endpoint): string {
+  return server.kind === 'unix' ? server.path : formatHostPort(server.host, server.port);
+}
+
+/** The names of all servers of a backend, as the board has them. */
+export function serverKeys({ name, servers }: BackendSettings): readonly string[] {
+  return servers.map((server) => keyOf(name, serverName(server)));
+}
+
+export function serversOf(
+  { name, servers }: BackendSettings,
+  board: HealthBoard,
+): readonly ServerOfBackend[] {
+  const hosts = servers.map((server) => (server.kind === 'tcp' ? server.host : server.path));
+  return servers.map((server, place) => {
+    const { weight = 1, priority = place + 1 } = server;
+    const host = hosts[place] ?? '';
+    // The same machine for IMAP and for POP3, unless several servers are on one machine.
+    const identity = hosts.filter((other) => other === host).length === 1 ? host : serverName(server);
+    return { endpoint: server, identity, weight, priority, health: board.of(name, serverName(server)) };
+  });
+}
+
+/** Failures behind the greeting that say something of the server; others come from the settings. */
+const TELLING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'BACKEND_CLOSED',
+  'BACKEND_REFUSED',
+  'BACKEND_TIMEOUT',
+  'BACKEND_PROTOCOL',
+  'BACKEND_NO_CLIENT_INFO',
+]);
+
+/** Whether a failure behind the greeting says something of the server or of the client. */
+export function isTelling({ code }: GateError): boolean {
+  return TELLING.has(code);
+}
+
+/** Whether a server hears of the client before it says a word (PROXY), so that even a greeting may fail for its sake. */
+export function saysWhoFirst({ client }: BackendSettings): boolean {
+  return client.some(({ method }) => method.startsWith('proxy'));
+}
+
+/** One server for somebody who dials by itself. */
+export interface Approach {
+  readonly endpoint: Endpoint;
+  readonly begin: () => void;
+  /** null: it works, whatever it answered. */
+  readonly end: (error: GateError | null) => void;
+}
+
+/** What needs no second look: nobody listens, or no way leads there. */
+const ABSENT = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENOTFOUND', 'ENOENT']);
+
+export function outcomeOf({ cause }: GateError): Outcome {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return { kind: ABSENT.has(code) ? 'refused' : 'failed' };
+}

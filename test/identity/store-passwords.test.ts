@@ -1,0 +1,85 @@
+// Passwords asked of the stores of a backend: one after the other, so many at once, within a time.
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { StorePasswords } from '../../src/identity/store-passwords.ts';
+import { BackendTls } from '../../src/tls/client.ts';
+import { realWorld } from '../../src/world.ts';
+import { startPasswordStore, type PasswordStoreOptions } from '../support/password-store.ts';
+
+const rules = {
+  mode: 'notls',
+  verify: true,
+  ca: null,
+  name: null,
+  minVersion: 'TLSv1.2',
+  ciphers: 'default',
+} as const;
+
+async function stores(
+  t: TestContext,
+  scenes: readonly PasswordStoreOptions[],
+  more: { atOnceMax?: number; waitingMax?: number; budgetMs?: number } = {},
+): Promise<{
+  check: (password: string) => Promise<string>;
+  all: readonly { logins: string[]; most: () => number }[];
+  told: readonly string[];
+}> {
+  const all = await Promise.all(scenes.map((scene) => startPasswordStore(t, scene)));
+  const told: string[] = [];
+  const passwords = new StorePasswords({
+    backend: 'stores',
+    target: { mode: 'notls', tls: new BackendTls(rules), allowClear: false },
+    stores: () =>
+      all.map(({ port }, index) => ({
+        endpoint: { kind: 'tcp', host: '127.0.0.1', port },
+        begin: () => void told.push(`begin ${index}`),
+        end: (error) => void told.push(`end ${index} ${error?.code ?? 'well'}`),
+      })),
+    storeMs: null,
+    budgetMs: 5000,
+    world: realWorld,
+    ...more,
+  });
+  const check = (password: string): Promise<string> =>
+    passwords
+      .check({ user: 'anna', password, address: '192.0.2.7' })
+      .catch((error: { code: string }) => error.code);
+  return { check, all, told };
+}
+
+test('one store is enough to know', async (t) => {
+  const { check, all } = await stores(t, [{}, {}]);
+  assert.equal(await check('secret'), 'right');
+  assert.equal(await check('guess'), 'wrong');
+  assert.deepEqual(all[1]?.logins, [], 'a wrong password is not tried elsewhere');
+});
+
+test('where a store cannot say, the next one is asked, and how each did is told', async (t) => {
+  const { check, told } = await stores(t, [{ greeting: null }, { verdict: 'NO [UNAVAILABLE] x' }, {}], {
+    budgetMs: 900,
+  });
+  assert.equal(await check('secret'), 'right');
+  assert.deepEqual(told, [
+    'begin 0',
+    'end 0 BACKEND_TIMEOUT',
+    'begin 1',
+    'end 1 well',
+    'begin 2',
+    'end 2 well',
+  ]);
+});
+
+test('where none can say, that is no wrong password', async (t) => {
+  const { check } = await stores(t, [{ verdict: 'NO [UNAVAILABLE] x' }]);
+  assert.equal(await check('secret'), 'BACKEND_REFUSED');
+});
+
+test('so many are asked at once, others wait, and those that are too many are told to come later', async (t) => {
+  const { check, all } = await stores(t, [{}], { atOnceMax: 2, waitingMax: 4 });
+  const answers = await Promise.all(Array.from({ length: 8 }, () => check('secret')));
+  assert.equal(answers.filter((answer) => answer === 'right').length, 6);
+  assert.equal(answers.filter((answer) => answer === 'BACKEND_TIMEOUT').length, 2);
+  assert.ok((all[0]?.most() ?? 0) <= 3, `${all[0]?.most()} at once`);
+  assert.equal(await check('secret'), 'right', 'places are free again');
+});
