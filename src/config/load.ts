@@ -166,6 +166,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       maxVersion: values.tls.maxVersion ?? tls.maxVersion,
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
+      stapling: values.tls.stapling ?? tls.stapling,
     },
     proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,

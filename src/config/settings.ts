@@ -49,6 +49,8 @@ export interface ServerTlsSettings {
   readonly ciphers: string;
   /** Colon list of groups, or 'default'. */
   readonly groups: string;
+  /** Give clients the OCSP status of certificates that name a responder. */
+  readonly stapling: boolean;
 }
 
 /** A network, or whoever may connect to a Unix socket of the service. */

@@ -13,6 +13,7 @@ import type { Gate } from '../connection/gate.ts';
 import { Refusals } from '../connection/refusals.ts';
 import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
 import { explain, type Log } from '../log.ts';
+import { stapledChains } from '../tls/stapling.ts';
 import type { World } from '../world.ts';
 import { type CheckReport, Checks } from './checks.ts';
 import { decisionCounter } from './channel-counters.ts';
@@ -22,6 +23,7 @@ import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
 import { WorkerGuard } from './worker-guard.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
+import { StapleKeeper } from './staples.ts';
 
 export interface Front {
   /** Takes over an accepted socket of the named service. */
@@ -67,6 +69,7 @@ class MailFront implements Front {
   #connectionsMax = 0;
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
+  readonly #staples: StapleKeeper;
   readonly #guard: WorkerGuard;
   readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
@@ -98,6 +101,7 @@ class MailFront implements Front {
     this.#prefix = options.world.random(4).toString('hex');
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
+    this.#staples = new StapleKeeper(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
@@ -130,6 +134,9 @@ class MailFront implements Front {
 
   update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
     this.#guard.update(settings);
+    const stapled = Object.values(settings.services).filter(({ tls }) => tls.stapling);
+    const shown = stapled.flatMap(({ name }) => material.services[name] ?? []);
+    this.#staples.update(shown.flatMap(stapledChains));
     const maker = new GateMaker({
       settings,
       material,
@@ -139,6 +146,7 @@ class MailFront implements Front {
       guard: this.#guard,
       refusals: this.#refusals,
       health: this.#health,
+      staples: this.#staples,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -159,6 +167,7 @@ class MailFront implements Front {
   async drain(graceMs: number, newcomersMs = 0): Promise<void> {
     const now = this.#world.monotonic();
     this.#draining = true;
+    this.#staples.close();
     this.#checks.end();
     this.#newcomersUntil = now + newcomersMs;
     for (const client of this.#clients) this.#tellToLeave(client, now);

@@ -17,6 +17,7 @@ import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
+import { createStapling, stapledChains } from '../tls/stapling.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
 import { NetworkTable } from '../wire/network.ts';
@@ -26,6 +27,7 @@ import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
 import type { CheckTarget } from './checks.ts';
 import type { FrontMaterial } from './material.ts';
+import type { StapleKeeper } from './staples.ts';
 
 interface MakerOptions {
   readonly settings: Settings;
@@ -36,6 +38,7 @@ interface MakerOptions {
   readonly guard: Guard;
   readonly refusals: Refusals;
   readonly health: HealthBoard;
+  readonly staples: StapleKeeper;
 }
 
 export class GateMaker {
@@ -123,12 +126,14 @@ export class GateMaker {
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
-    const { settings, material, world } = this.#options;
+    const { settings, material, world, staples } = this.#options;
     const contexts = buildServerContexts(tls, {
       ticketKeys: Buffer.from(material.ticketKeys),
       sessionIdContext: sessionContextName(service.name, null),
     });
-    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world };
+    const chains = stapledChains(tls).filter((chain) => service.tls.stapling && staples.isWatched(chain));
+    const stapling = chains.length === 0 ? null : createStapling(tls, chains, staples);
+    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world, stapling };
     return {
       async upgrade(raw) {
         const socket = await acceptTls(raw, contexts, options);

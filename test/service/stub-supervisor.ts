@@ -39,6 +39,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       maxVersion: 'TLSv1.3',
       ciphers: 'default',
       groups: 'default',
+      stapling: true,
     },
     verify: { kind: 'backend' },
     proxyProtocol: null,
