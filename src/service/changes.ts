@@ -5,6 +5,7 @@ import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import type { World } from '../world.ts';
 import type { Configuration } from './configuration.ts';
+import { sameStore } from './shared-state.ts';
 import type { ChangeStatus } from './status.ts';
 
 export class ChangeRecord {
@@ -37,5 +38,6 @@ export function servedOn({ certificates }: Configuration): string[] {
 
 /** Keys whose new value a running supervisor cannot take, but its successor can. */
 export function needRestart(start: Settings, after: Settings): string[] {
-  return (['dataDir', 'user'] as const).filter((key) => start[key] !== after[key]);
+  const keys: string[] = (['dataDir', 'user'] as const).filter((key) => start[key] !== after[key]);
+  return sameStore(start.redis, after.redis) ? keys : [...keys, 'redis'];
 }

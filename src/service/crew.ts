@@ -1,6 +1,6 @@
 // The workers and all that they are told: settings, material, ticket keys, listeners. A worker that starts, whenever
 // that is, is introduced to what holds at the moment; those that serve are told of each change. Owns the listeners, the
-// pool, what is known of the servers behind, and the rotation of ticket keys. When to change what is the supervisor's decision.
+// pool, what all workers share, what is known of the servers behind, and the rotation of ticket keys. When to change what is the supervisor's decision.
 
 import type { Settings } from '../config/settings.ts';
 import type { World } from '../world.ts';
@@ -13,6 +13,7 @@ import type { LiveLog } from './live-log.ts';
 import { connectionsAllowed, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
 import type { FrontMaterial } from './material.ts';
+import { SharedState } from './shared-state.ts';
 import { TicketRotation } from './ticket-rotation.ts';
 import type { TicketExchange } from './ticket-rotation.ts';
 import type { TicketKeys } from '../tls/tickets.ts';
@@ -41,6 +42,7 @@ interface Message {
 export class Crew {
   readonly listeners = new ListenerSet();
   readonly pool: WorkerPool;
+  readonly shared: SharedState;
   readonly fleet: Fleet;
   readonly limits = readProcessLimits();
   /** Who workers become. */
@@ -58,10 +60,13 @@ export class Crew {
       fork: (index) => forkWorker({ entry, index, owner: this.privileges.owner }),
       introduce: (send) => this.#introduce(send),
       onListenFailed,
+      onShared: (worker, note) => this.shared.hear(worker, note),
+      onGone: (worker) => this.shared.gone(worker),
       onChecked: (worker, report) => this.fleet.checked(worker, report),
       log,
       world,
     });
+    this.shared = new SharedState({ world, log, pool: this.pool });
     this.fleet = new Fleet({ pool: this.pool, log, world });
   }
 
@@ -75,7 +80,7 @@ export class Crew {
     const { world, log, ticketExchange } = this.#options;
     this.#tickets = new TicketRotation({
       first: inherited ?? { bytes: material.ticketKeys, madeAt: world.now() },
-      exchange: ticketExchange,
+      exchange: ticketExchange ?? this.shared.tickets,
       onChange: () => this.#tellSoon(),
       world,
       log,
@@ -103,7 +108,8 @@ export class Crew {
     const message = this.#message();
     if (message === null) return;
     const services = Object.fromEntries(this.listeners.values().map(({ key, service }) => [key, service]));
-    await this.pool.ask((id) => ({ kind: 'update', id, services, ...message }), UPDATE_LIMIT_MS);
+    const { sharing } = this.shared;
+    await this.pool.ask((id) => ({ kind: 'update', id, services, sharing, ...message }), UPDATE_LIMIT_MS);
   }
 
   /** Gives the workers what was opened, then takes what is to be closed. */
@@ -125,7 +131,7 @@ export class Crew {
   #introduce(send: Send): void {
     const message = this.#message();
     if (message === null) return;
-    send({ kind: 'start', ...message });
+    send({ kind: 'start', ...message, sharing: this.shared.start });
     send({ kind: 'notice', notices: this.fleet.notices });
     for (const { key, service, handle } of this.listeners.values())
       send({ kind: 'listen', key, service }, handle);

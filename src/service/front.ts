@@ -3,34 +3,27 @@
 // it has learnt (capabilities, TLS sessions).
 
 import type net from 'node:net';
-import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
+import type { Settings } from '../config/settings.ts';
 import { accept } from '../connection/accept.ts';
 import type { Backend } from '../connection/backend-leg.ts';
 import { serverKeys } from '../connection/backend-servers.ts';
 import type { Client } from '../connection/client.ts';
-import { type Gate, offerOf } from '../connection/gate.ts';
-import type { Upgrader } from '../connection/leg.ts';
-import { balancersOf } from '../connection/proxy-header.ts';
+import type { Places } from '../connection/guard.ts';
+import type { Gate } from '../connection/gate.ts';
+import { Refusals } from '../connection/refusals.ts';
 import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
-import type { PasswordCheck } from '../connection/verify.ts';
-import { StorePasswords } from '../identity/store-passwords.ts';
 import { explain, type Log } from '../log.ts';
-import { passwordCheck } from '../policy/front-tier.ts';
-import type { Dialect } from '../protocol/dialect.ts';
-import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
-import { serverFacts } from '../tls/facts.ts';
-import { acceptTls } from '../tls/server.ts';
-import { sessionContextName } from '../tls/tickets.ts';
-import { NetworkTable } from '../wire/network.ts';
+import { stapledChains } from '../tls/stapling.ts';
 import type { World } from '../world.ts';
-import { NO_SECRETS } from './backend-material.ts';
-import { backendOf, DIALECTS, makeBackend } from './backends.ts';
-import { type CheckReport, Checks, type CheckTarget } from './checks.ts';
+import { type CheckReport, Checks } from './checks.ts';
 import { decisionCounter } from './channel-counters.ts';
-import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
+import { rulesAhead } from './channel-gates.ts';
+import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { WorkerGuard } from './worker-guard.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
+import { StapleKeeper } from './staples.ts';
 
 export interface Front {
   /** Takes over an accepted socket of the named service. */
@@ -59,13 +52,12 @@ export interface FrontOptions {
   readonly world: World;
   readonly log: Log;
   readonly connectionsMax: number;
+  /** Default: one that counts for itself. */
+  readonly guard?: WorkerGuard;
 }
 
 /** How often waits are looked at: the resolution of every time-out. */
 const CHECK_MS = 100;
-
-/** Well below the descriptors that machine.ts keeps free. */
-const TURNED_AWAY_MAX = 40;
 
 export function createFront(options: FrontOptions): Front {
   return new MailFront(options);
@@ -77,6 +69,9 @@ class MailFront implements Front {
   #connectionsMax = 0;
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
+  readonly #staples: StapleKeeper;
+  readonly #guard: WorkerGuard;
+  readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
   #backends = new Map<string, Backend>();
   readonly #health: HealthBoard;
@@ -86,7 +81,6 @@ class MailFront implements Front {
   #draining = false;
   readonly #newcomers = new Set<Client>();
   #newcomersUntil = -Infinity;
-  #turnedAway = 0;
   #whenEmpty: (() => void) | null = null;
   readonly #totals = {
     connections: 0,
@@ -105,6 +99,9 @@ class MailFront implements Front {
     this.#world = options.world;
     this.#log = options.log;
     this.#prefix = options.world.random(4).toString('hex');
+    this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
+    this.#refusals = new Refusals(options);
+    this.#staples = new StapleKeeper(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
@@ -121,15 +118,11 @@ class MailFront implements Front {
     const client = accept(gate, socket, {
       id: `${this.#prefix}-${(++this.#count).toString(36)}`,
       full: this.#clients.size >= this.#connectionsMax,
-      crowded: this.#turnedAway >= TURNED_AWAY_MAX,
       onClose: this.#forget,
       onLogin: this.#countLogin,
       onDecision: this.#countDecision,
     });
-    if (client === null) {
-      this.#turnAway(socket);
-      return;
-    }
+    if (client === null) return;
     this.#clients.add(client);
     if (this.#draining) this.#tellToLeave(client, this.#world.monotonic());
     proxyMail(client).catch((defect: unknown) => {
@@ -140,13 +133,20 @@ class MailFront implements Front {
   }
 
   update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
+    this.#guard.update(settings);
+    const stapled = Object.values(settings.services).filter(({ tls }) => tls.stapling);
+    const shown = stapled.flatMap(({ name }) => material.services[name] ?? []);
+    this.#staples.update(shown.flatMap(stapledChains));
     const maker = new GateMaker({
       settings,
       material,
       world: this.#world,
       log: this.#log,
       old: this.#backends,
+      guard: this.#guard,
+      refusals: this.#refusals,
       health: this.#health,
+      staples: this.#staples,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -167,6 +167,7 @@ class MailFront implements Front {
   async drain(graceMs: number, newcomersMs = 0): Promise<void> {
     const now = this.#world.monotonic();
     this.#draining = true;
+    this.#staples.close();
     this.#checks.end();
     this.#newcomersUntil = now + newcomersMs;
     for (const client of this.#clients) this.#tellToLeave(client, now);
@@ -185,7 +186,13 @@ class MailFront implements Front {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return { open: this.#clients.size, ...this.#totals, ...this.#decisions };
+    const refused = [...this.#refusals.counts].map(([code, count]) => [`refused ${code}`, count]);
+    return {
+      open: this.#clients.size,
+      ...this.#totals,
+      ...this.#decisions,
+      ...Object.fromEntries(refused),
+    };
   }
 
   notice(notices: readonly ServerNotice[]): void {
@@ -210,13 +217,6 @@ class MailFront implements Front {
     client.drain();
   }
 
-  /** They hold a descriptor each until they have read why. */
-  #turnAway(socket: net.Socket): void {
-    if (socket.destroyed) return;
-    this.#turnedAway++;
-    socket.once('close', () => this.#turnedAway--);
-  }
-
   sessions(filter: SessionFilter): SessionList {
     return listSessions(this.#clients, filter);
   }
@@ -228,6 +228,7 @@ class MailFront implements Front {
   #check(): void {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
+    this.#refusals.sweep(now);
     for (const client of this.#newcomers) this.#tellToLeave(client, now);
   }
 
@@ -242,6 +243,7 @@ class MailFront implements Front {
 
   readonly #forget = (client: Client): void => {
     if (!this.#clients.delete(client)) return;
+    for (const place of Object.keys(client.places) as (keyof Places)[]) client.leave(place);
     this.#newcomers.delete(client);
     const totals = this.#totals;
     totals.loginsFailed += client.loginsFailed;
@@ -250,137 +252,4 @@ class MailFront implements Front {
     totals.bytesOut += client.bytesOut;
     if (this.#clients.size === 0) this.#whenEmpty?.();
   };
-}
-
-interface MakerOptions {
-  readonly settings: Settings;
-  readonly material: FrontMaterial;
-  readonly world: World;
-  readonly log: Log;
-  readonly old: ReadonlyMap<string, Backend>;
-  readonly health: HealthBoard;
-}
-
-/** Builds the gates of one set of settings. */
-class GateMaker {
-  readonly backends = new Map<string, Backend>();
-  readonly #passwordChecks = new Map<string, PasswordCheck>();
-  readonly #options: MakerOptions;
-
-  constructor(options: MakerOptions) {
-    this.#options = options;
-  }
-
-  gate(service: ServiceSettings): Gate {
-    const { settings, material, world, log } = this.#options;
-    const dialect = DIALECTS[service.protocol];
-    const backendSettings = backendOf(settings, service);
-    if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
-    const backend = this.#backend(backendSettings, dialect);
-    const tls = material.services[service.name] ?? null;
-    const certified = tls !== null;
-    const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
-    const channels = makeChannels({
-      settings,
-      service,
-      certified,
-      isTierPassword,
-      backend: (relay) => this.#backend(relay, dialect),
-    });
-    const offer = offerOf(service, dialect, backend);
-    return {
-      name: service.name,
-      dialect,
-      settings: service,
-      rules:
-        channels?.gates.get(channels.start.channel)?.rules ??
-        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
-      upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
-      implicitTls: service.tlsMode === 'implicit',
-      balancers: balancersOf(service.proxyProtocol),
-      backend,
-      passwordCheck: this.#passwordCheck(service),
-      frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
-      channels,
-      limits: settings.limits,
-      timeouts: settings.timeouts,
-      world,
-      log,
-    };
-  }
-
-  /** Each backend once, whatever the protocols it serves. */
-  checkTargets(): CheckTarget[] {
-    const first = new Map(
-      [...this.backends.values()].toReversed().map((backend) => [backend.settings.name, backend]),
-    );
-    return [...first.values()].map((backend) => {
-      const { name, check } = backend.settings;
-      const { checkPassword: password } = this.#options.material.backendSecrets[name] ?? NO_SECRETS;
-      const account = check.user === null || password === null ? null : { user: check.user, password };
-      return { backend, tls: backend.tls, account };
-    });
-  }
-
-  /** One for all services that ask the same store, so that what it is asked at once is limited once. */
-  #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
-    if (verify.kind === 'backend') return null;
-    const { settings, world } = this.#options;
-    const known = this.#passwordChecks.get(verify.store);
-    if (known !== undefined) return known;
-    const store = settings.backends[verify.store];
-    if (store === undefined) throw new Error(`there is no backend ${verify.store}`);
-    const backend = this.#backend(store, DIALECTS.imap);
-    const made = new StorePasswords({
-      backend: store.name,
-      target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
-      stores: (login) => backend.approaches(login),
-      storeMs: store.failoverTimeoutMs,
-      budgetMs: settings.timeouts.replyMs,
-      world,
-    });
-    this.#passwordChecks.set(verify.store, made);
-    return made;
-  }
-
-  #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
-    const { settings, material, world } = this.#options;
-    const contexts = buildServerContexts(tls, {
-      ticketKeys: Buffer.from(material.ticketKeys),
-      sessionIdContext: sessionContextName(service.name, null),
-    });
-    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world };
-    return {
-      async upgrade(raw) {
-        const socket = await acceptTls(raw, contexts, options);
-        return { socket, facts: serverFacts(socket) };
-      },
-    };
-  }
-
-  /** One backend may serve services of several protocols; it is one Backend for each. */
-  #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old, health } = this.#options;
-    const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
-    const ca = material.backendCas[backend.name] ?? null;
-    const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
-    const key = JSON.stringify([
-      dialect.protocol,
-      backend,
-      ca,
-      secrets,
-      xpehloPassword,
-      settings.hostname,
-      settings.limits,
-      settings.timeouts,
-      settings.probeMs,
-    ]);
-    const made = this.backends.get(key);
-    if (made !== undefined) return made;
-    const kept =
-      old.get(key) ??
-      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
-    this.backends.set(key, kept);
-    return kept;
-  }
 }

@@ -152,7 +152,7 @@ export class Supervisor {
     this.#state = 'draining';
     this.#lineage.kill();
     await this.#pool.kill();
-    void this.#close();
+    await this.#close();
     this.#finished.resolve(1);
   }
 
@@ -172,6 +172,7 @@ export class Supervisor {
         .map((worker, place) => ({ worker, counters: (counters[place] ?? null) as Counters | null }))
         .filter(({ worker }) => worker.state !== 'ended'),
       changes: this.#changes.values(),
+      shared: this.#crew.shared.status,
       backends: await this.#crew.fleet.status(),
     });
   }
@@ -196,13 +197,14 @@ export class Supervisor {
     crew.configuration = configuration;
     this.#startedWith = settings;
     log.change(settings.log);
-    crew.startTickets(configuration, predecessor?.ticketKeys ?? null);
     crew.fleet.inherit(predecessor?.notices ?? []);
     crew.privileges = decidePrivileges(settings.user, process.geteuid?.() ?? -1);
     const { owner, mistakes, warnings } = crew.privileges;
     if (mistakes.length > 0) throw new SettingsError(mistakes);
     const isHeld = predecessor?.dataDir === settings.dataDir;
     if (!isHeld) await this.#charge.open(settings.dataDir);
+    await crew.shared.open(settings, workerCount(settings));
+    crew.startTickets(configuration, predecessor?.ticketKeys ?? null);
     const change = await crew.listeners.prepare(settings.services, owner, world);
     if (change.failures.length > 0) throw new Error(change.failures.join('\n'));
     crew.listeners.make(change);
@@ -260,8 +262,8 @@ export class Supervisor {
       // Its workers may have accepted connections by now.
       await this.#pool.drain(this.#graceMs, 'taken');
     }
-    void this.#close();
     await this.#pool.kill();
+    await this.#close();
   }
 
   #warn({ settings, warnings }: Configuration, more: readonly string[] = []): void {
@@ -303,6 +305,7 @@ export class Supervisor {
     crew.configuration = next;
     crew.listeners.make(change);
     log.change(next.settings.log);
+    crew.shared.update(next.settings, workerCount(next.settings));
     await crew.tell();
     crew.fleet.settle(next.settings);
     if (!this.draining) {
@@ -365,12 +368,13 @@ export class Supervisor {
     this.#finished.resolve(lost === 0 ? 0 : 1);
   }
 
-  #close(): Promise<void> {
+  async #close(): Promise<void> {
     this.#watch.close();
     this.#crew.fleet.close();
     this.#crew.keepTickets();
     this.#crew.listeners.close(this.#lineage.shareOfListeners);
-    return this.#charge.close();
+    await this.#crew.shared.close();
+    await this.#charge.close();
   }
 }
 

@@ -25,6 +25,8 @@ export interface WorkerPoolOptions {
   readonly fork: (index: number) => ChildProcess;
   readonly introduce: (send: Send) => void;
   readonly onListenFailed: (key: string, code: string) => void;
+  readonly onShared?: (worker: WorkerProcess, note: unknown) => void;
+  readonly onGone?: (worker: WorkerProcess) => void;
   readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
   readonly log: Log;
   readonly world: World;
@@ -109,6 +111,14 @@ export class WorkerPool {
     for (const worker of this.#serving) worker.send(message, handle);
   }
 
+  tellAll(message: ToWorker): void {
+    for (const worker of this.all) worker.send(message);
+  }
+
+  tellOne(to: object, message: ToWorker): void {
+    this.all.find((worker) => worker === to)?.send(message);
+  }
+
   /** One answer a worker, in their order; null from one that is dead or slow. Those that leave are not asked. */
   ask(question: (id: number) => ToWorker, limitMs: number): Promise<unknown[]> {
     return Promise.all(this.#serving.map((worker) => worker.ask(question, limitMs)));
@@ -165,7 +175,7 @@ export class WorkerPool {
   }
 
   #create(index: number): WorkerProcess {
-    const { fork, introduce, onListenFailed, onChecked, log, world } = this.#options;
+    const { fork, introduce, onListenFailed, onShared, onGone, onChecked, log, world } = this.#options;
     return new WorkerProcess({
       index,
       fork: () => fork(index),
@@ -175,6 +185,8 @@ export class WorkerPool {
         if (this.#workers.every(({ state }) => state === 'ready')) this.#ready.resolve();
       },
       onListenFailed,
+      ...(onShared === undefined ? {} : { onShared }),
+      ...(onGone === undefined ? {} : { onGone }),
       onChecked,
       log,
       world,

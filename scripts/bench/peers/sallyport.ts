@@ -7,7 +7,7 @@ import { launch } from './peer.ts';
 import type { Peer } from './peer.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
-const MAIN = join(ROOT, 'src', 'main.ts');
+export const MAIN = join(ROOT, 'src', 'main.ts');
 
 export const sallyport: Peer = {
   name: 'sallyport',
@@ -29,6 +29,7 @@ export const sallyport: Peer = {
 dataDir: ${join(context.folder, 'data')}
 workers: 1
 log: { level: info, format: json }
+limits: { perAddress: 0, perUser: 0 }
 services:
   imaps:
     protocol: imap
