@@ -159,7 +159,10 @@ export class Supervisor {
   async status(): Promise<Status> {
     const { world, version } = this.#options;
     const workers = [...this.#pool.all];
-    const counters = await this.#pool.askAll((id) => ({ kind: 'counters', id }), COUNTERS_LIMIT_MS);
+    const [counters, backends] = await Promise.all([
+      this.#pool.askAll((id) => ({ kind: 'counters', id }), COUNTERS_LIMIT_MS),
+      this.#crew.fleet.status(),
+    ]);
     return createStatus({
       version,
       state: this.#state,
@@ -173,7 +176,7 @@ export class Supervisor {
         .filter(({ worker }) => worker.state !== 'ended'),
       changes: this.#changes.values(),
       shared: this.#crew.shared.status,
-      backends: await this.#crew.fleet.status(),
+      backends,
     });
   }
 
