@@ -232,6 +232,8 @@ export class Leg implements Talk {
       }
       this.#socket = socket;
       this.#facts = facts;
+      // That was the socket below, which is no longer read here.
+      this.#paused = false;
       socket.on('error', destroyThis);
       this.attach();
     } catch (error) {
