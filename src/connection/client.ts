@@ -152,10 +152,11 @@ export class Client implements Visitor {
     this.ttl = ttl - 1;
   }
 
-  /** The peer was a tier and not the client: its TLS is not the client's. */
+  /** The peer was a tier and not the client: neither its TLS nor a login of the client before is this client's. */
   #comeByTier(): void {
     if (this.tier === null) this.outerTls = null;
     this.tier ??= this.remote;
+    this.user = this.claimed = this.mechanism = null;
   }
 
   /** Where its logins and its mail go. */
