@@ -67,6 +67,7 @@ export class Leg implements Talk {
   #bytesIn = 0;
   #bytesOut = 0;
   #attached = false;
+  #handshaking = false;
   /** What waits unread came behind an opening, and nothing was said since. */
   #opened = false;
   /** Somebody whom we trust has ended TLS for us. */
@@ -224,6 +225,7 @@ export class Leg implements Talk {
     if (this.#buffer.length > 0) throw new GateError(role.injection, { bytes: this.#buffer.length });
     if (go !== '') this.send(go);
     this.#detach(raw);
+    this.#handshaking = true;
     try {
       const { socket, facts } = await upgrader.upgrade(raw);
       if (this.#failure !== null) {
@@ -239,12 +241,16 @@ export class Leg implements Talk {
     } catch (error) {
       this.#ended = true;
       throw this.#failure ?? error;
+    } finally {
+      this.#handshaking = false;
     }
   }
 
   /** Ends the current wait, and every later one, with `failure`. */
   fail(failure: GateError): void {
     this.#failure ??= failure;
+    // Nothing can be said there, and nobody is woken.
+    if (this.#handshaking) this.#socket.destroy();
     this.#wake?.();
   }
 
