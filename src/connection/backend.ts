@@ -40,7 +40,8 @@ export async function connectBackend(
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     return last.back;
   } catch (cause) {
-    const error = asGateError(cause);
+    // Whatever became of the backend, a client that was dismissed meanwhile is gone for that reason.
+    const error = (client.dismissed ? client.leg.failure : null) ?? asGateError(cause);
     client.leaveBackend();
     if (client.session.ends(error)) throw error;
     client.loginsFailed++;
