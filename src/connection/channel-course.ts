@@ -96,7 +96,7 @@ export class ChannelCourse implements Course {
     if (rules.tls === 'musttls' && !leg.secured && gate.upgrader === null) return false;
     this.#settling = null;
     this.follow(decision);
-    this.#login ??= this.#loginHere;
+    this.#login = this.#loginHere;
     return true;
   }
 

@@ -169,6 +169,22 @@ test('an order that comes while a name is looked up loses no login', async () =>
   assert.deepEqual([at()[0], client.outerLogin], ['start → users (XPEHLO)', 'anna']);
 });
 
+for (const [when, settled] of [
+  ['while a name is looked up', false],
+  ['when no name decides', true],
+] as const) {
+  test(`an order to a channel without AUTH, ${when}, takes no login there`, async () => {
+    const { client, at } = open();
+    await greet(client);
+    client.introduce({ address: settled ? '' : '203.0.113.1', login: 'anna' });
+    assert.equal(client.outerLogin, settled ? 'anna' : null);
+    assert.equal(client.askChannel('inside'), true);
+    assert.deepEqual([at()[1], client.outerLogin], ['notls', null]);
+    await settle();
+    assert.equal(client.outerLogin, null);
+  });
+}
+
 test('an order leads to any channel, also a noswitchchannel one, and changes the relay', async () => {
   const { client, at, decided } = open();
   await greet(client);
