@@ -185,6 +185,17 @@ for (const [when, settled] of [
   });
 }
 
+test('an order that comes while a name is looked up does not go on from where the tier itself was', async () => {
+  const { client, at } = open();
+  client.introduce({ address: '192.0.2.9' });
+  await greet(client);
+  assert.deepEqual(at(), [INSIDE, 'notls']);
+  client.introduce({ address: '203.0.113.1' });
+  assert.deepEqual(at(), ['start', 'maytls']);
+  assert.equal(client.askChannel('safe'), true);
+  assert.deepEqual(at(), ['start → safe (XPEHLO)', 'maytls']);
+});
+
 test('an order leads to any channel, also a noswitchchannel one, and changes the relay', async () => {
   const { client, at, decided } = open();
   await greet(client);
