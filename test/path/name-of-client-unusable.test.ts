@@ -1,5 +1,5 @@
-// The client's name servers are silent. Who is to blame for that is the client, so no server behind is: mail goes on,
-// without the name, once timeouts.connect is over.
+// The client's name servers are silent, or answer with what is no name. Who is to blame for that is the client, so no
+// server behind is: mail goes on, without the name, at the latest once timeouts.connect is over.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -39,3 +39,22 @@ for (const [what, names, introduction] of [
     );
   });
 }
+
+test('a name that no server would take for a host name is told to none; another one is', async (t) => {
+  const relay = mta({ xclient: 'NAME ADDR' });
+  let names = ['a/b.client.test', '*.client.test', 'x y.client.test', '-.client.test', 'a..client.test', ''];
+  const gateway = openGateway(t, {
+    protocol: 'smtp',
+    backend: relay.script,
+    service: { clientLookup: true },
+    to: { client: ['xclient'] },
+    world: { confirmedNames: async () => names },
+  });
+  await gateway.play(`${MAIL}\nS: 250 2.1.0 *\n${SMTP.logout}`);
+  names = [...names, 'mx_1.Client.test'];
+  await gateway.play(`${MAIL}\nS: 250 2.1.0 *\n${SMTP.logout}`);
+  assert.deepEqual(relay.introductions, [
+    'NAME=[UNAVAILABLE] ADDR=192.0.2.7',
+    'NAME=mx_1.Client.test ADDR=192.0.2.7',
+  ]);
+});
