@@ -2,8 +2,9 @@
 // Each failure that anybody outside can see has one row: what it means, what a client is told in each dialect, and
 // how loudly the log speaks. Code matches on `code`, never on message text. The client is told the row's words and
 // nothing else; the log gets the context (file, key, host) and the cause.
-// An SMTP row that does not close answers with its own code; 421 (and 521) always end the connection (RFC 5321 3.8),
-// and so do the refusals of an introduction, which have the codes that other proxies know.
+// 421 (and 521, and 554 in place of a greeting) always end an SMTP connection (RFC 5321 3.8, 3.1), and so do the refusals
+// of an introduction, which have the codes that other proxies know; 454 is a login's failure (RFC 4954 6), after which
+// the client may go on.
 
 export interface ErrorRow {
   /** One sentence for the reference page. */
@@ -132,6 +133,54 @@ export const ERRORS = {
     imap: ['BYE', 'UNAVAILABLE'],
     pop3: 'SYS/TEMP',
     text: 'Too many connections, please try again later',
+    level: 'warn',
+  },
+  ACCESS_DENIED: {
+    doc: 'The access rules of the service (`access`) do not let this client in.',
+    smtp: [554, '5.7.1'],
+    imap: ['BYE', ''],
+    pop3: '',
+    text: 'Access denied',
+    level: 'warn',
+  },
+  ADDRESS_LIMIT: {
+    doc: 'The address of the client has limits.perAddress connections already.',
+    smtp: [421, '4.7.0'],
+    imap: ['BYE', 'LIMIT'],
+    pop3: 'SYS/TEMP',
+    text: 'Too many connections from your address',
+    level: 'warn',
+  },
+  TOTAL_LIMIT: {
+    doc: 'There are limits.total connections already.',
+    smtp: [421, '4.7.0'],
+    imap: ['BYE', 'LIMIT'],
+    pop3: 'SYS/TEMP',
+    text: 'Too many connections, please try again later',
+    level: 'warn',
+  },
+  USER_LIMIT: {
+    doc: 'The login was right, but the user has limits.perUser connections already.',
+    smtp: [454, '4.7.0'],
+    imap: ['NO', 'LIMIT'],
+    pop3: 'IN-USE',
+    text: 'Too many connections of this user',
+    level: 'warn',
+  },
+  BACKEND_LIMIT: {
+    doc: 'The backend has as many connections from us as its `connections` allows.',
+    smtp: [421, '4.4.5'],
+    imap: ['NO', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'The mail server behind is busy, please try again later',
+    level: 'warn',
+  },
+  TLS_LIMIT: {
+    doc: 'The address of the client has made limits.newTlsSessions full TLS handshakes in this minute.',
+    smtp: [421, '4.7.0'],
+    imap: ['BYE', 'LIMIT'],
+    pop3: 'SYS/TEMP',
+    text: 'Too many new TLS sessions from your address',
     level: 'warn',
   },
   DRAINING: {

@@ -27,6 +27,10 @@ export interface World {
   dial(target: DialTarget): net.Socket;
   /** Host names whose forward look-up leads back to `address` (forward-confirmed); empty where there are none. */
   confirmedNames(address: string): Promise<readonly string[]>;
+  /** What the name service says of an address: the names it claims, and those that lead back to it. */
+  namesOf(
+    address: string,
+  ): Promise<{ readonly claimed: readonly string[]; readonly confirmed: readonly string[] }>;
 }
 
 export const realWorld: World = {
@@ -46,6 +50,9 @@ export const realWorld: World = {
     return net.connect({ ...where, allowHalfOpen: true, noDelay: true });
   },
   async confirmedNames(address) {
+    return (await realWorld.namesOf(address)).confirmed;
+  },
+  async namesOf(address) {
     const names = await reverse(address).catch((): string[] => []);
     const lookUp = async (name: string): Promise<string[]> =>
       net.isIPv6(address) ? resolve6(name) : resolve4(name);
@@ -55,6 +62,6 @@ export const realWorld: World = {
         return addresses.includes(address) ? [name] : [];
       }),
     );
-    return confirmed.flat();
+    return { claimed: names, confirmed: confirmed.flat() };
   },
 };

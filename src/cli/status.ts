@@ -41,6 +41,13 @@ export function statusText(found: Status): string {
   lines.push(...found.backends.flatMap(backendLines).map((line) => line.trimEnd()));
   lines.push(...found.certificates.map(certificateText));
   lines.push(...found.changes.flatMap(changeLines));
+  const { store, storeState, penalised } = found.shared;
+  lines.push(
+    `state: ${store}${storeState === 'up' ? '' : ' (NOT REACHED, this machine counts alone)'}; ` +
+      `${counted(penalised, 'address', 'addresses')} penalised`,
+  );
+  const refused = Object.entries(found.refused).map(([code, count]) => `${code} ${count}`);
+  if (refused.length > 0) lines.push(`refused: ${refused.join(', ')}`);
   for (const [channel, decisions] of Object.entries(found.channels)) {
     const counts = Object.entries(decisions).map(([rule, count]) => `${rule} ${counted(count, 'time')}`);
     lines.push(`channel ${channel}: ${counts.join(', ')}`);

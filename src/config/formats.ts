@@ -5,6 +5,7 @@
 
 import { createSecureContext } from 'node:tls';
 import convict from 'convict';
+import { parseAccessRules } from '../wire/access-rules.ts';
 import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { Network } from '../wire/network.ts';
@@ -15,13 +16,14 @@ import {
   readClient,
   readListener,
   readNetwork,
+  readNetworkLimits,
   readPeer,
   readPin,
   readServer,
   readVerify,
 } from './items.ts';
 import { found, isText, Misfit } from './misfit.ts';
-import { inlineSecret } from './secret.ts';
+import { inlineSecret, isRedisUrl } from './secret.ts';
 import type { ClientInfo, Endpoint, Secret, Server, TrustedPeer, Verify } from './settings.ts';
 import { suggest } from './suggest.ts';
 
@@ -72,6 +74,10 @@ export interface FormatValues {
   verify: Verify;
   clientInfo: ClientInfo[];
   networks: Network[];
+  networkLimits: [Network, number][];
+  /** As written. */
+  accessRules: string;
+  redis: Secret;
   trustedPeers: TrustedPeer[];
   channelKeywords: string;
   channelMatch: ChannelMatch[];
@@ -272,6 +278,34 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   networks: {
     expected: () => 'a list of addresses or networks, as in 192.0.2.0/24 or 2001:db8::/32',
     read: (value, leaf) => readList(value, leaf, readNetwork),
+  },
+  networkLimits: {
+    expected: (leaf) => `${inRange('a whole number', leaf)}, or a map of networks to such numbers`,
+    takesMap: true,
+    read(value, leaf) {
+      const rows = readNetworkLimits(value, leaf);
+      if (rows instanceof Misfit) throw rows;
+      if (rows === null) throw new Misfit([misfit(leaf, value)]);
+      return rows;
+    },
+  },
+  accessRules: {
+    expected: () => 'access rules, as in +imaps,pops:ALL$+imap:192.0.2.0/24',
+    read(value, leaf) {
+      if (typeof value !== 'string' || value.trim() === '') throw new Misfit([misfit(leaf, value)]);
+      const parsed = parseAccessRules(value);
+      if (parsed.kind === 'malformed') throw new Misfit([`expected ${expectedOf(leaf)}; ${parsed.reason}`]);
+      return value;
+    },
+  },
+  redis: {
+    expected: () => 'redis://host:port/number or rediss://…, { file: … } or { credential: … }',
+    takesMap: true,
+    read(value, leaf) {
+      const secret = readSecret(value, leaf);
+      if (secret.kind === 'inline' && !isRedisUrl(secret.value)) throw new Misfit([misfit(leaf, value)]);
+      return secret;
+    },
   },
   trustedPeers: {
     expected: () => 'a list of addresses, networks (192.0.2.0/24, 2001:db8::/32) and the word unix',

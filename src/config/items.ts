@@ -107,6 +107,38 @@ export function readChannelMatch(item: unknown): ChannelMatch | null {
   return isText(item) ? parseChannelMatch(item) : null;
 }
 
+interface Range {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** One number for every address, or a map that arrives as a list of one. */
+export function readNetworkLimits(
+  value: unknown,
+  { min = 0, max = 1e9 }: Range,
+): [Network, number][] | Misfit | null {
+  const isLimit = (limit: unknown): limit is number =>
+    typeof limit === 'number' && Number.isInteger(limit) && limit >= min && limit <= max;
+  if (isLimit(value))
+    return ['0.0.0.0/0', '::/0'].flatMap((all): [Network, number][] => {
+      const network = parseNetwork(all);
+      return network === null ? [] : [[network, value]];
+    });
+  const map: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
+  if (!(map instanceof Map)) return null;
+  const rows: [Network, number][] = [];
+  for (const [key, limit] of map) {
+    const network = readNetwork(key);
+    if (network === null) return new Misfit([`expected a network, as in 192.0.2.0/24, found ${found(key)}`]);
+    if (!isLimit(limit))
+      return new Misfit([
+        `expected a whole number from ${min} to ${max} for ${String(key)}, found ${found(limit)}`,
+      ]);
+    rows.push([network, limit]);
+  }
+  return rows;
+}
+
 /** A nickname is also a file name in the certificate database, so it cannot leave that folder. */
 export function isNickname(text: unknown): text is string {
   return isText(text, 200) && !/[/\\]/.test(text) && text !== '.' && text !== '..';

@@ -96,10 +96,13 @@ function complete(
     dataDir: locate(values.dataDir),
     workers: values.workers,
     user: values.user,
+    redis: secretOf(values.redis, locate),
     log: values.log,
     certificateDatabase: locate(values.certificates.database),
     certificateWatchMs: values.certificates.watch,
-    services: mapEntries(services, (name, service) => completeService(name, service, { tls, locate })),
+    services: mapEntries(services, (name, service) =>
+      completeService(name, service, { tls, locate, access: values.access }),
+    ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
       keywords: present(channel.values.keywords),
@@ -108,6 +111,14 @@ function complete(
     })),
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
     limits: values.limits,
+    penalties: {
+      stepMs: values.penalties.step,
+      maxMs: values.penalties.max,
+      decayMs: values.penalties.decay,
+      linear: values.penalties.linear,
+      excluded: values.penalties.excluded,
+      remembered: values.penalties.remembered,
+    },
     timeouts: {
       proxyHeaderMs: values.timeouts.proxyHeader,
       handshakeMs: values.timeouts.handshake,
@@ -132,6 +143,7 @@ const OURS = /^(STARTTLS|STLS|LOGINDISABLED|SASL|AUTH)([= ]|$)/i;
 interface Above {
   readonly tls: ServerTlsSettings;
   readonly locate: Locate;
+  readonly access: string | null;
 }
 
 function completeService(name: string, { values, shown }: GivenService, above: Above): ServiceSettings {
@@ -153,6 +165,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
     channel: values.channel,
+    access: values.access ?? above.access,
     banner: values.banner,
     verify: values.verify,
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
@@ -206,6 +219,7 @@ function completeBackend(
       ca: ca === null ? null : locate(ca),
       certificates: refsOf(certificates, locate),
     },
+    connections: values.connections,
     login: values.login,
     admin: admin.user === null ? null : { user: admin.user, password: secretOf(password, locate) },
     allowClearBackend: values.allowClearBackend,

@@ -133,6 +133,13 @@ export const backendSchema = {
     minVersion: { doc: 'Oldest TLS version.', format: 'choice', choices: TLS_VERSIONS, default: 'TLSv1.2' },
     ciphers: { doc: 'OpenSSL cipher list.', format: 'ciphers', default: 'default' },
   },
+  connections: {
+    doc: 'Connections to these servers in all, over all workers, without probes; 0: no limit.',
+    format: 'count',
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+  },
   login: {
     doc:
       'How users are logged in: `replay` gives the server what the client gave; `proxy` logs in as `admin` for the ' +

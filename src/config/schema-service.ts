@@ -59,6 +59,12 @@ export const serviceSchema = {
     nullable: true,
   },
   channel: { doc: 'Name of the channel; smtp needs it.', format: 'name', default: null, nullable: true },
+  access: {
+    doc: 'Who may use this service, in place of the rules of the file; empty: those.',
+    format: 'accessRules',
+    default: null,
+    nullable: true,
+  },
   banner: {
     doc: 'Greeting text behind the host name; empty: the protocol and "ready".',
     format: 'text',

@@ -44,6 +44,21 @@ export const settingsSchema = {
       default: 'json',
     },
   },
+  redis: {
+    doc:
+      'Redis that several machines share (`redis://` or `rediss://`, password in the URL): limits per user and ' +
+      'address and penalties then hold over all of them; empty: this machine alone, in dataDir.',
+    format: 'redis',
+    default: null,
+    nullable: true,
+    sensitive: true,
+  },
+  access: {
+    doc: "Who may use which service, in Sun's TCPAccess form; empty: everybody. A service may have rules of its own.",
+    format: 'accessRules',
+    default: null,
+    nullable: true,
+  },
   certificates: {
     database: { doc: 'Folder of the certificate database.', format: 'path', default: './certs' },
     watch: { doc: 'Seconds between looks at the certificate files.', ...TIME, default: 10 },
@@ -59,6 +74,45 @@ export const settingsSchema = {
       default: 0,
       min: 0,
       max: 1_000_000,
+    },
+    perAddress: {
+      doc:
+        'Connections of one client address over all workers; 0: no limit. A number, or a map of networks to numbers ' +
+        'of which the most specific counts; what no network covers has 20.',
+      format: 'networkLimits',
+      default: 20,
+      min: 0,
+      max: 1_000_000,
+    },
+    perUser: {
+      doc: 'Connections that one user is logged in on, in all protocols together; 0: no limit.',
+      format: 'count',
+      default: 50,
+      min: 0,
+      max: 1_000_000,
+    },
+    total: {
+      doc: 'Connections of all clients over all workers; 0: no limit.',
+      format: 'count',
+      default: 0,
+      min: 0,
+      max: 100_000_000,
+    },
+    newTlsSessions: {
+      doc:
+        'Full TLS handshakes of one client address in a minute (each worker takes its share); once they are used up ' +
+        'its TLS is refused until the minute is over; 0: no limit.',
+      format: 'count',
+      default: 0,
+      min: 0,
+      max: 1_000_000,
+    },
+    prefix6: {
+      doc: 'Length of the block that IPv6 addresses are counted by, in limits and penalties.',
+      format: 'count',
+      default: 64,
+      min: 16,
+      max: 128,
     },
     authAttempts: {
       doc: 'Failed logins on one connection before it is closed.',
@@ -96,6 +150,28 @@ export const settingsSchema = {
       default: 100,
       min: 1,
       max: 10_000,
+    },
+  },
+  penalties: {
+    step: {
+      doc: 'What each failed login adds to the wait of the next one from its address.',
+      ...TIME,
+      default: 2,
+    },
+    max: { doc: 'The longest wait.', ...TIME, default: 60 },
+    decay: { doc: 'After so long without a failure the address is forgiven.', ...TIME, default: 900 },
+    linear: {
+      doc: 'The wait fades over that time; otherwise it stays whole until the end.',
+      format: 'flag',
+      default: false,
+    },
+    excluded: { doc: 'Networks that are never penalised.', format: 'networks', default: [] },
+    remembered: {
+      doc: 'Addresses with failures that are remembered, the latest ones; 0: no penalties at all.',
+      format: 'count',
+      default: 10_000,
+      min: 0,
+      max: 100_000,
     },
   },
   timeouts: {

@@ -21,6 +21,18 @@ export function inlineSecret(value: string): Secret {
   return secret;
 }
 
+export function isRedisUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== '';
+}
+
+/** The URL of the shared Redis; what a file or credential holds is judged here. */
+export function resolveRedisUrl(secret: Secret): string {
+  const url = resolveSecret(secret);
+  if (isRedisUrl(url)) return url;
+  throw new SettingsError(['redis: expected redis://host:port/number or rediss://… in the secret']);
+}
+
 /** The settings as JSON for reading, secrets masked. */
 export function describeSettings(settings: Settings): string {
   return JSON.stringify(settings, (_key, value: unknown) => (isInline(value) ? MASK : value), 2);

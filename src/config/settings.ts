@@ -79,6 +79,8 @@ export interface ServiceSettings {
   readonly backend: string | null;
   /** Name in `channels`; smtp only. */
   readonly channel: string | null;
+  /** Rules as written, its own or the file's; parsed by wire/access-rules.ts. null: everybody. */
+  readonly access: string | null;
   /** Replaces the greeting text behind the host name. */
   readonly banner: string | null;
   readonly verify: Verify;
@@ -152,6 +154,8 @@ export interface BackendSettings {
   readonly failoverMs: number;
   readonly check: CheckSettings;
   readonly tls: BackendTlsSettings;
+  /** Of all workers together; 0: no limit. */
+  readonly connections: number;
   readonly login: 'replay' | 'proxy';
   /** Whose password is in the material, never in a worker's settings; null: none is given. */
   readonly admin: Account | null;
@@ -164,6 +168,14 @@ export interface BackendSettings {
 export interface Limits {
   /** Connections a worker holds at once; 0: what the open-file limit allows. */
   readonly connections: number;
+  /** For each address of a network, most specific first; 0: no limit. */
+  readonly perAddress: readonly (readonly [Network, number])[];
+  readonly perUser: number;
+  /** Of all workers together. */
+  readonly total: number;
+  /** Full handshakes of an address in a minute. */
+  readonly newTlsSessions: number;
+  readonly prefix6: number;
   readonly authAttempts: number;
   readonly badCommands: number;
   /** One command with its literals, before login and in SMTP. */
@@ -172,6 +184,17 @@ export interface Limits {
   readonly replyBytes: number;
   /** SMTP commands on their way to the relay at once. */
   readonly pipelined: number;
+}
+
+/** What failed logins cost; policy/penalties.ts. */
+export interface PenaltySettings {
+  readonly stepMs: number;
+  readonly maxMs: number;
+  readonly decayMs: number;
+  readonly linear: boolean;
+  readonly excluded: readonly Network[];
+  /** 0: no penalties. */
+  readonly remembered: number;
 }
 
 export interface Timeouts {
@@ -198,6 +221,8 @@ export interface Settings {
   readonly dataDir: string;
   readonly workers: number;
   readonly user: string | null;
+  /** Stays in the supervisor. */
+  readonly redis: Secret | null;
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'text' };
   readonly certificateDatabase: string;
   /** How often certificate files are looked at for a change. */
@@ -206,6 +231,7 @@ export interface Settings {
   readonly channels: Readonly<Record<string, ChannelSettings>>;
   readonly backends: Readonly<Record<string, BackendSettings>>;
   readonly limits: Limits;
+  readonly penalties: PenaltySettings;
   readonly timeouts: Timeouts;
   /** How long a backend's probed capabilities are believed. */
   readonly probeMs: number;

@@ -3,15 +3,19 @@
 
 import { GateError } from '../errors.ts';
 import type { Wish } from '../protocol/dialect.ts';
+import { readmit } from './admit.ts';
 import type { Client } from './client.ts';
+import { doPenance } from './penance.ts';
 
 export async function authenticate(client: Client): Promise<Wish> {
   if (client.loginsFailed >= client.limits.authAttempts) throw new GateError('TOO_MANY_LOGINS');
   client.enter(client.ownTurn);
   const wish = await client.session.nextWish();
+  if (wish.kind !== 'quit') await readmit(client);
   if (wish.kind === 'login') {
     client.claimed = wish.credentials.user;
     client.mechanism = wish.credentials.mechanism;
+    await doPenance(client);
   }
   return wish;
 }

@@ -17,8 +17,10 @@ import type {
   Wish,
 } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
+import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import { isRefusal } from './refusals.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
 
@@ -34,8 +36,13 @@ export async function connectBackend(
   try {
     const passport: Passport = { proof: null };
     const first = await call(client, backend, { errand, passport });
-    const last = first === null ? null : await goOn(client, first, { errand, passport });
-    if (last === null) return null;
+    if (first === null) return null;
+    if (errand.kind === 'login') await admitUser(client, errand.credentials);
+    const last = await goOn(client, first, { errand, passport });
+    if (last === null) {
+      client.leave('user');
+      return null;
+    }
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     return last.back;
@@ -46,14 +53,28 @@ export async function connectBackend(
     if (client.session.ends(error)) throw error;
     client.loginsFailed++;
     client.failure = error.code;
-    client.gate.log.at(error.row.level, 'login-failed', {
-      ...about(client),
-      code: error.code,
-      cause: explain(error),
-    });
+    if (error.code === 'USER_LIMIT' || isRefusal(error)) client.gate.refusals.note(client, error);
+    else {
+      client.gate.log.at(error.row.level, 'login-failed', {
+        ...about(client),
+        code: error.code,
+        cause: explain(error),
+      });
+    }
     client.leg.send(client.session.wordsFor(error));
   }
   return null;
+}
+
+/** The login is proven: the address is forgiven, and the user takes a place. */
+async function admitUser(client: Client, credentials: Credentials): Promise<void> {
+  if (!isTier(client)) client.gate.guard.proved(client.remote.address);
+  await takeUser(client, userOf(credentials));
+}
+
+/** Somebody guessed, as far as anybody can tell. */
+function blame(client: Client): void {
+  if (!isTier(client)) client.gate.guard.failed(client.remote.address);
 }
 
 /** What a client wants, and what was found out of it on the way. */
@@ -82,6 +103,7 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   };
   // How long the client's own name servers take is no server's failure.
   if (backend.settings.client.some(isInProtocol)) await client.name;
+  await takeBackend(client, backend);
   const back = await backend.connect(visit);
   client.back = back;
   if (client.leg.failure !== null) throw client.leg.failure;
@@ -96,6 +118,8 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   if (verdict.accepted) return { backend, back, verdict };
   back.session.quit();
   client.leaveBackend();
+  // Where the password was found right before, it is something else that the server refuses.
+  if (!verdict.temporary && journey.passport.proof !== 'right') blame(client);
   refuse(client, verdict, verdict.words.trim());
   return null;
 }
@@ -138,6 +162,7 @@ async function prepare(
   }
   const proven = await proveLogin(client, backend, { credentials, passport });
   if (typeof proven !== 'string') return proven;
+  if (proven === 'wrong password') blame(client);
   refuse(client, refusalVerdict(client, proven), proven);
   return 'refused';
 }

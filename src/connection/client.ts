@@ -10,12 +10,15 @@ import { ipOf } from '../wire/address.ts';
 import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
 import type { Gate } from './gate.ts';
+import { noPlaces, type Places } from './guard.ts';
 import { ChannelCourse } from './channel-course.ts';
 import { CLIENT_ROLE, Leg } from './leg.ts';
+import { metered } from './metered-tls.ts';
 import { lookUpNames } from './names.ts';
 
 /** The step a connection is in; SMTP's relay tells apart whom it waits for. */
-export type Phase = 'login' | 'backend' | 'client' | 'relay' | 'end of data' | 'bytes' | 'closing';
+export type Phase =
+  'login' | 'penalty' | 'backend' | 'client' | 'relay' | 'end of data' | 'bytes' | 'closing';
 
 export interface Peer {
   readonly address: string;
@@ -52,6 +55,10 @@ export class Client implements Visitor {
   ttl = PROXY_TTL;
   /** The session's name at the tier in front. */
   outerId: string | null = null;
+  /** The address that the limits and the access rules have taken in. */
+  admitted: string | null = null;
+  /** What it counts under, to be given back. */
+  readonly places: Places = noPlaces();
   /** The front tier that introduced the client in its protocol, as a balancer or the socket knows it. */
   tier: Peer | null = null;
   /** SMTP: how the client greeted that tier, where it said so. */
@@ -91,6 +98,10 @@ export class Client implements Visitor {
   /** How it ended, where no error says it. */
   ending = 'quit';
 
+  #heldUntil = 0;
+  #release: (() => void) | null = null;
+  /** Waits that count towards no time-out. */
+  #pardonedMs = 0;
   #phase: Phase = 'login';
   #since: number;
   #progress = 0;
@@ -102,7 +113,7 @@ export class Client implements Visitor {
     this.#onLogin = options.onLogin;
     this.leg = new Leg(socket, {
       role: CLIENT_ROLE,
-      upgrader: gate.upgrader,
+      upgrader: gate.limits.newTlsSessions === 0 ? gate.upgrader : metered(this),
       lineBytesMax: gate.limits.commandBytes,
     });
     this.onDecision = options.onDecision;
@@ -157,6 +168,7 @@ export class Client implements Visitor {
     if (this.tier === null) this.outerTls = null;
     this.tier ??= this.remote;
     this.user = this.claimed = this.mechanism = null;
+    this.leave('user');
   }
 
   /** Where its logins and its mail go. */
@@ -203,8 +215,32 @@ export class Client implements Visitor {
     this.#progress = this.#passed();
   }
 
+  /** Waits; ends early where the connection is to end. */
+  async holdBack(ms: number): Promise<void> {
+    this.enter('penalty');
+    this.#heldUntil = this.#since + ms;
+    await new Promise<void>((resolve) => {
+      this.#release = resolve;
+    });
+    this.#release = null;
+    this.#pardonedMs += this.gate.world.monotonic() - this.#since;
+  }
+
+  /** Gives a place back, where it holds one. */
+  leave(place: keyof Places): void {
+    const key = this.places[place];
+    if (key === null) return;
+    this.places[place] = null;
+    this.gate.guard.give(key);
+  }
+
   /** Looks whether the current wait is over; `now` on the monotonic clock. */
   check(now: number): void {
+    if (this.#phase === 'penalty') {
+      const over = this.draining || this.leg.failure !== null || this.leg.socket.destroyed;
+      if (over || now >= this.#heldUntil) this.#release?.();
+      return;
+    }
     // A relay that hung up between two commands is not kept half-closed until the client speaks again.
     if (this.#phase === 'client' && this.back?.leg.ended === true) this.leaveBackend();
     const passed = this.#passed();
@@ -214,7 +250,7 @@ export class Client implements Visitor {
       this.#since = now;
       return;
     }
-    const since = this.#phase === 'login' ? this.startedAt : this.#since;
+    const since = this.#phase === 'login' ? this.startedAt + this.#pardonedMs : this.#since;
     const quiet = this.#phase === 'bytes' && now - this.#since >= QUIET_MS;
     if (this.draining && quiet && this.relayed?.farewellFits === true) {
       this.relayed.finish(new GateError('DRAINING'));
@@ -238,6 +274,7 @@ export class Client implements Visitor {
   leaveBackend(): void {
     const { back, gate } = this;
     this.back = null;
+    this.leave('backend');
     back?.leg.finish('');
     back?.leg.destroySoon(gate.world, gate.timeouts.closeMs);
   }
@@ -265,6 +302,8 @@ export class Client implements Visitor {
     switch (this.#phase) {
       case 'login':
         return timeouts.loginMs;
+      case 'penalty':
+        return Number.POSITIVE_INFINITY;
       case 'client':
         return timeouts.smtpMs;
       case 'relay':
@@ -292,6 +331,8 @@ export class Client implements Visitor {
         return this.relayed?.finish(new GateError('IDLE_TIMEOUT'));
       case 'closing':
         return this.cut();
+      case 'penalty':
+        return;
       case 'backend':
       case 'relay':
       case 'end of data': {
@@ -315,6 +356,7 @@ export class Client implements Visitor {
       case 'end of data':
         return this.back?.leg.bytesIn ?? 0;
       case 'login':
+      case 'penalty':
       case 'client':
         return this.leg.bytesIn;
     }

@@ -1,17 +1,24 @@
 // Step 9: every ending. The client gets its last words in its dialect where they can be said, both sockets end, and one
-// line tells the whole connection. Promises: one line for each connection, whatever happened; a client that does not
-// close is cut after timeouts.close.
+// line tells the whole connection. Promises: one line for each connection, whatever happened, but for those that are not
+// wanted (refusals.ts); a client that does not close is cut after timeouts.close.
 
 import type { GateError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { pathText } from '../policy/channels.ts';
 import type { Client } from './client.ts';
+import { isRefusal } from './refusals.ts';
 
 /** Misconfigured clients that an operator can help. */
 const WRONG_PORT: ReadonlySet<string> = new Set(['TLS_ON_PLAIN_PORT', 'PLAIN_ON_TLS_PORT']);
 
 export function close(client: Client, error: GateError | null): void {
   const { leg, gate } = client;
+  if (error !== null && isRefusal(error) && !client.welcomed) {
+    client.leaveBackend();
+    client.onClose(client);
+    gate.refusals.turnAway(client, error);
+    return;
+  }
   const socket = leg.socket;
   const live = !socket.destroyed && socket.writable;
   const words = error === null || !live || !wordsFit(client) ? '' : client.session.wordsFor(error);

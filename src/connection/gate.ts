@@ -7,8 +7,11 @@ import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
 import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
+import type { AccessRules } from '../wire/access-rules.ts';
+import type { Guard } from './guard.ts';
 import type { GateChannels } from './channel-course.ts';
 import type { Upgrader } from './leg.ts';
+import type { Refusals } from './refusals.ts';
 import type { Balancers } from './proxy-header.ts';
 import type { PasswordCheck } from './verify.ts';
 
@@ -24,6 +27,10 @@ export interface Gate {
   readonly balancers: Balancers | null;
   /** For smtp that of the channel where connections start; client.backend is the current one. */
   readonly backend: Backend;
+  /** null: everybody. */
+  readonly access: AccessRules | null;
+  readonly guard: Guard;
+  readonly refusals: Refusals;
   /** Who says whether a password is right before any backend is asked; null: the backend says it. */
   readonly passwordCheck: PasswordCheck | null;
   /** Peers that may say who their client is. */

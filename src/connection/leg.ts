@@ -12,6 +12,8 @@ import type { World } from '../world.ts';
 
 /** How this leg becomes secure; shared by all legs of a service or server. */
 export interface Upgrader {
+  /** Called before anything is said or done; throws where TLS may not begin now. */
+  mayBegin?(): void;
   upgrade(raw: net.Socket): Promise<{ readonly socket: net.Socket; readonly facts: TlsFacts }>;
 }
 
@@ -223,6 +225,7 @@ export class Leg implements Talk {
     if (this.#opened) this.#giveBack(raw);
     // RFC 3207 6 and CVE-2011-0411: what was pipelined in clear text is not a command of the secured session.
     if (this.#buffer.length > 0) throw new GateError(role.injection, { bytes: this.#buffer.length });
+    upgrader.mayBegin?.();
     if (go !== '') this.send(go);
     this.#detach(raw);
     this.#handshaking = true;
@@ -246,10 +249,18 @@ export class Leg implements Talk {
     }
   }
 
-  /** Ends the current wait, and every later one, with `failure`. */
+  /** Stops reading until unhold(). */
+  hold(): void {
+    this.#socket.pause();
+  }
+
+  unhold(): void {
+    if (!this.#paused) this.#socket.resume();
+  }
+
+  /** Ends the current wait, and every later one, with `failure`; a handshake by its socket. */
   fail(failure: GateError): void {
     this.#failure ??= failure;
-    // Nothing can be said there, and nobody is woken.
     if (this.#handshaking) this.#socket.destroy();
     this.#wake?.();
   }

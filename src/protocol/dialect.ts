@@ -188,7 +188,7 @@ export interface BackPlan {
   /** What we show in XPEHLO, where that is used. */
   readonly xpehloPassword?: string | null;
   readonly tls: 'notls' | 'maytls' | 'musttls';
-  readonly limits: Limits;
+  readonly limits: Pick<Limits, 'replyBytes'>;
   /** For log contexts: host and port. */
   readonly host: string;
   /** Our own name, for EHLO. */

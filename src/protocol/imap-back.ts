@@ -292,7 +292,7 @@ function capabilityList(response: Response): readonly string[] | null {
 
 const UNOPENED: BackPlan = {
   tls: 'notls',
-  limits: { connections: 0, authAttempts: 0, badCommands: 0, commandBytes: 0, replyBytes: 0, pipelined: 0 },
+  limits: { replyBytes: 0 },
   host: '',
   hostname: '',
 };

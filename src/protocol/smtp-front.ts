@@ -32,6 +32,8 @@ export interface Helo {
 
 /** RFC 5321 4.5.3.1.4 says 512 octets; MAIL with parameters and AUTH need more (RFC 4954 4). */
 const HELO_NAME_MAX = 255;
+/** RFC 4954 6: the login failed, and not for ever; the connection goes on. */
+const LOGIN_FAILED = 454;
 
 export class SmtpFront implements FrontSession {
   readonly talk: Talk;
@@ -138,11 +140,13 @@ export class SmtpFront implements FrontSession {
 
   wordsFor(error: GateError): string {
     const { smtp, text } = ERRORS[error.code];
-    return smtp === null ? '' : formatReply(smtp[0], smtp[1], `${this.rules.hostname} ${text}`);
+    if (smtp === null) return '';
+    const [code, enhanced] = smtp;
+    return formatReply(code, enhanced, code === LOGIN_FAILED ? text : `${this.rules.hostname} ${text}`);
   }
 
-  ends(): boolean {
-    return true;
+  ends(error: GateError): boolean {
+    return ERRORS[error.code].smtp?.[0] !== LOGIN_FAILED;
   }
 
   quit(): void {

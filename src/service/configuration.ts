@@ -4,6 +4,7 @@
 // Passphrases are used here and go no further: the settings inside have none, nor the passwords of other tiers.
 
 import { loadSettings, placeOf } from '../config/load.ts';
+import { resolveRedisUrl } from '../config/secret.ts';
 import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
@@ -51,6 +52,7 @@ export function createConfigurationSource({
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes = settings.user === null ? [] : noSuchUser(settings.user, file);
+    mistakes.push(...wrongRedis(settings));
     const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
       throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
     });
@@ -76,6 +78,18 @@ function noSuchUser(user: string, file: string | null): string[] {
   if (findUser(user) !== null) return [];
   const place = file === null ? '' : `${placeOf(file, 'user')}: `;
   return [`${place}user: there is no user ${user} on this machine`];
+}
+
+/** A file or credential with the URL is looked into now, so that `check` and a reload find what is wrong with it. */
+function wrongRedis({ redis }: Settings): readonly string[] {
+  if (redis === null) return [];
+  try {
+    resolveRedisUrl(redis);
+    return [];
+  } catch (error) {
+    if (error instanceof SettingsError) return error.mistakes;
+    throw error;
+  }
 }
 
 function bare(ref: CertificateRef): CertificateRef {
@@ -106,6 +120,7 @@ export function withoutSecrets(settings: Settings): Settings {
   const backends = Object.values(settings.backends).map((backend) => [backend.name, bareBackend(backend)]);
   return withoutTierPasswords({
     ...settings,
+    redis: null,
     services: Object.fromEntries(services) as Settings['services'],
     backends: Object.fromEntries(backends) as Settings['backends'],
   });

@@ -8,8 +8,10 @@ import { accept } from '../connection/accept.ts';
 import type { Backend } from '../connection/backend-leg.ts';
 import { serverKeys } from '../connection/backend-servers.ts';
 import type { Client } from '../connection/client.ts';
+import type { Guard, Places } from '../connection/guard.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
+import { Refusals } from '../connection/refusals.ts';
 import { balancersOf } from '../connection/proxy-header.ts';
 import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
 import type { PasswordCheck } from '../connection/verify.ts';
@@ -21,6 +23,7 @@ import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
 import { sessionContextName } from '../tls/tickets.ts';
+import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
 import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { NO_SECRETS } from './backend-material.ts';
@@ -30,6 +33,7 @@ import { decisionCounter } from './channel-counters.ts';
 import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { WorkerGuard } from './worker-guard.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
 
 export interface Front {
@@ -56,13 +60,12 @@ export interface FrontOptions {
   readonly world: World;
   readonly log: Log;
   readonly connectionsMax: number;
+  /** Default: one that counts for itself. */
+  readonly guard?: WorkerGuard;
 }
 
 /** How often waits are looked at: the resolution of every time-out. */
 const CHECK_MS = 100;
-
-/** Well below the descriptors that machine.ts keeps free. */
-const TURNED_AWAY_MAX = 40;
 
 export function createFront(options: FrontOptions): Front {
   return new MailFront(options);
@@ -74,6 +77,8 @@ class MailFront implements Front {
   readonly #connectionsMax: number;
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
+  readonly #guard: WorkerGuard;
+  readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
   #backends = new Map<string, Backend>();
   readonly #health: HealthBoard;
@@ -81,7 +86,6 @@ class MailFront implements Front {
   #closeMs = 0;
   #count = 0;
   #draining = false;
-  #turnedAway = 0;
   #whenEmpty: (() => void) | null = null;
   readonly #totals = {
     connections: 0,
@@ -101,6 +105,8 @@ class MailFront implements Front {
     this.#log = options.log;
     this.#connectionsMax = options.connectionsMax;
     this.#prefix = options.world.random(4).toString('hex');
+    this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
+    this.#refusals = new Refusals(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material);
@@ -117,15 +123,11 @@ class MailFront implements Front {
     const client = accept(gate, socket, {
       id: `${this.#prefix}-${(++this.#count).toString(36)}`,
       full: this.#clients.size >= this.#connectionsMax,
-      crowded: this.#turnedAway >= TURNED_AWAY_MAX,
       onClose: this.#forget,
       onLogin: this.#countLogin,
       onDecision: this.#countDecision,
     });
-    if (client === null) {
-      this.#turnAway(socket);
-      return;
-    }
+    if (client === null) return;
     this.#clients.add(client);
     if (this.#draining) client.drain();
     proxyMail(client).catch((defect: unknown) => {
@@ -136,12 +138,15 @@ class MailFront implements Front {
   }
 
   update(settings: Settings, material: FrontMaterial): void {
+    this.#guard.update(settings);
     const maker = new GateMaker({
       settings,
       material,
       world: this.#world,
       log: this.#log,
       old: this.#backends,
+      guard: this.#guard,
+      refusals: this.#refusals,
       health: this.#health,
     });
     const gates = new Map(
@@ -178,7 +183,13 @@ class MailFront implements Front {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return { open: this.#clients.size, ...this.#totals, ...this.#decisions };
+    const refused = [...this.#refusals.counts].map(([code, count]) => [`refused ${code}`, count]);
+    return {
+      open: this.#clients.size,
+      ...this.#totals,
+      ...this.#decisions,
+      ...Object.fromEntries(refused),
+    };
   }
 
   notice(notices: readonly ServerNotice[]): void {
@@ -193,13 +204,6 @@ class MailFront implements Front {
     if (!this.#draining) this.#checks.begin(report);
   }
 
-  /** They hold a descriptor each until they have read why. */
-  #turnAway(socket: net.Socket): void {
-    if (socket.destroyed) return;
-    this.#turnedAway++;
-    socket.once('close', () => this.#turnedAway--);
-  }
-
   sessions(filter: SessionFilter): SessionList {
     return listSessions(this.#clients, filter);
   }
@@ -211,6 +215,7 @@ class MailFront implements Front {
   #check(): void {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
+    this.#refusals.sweep(now);
   }
 
   readonly #countLogin = (): void => {
@@ -224,6 +229,7 @@ class MailFront implements Front {
 
   readonly #forget = (client: Client): void => {
     if (!this.#clients.delete(client)) return;
+    for (const place of Object.keys(client.places) as (keyof Places)[]) client.leave(place);
     const totals = this.#totals;
     totals.loginsFailed += client.loginsFailed;
     totals.messages += client.messages;
@@ -239,6 +245,8 @@ interface MakerOptions {
   readonly world: World;
   readonly log: Log;
   readonly old: ReadonlyMap<string, Backend>;
+  readonly guard: Guard;
+  readonly refusals: Refusals;
   readonly health: HealthBoard;
 }
 
@@ -253,7 +261,7 @@ class GateMaker {
   }
 
   gate(service: ServiceSettings): Gate {
-    const { settings, material, world, log } = this.#options;
+    const { settings, material, world, log, guard, refusals } = this.#options;
     const dialect = DIALECTS[service.protocol];
     const backendSettings = backendOf(settings, service);
     if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
@@ -280,6 +288,9 @@ class GateMaker {
       implicitTls: service.tlsMode === 'implicit',
       balancers: balancersOf(service.proxyProtocol),
       backend,
+      access: accessOf(service),
+      guard,
+      refusals,
       passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       channels,
@@ -352,7 +363,7 @@ class GateMaker {
       secrets,
       xpehloPassword,
       settings.hostname,
-      settings.limits,
+      settings.limits.replyBytes,
       settings.timeouts,
       settings.probeMs,
     ]);
@@ -364,4 +375,12 @@ class GateMaker {
     this.backends.set(key, kept);
     return kept;
   }
+}
+
+/** The settings were checked, so what does not parse is a defect; nobody is let in by it. */
+function accessOf({ access }: ServiceSettings): AccessRules | null {
+  if (access === null) return null;
+  const rules = parseAccessRules(access);
+  if (rules.kind === 'malformed') throw new Error(rules.reason);
+  return rules;
 }

@@ -1,6 +1,7 @@
 // The path of a connection, one line a step. No step calls the next; a step that fails throws, and close() has the
 // last words. The loop: a refused login may be tried again, and SMTP comes back to AUTH or STARTTLS.
 
+import { admit } from '../connection/admit.ts';
 import { authenticate } from '../connection/authenticate.ts';
 import type { Client } from '../connection/client.ts';
 import { close } from '../connection/close.ts';
@@ -17,6 +18,7 @@ import type { Wish } from '../protocol/dialect.ts';
 export async function proxyMail(client: Client): Promise<void> {
   try {
     await proxyHeader(client);
+    await admit(client);
     await secure(client);
     await greet(client);
     for (;;) {

@@ -7,6 +7,7 @@ import type { ServerNotice } from '../connection/server-health.ts';
 import type { CheckReport } from './checks.ts';
 import type { FrontMaterial } from './material.ts';
 import type { SessionFilter } from './sessions.ts';
+import type { FromGuard, Sharing, SharingStart, ToGuard } from './sharing.ts';
 
 export type Counters = Readonly<Record<string, number>>;
 
@@ -16,6 +17,7 @@ export type ToWorker =
       readonly settings: Settings;
       readonly material: FrontMaterial;
       readonly connectionsMax: number;
+      readonly sharing?: SharingStart;
     }
   | { readonly kind: 'listen'; readonly key: string; readonly service: string }
   | { readonly kind: 'begin' }
@@ -26,7 +28,11 @@ export type ToWorker =
       readonly material: FrontMaterial;
       /** Which service each listener that stays belongs to now, by listener key. */
       readonly services: Readonly<Record<string, string>>;
+      readonly sharing?: Sharing;
     }
+  /** Answered when what was counted under these keys is reported. */
+  | { readonly kind: 'escort'; readonly id: number; readonly keys: readonly string[] }
+  | { readonly kind: 'shared'; readonly note: ToGuard }
   | { readonly kind: 'unlisten'; readonly keys: readonly string[] }
   | { readonly kind: 'counters'; readonly id: number }
   /** What is known of servers behind: drains, and what the prober found. */
@@ -45,6 +51,8 @@ export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'listen-failed'; readonly key: string; readonly code: string }
   | { readonly kind: 'reply'; readonly id: number; readonly answer: unknown }
+  /** Not checked yet: asFromGuard() does. */
+  | { readonly kind: 'shared'; readonly note: FromGuard }
   | { readonly kind: 'checked'; readonly report: CheckReport }
   | { readonly kind: 'drained'; readonly cut: number };
 
@@ -57,6 +65,7 @@ export function asFromWorker(value: unknown): FromWorker | null {
     case 'reply':
     case 'checked':
     case 'drained':
+    case 'shared':
       return value as FromWorker;
     default:
       return null;

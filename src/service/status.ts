@@ -6,6 +6,7 @@ import type { BackendStatus } from './fleet.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
 import type { Counters } from './messages.ts';
+import type { SharedStatus } from './shared-state.ts';
 import type { WorkerState } from './worker-process.ts';
 
 export interface WorkerStatus {
@@ -54,6 +55,10 @@ export interface Status {
   readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
   readonly totals: Counters;
+  /** Connections and logins that were turned away, by error code; of the workers that live. */
+  readonly refused: Counters;
+  /** Where shared state is kept, and how many addresses have failed logins to answer for. */
+  readonly shared: SharedStatus;
   /** What the rules of the channels decided, likewise. */
   readonly channels: ChannelDecisions;
 }
@@ -72,12 +77,17 @@ export interface StatusFacts {
   readonly listeners: readonly BoundListener[];
   readonly workers: readonly WorkerView[];
   readonly changes: Iterable<ChangeStatus>;
+  readonly shared: SharedStatus;
   readonly backends: readonly BackendStatus[];
 }
+
+/** Counters of refusals begin so. */
+const REFUSED = 'refused ';
 
 export function createStatus(facts: StatusFacts): Status {
   const { configuration } = facts;
   const addresses = addressesByService(facts.listeners);
+  const totals = Object.entries(sum(facts.workers.map(({ counters }) => counters ?? {})));
   return {
     version: facts.version,
     pid: process.pid,
@@ -101,7 +111,13 @@ export function createStatus(facts: StatusFacts): Status {
     ),
     backends: facts.backends,
     changes: [...facts.changes],
-    ...splitDecisions(sum(facts.workers.map(({ counters }) => counters ?? {}))),
+    ...splitDecisions(Object.fromEntries(totals.filter(([name]) => !name.startsWith(REFUSED)))),
+    refused: Object.fromEntries(
+      totals.flatMap(([name, count]) =>
+        name.startsWith(REFUSED) ? [[name.slice(REFUSED.length), count]] : [],
+      ),
+    ),
+    shared: facts.shared,
   };
 }
 

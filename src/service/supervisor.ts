@@ -26,6 +26,7 @@ import type { Counters } from './messages.ts';
 import { connectionsAllowed, decidePrivileges, limitWarnings, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
 import { askKick, askSessions } from './session-answers.ts';
+import { sameStore, SharedState } from './shared-state.ts';
 import { addressesByService, createStatus } from './status.ts';
 import type { ChangeStatus, Status } from './status.ts';
 import { watchFiles } from './watch.ts';
@@ -55,6 +56,7 @@ export class Supervisor {
   readonly #finished = Promise.withResolvers<ExitCode>();
   readonly #startedAt: number;
   readonly #pool: WorkerPool;
+  readonly #shared: SharedState;
   readonly #fleet: Fleet;
   #configuration: Configuration | null = null;
   /** What this run was started with, of which some holds until its end. */
@@ -77,10 +79,13 @@ export class Supervisor {
       fork: (index) => this.#fork(index),
       introduce: (send) => this.#introduce(send),
       onListenFailed: (key, code) => this.#listenFailed(key, code),
+      onShared: (worker, note) => this.#shared.hear(worker, note),
+      onGone: (worker) => this.#shared.gone(worker),
       onChecked: (worker, report) => this.#fleet.checked(worker, report),
       log,
       world,
     });
+    this.#shared = new SharedState({ world, log, pool: this.#pool });
     this.#fleet = new Fleet({ pool: this.#pool, log, world });
   }
 
@@ -92,6 +97,7 @@ export class Supervisor {
     } catch (error) {
       this.#close();
       await this.#pool.kill();
+      await this.#shared.close();
       throw error;
     }
     return this.#finished.promise;
@@ -119,6 +125,7 @@ export class Supervisor {
     this.#state = 'draining';
     await this.#pool.kill();
     this.#close();
+    await this.#shared.close();
     this.#finished.resolve(1);
   }
 
@@ -138,6 +145,7 @@ export class Supervisor {
         counters: (counters[place] ?? null) as Counters | null,
       })),
       changes: this.#changes.values(),
+      shared: this.#shared.status,
       backends: await this.#fleet.status(),
     });
   }
@@ -158,6 +166,7 @@ export class Supervisor {
     this.#privileges = decidePrivileges(settings.user, process.geteuid?.() ?? -1);
     if (this.#privileges.mistakes.length > 0) throw new SettingsError(this.#privileges.mistakes);
     this.#control = await this.#openControl(settings.dataDir);
+    await this.#shared.open(settings, workerCount(settings));
     const wanted = wantedListeners(settings.services);
     const { bound, failures } = await bindListeners(wanted, this.#privileges.owner, world);
     if (failures.length > 0) throw new Error(failures.join('\n'));
@@ -215,7 +224,8 @@ export class Supervisor {
     const { shared, material } = this.#configuration;
     const { limits } = this.#startedWith ?? shared;
     const connectionsMax = connectionsAllowed(limits.connections, this.#limits);
-    send({ kind: 'start', settings: shared, material, connectionsMax });
+    const sharing = this.#shared.start;
+    send({ kind: 'start', settings: shared, material, connectionsMax, sharing });
     send({ kind: 'notice', notices: this.#fleet.notices });
     for (const { key, service, handle } of this.#listeners.values())
       send({ kind: 'listen', key, service }, handle);
@@ -283,6 +293,7 @@ export class Supervisor {
     this.#configuration = next;
     this.#listeners = new Map([...change.stays, ...bound].map((listener) => [listener.key, listener]));
     log.change(next.settings.log);
+    this.#shared.update(next.settings, workerCount(next.settings));
     await this.#tellConfiguration(next);
     this.#fleet.settle(next.settings);
     if (!this.draining) {
@@ -317,7 +328,7 @@ export class Supervisor {
       [...this.#listeners.values()].map(({ key, service }) => [key, service]),
     );
     await this.#pool.ask(
-      (id) => ({ kind: 'update', id, settings: shared, material, services }),
+      (id) => ({ kind: 'update', id, settings: shared, material, services, sharing: this.#shared.sharing }),
       UPDATE_LIMIT_MS,
     );
   }
@@ -332,6 +343,7 @@ export class Supervisor {
     const lost = ends.filter(({ cut }) => cut === null).length;
     const cut = ends.reduce((sum, end) => sum + (end.cut ?? 0), 0);
     this.#close();
+    await this.#shared.close();
     log.info('stopped', { cut, workersLost: lost });
     this.#finished.resolve(lost === 0 ? 0 : 1);
   }
@@ -365,5 +377,6 @@ function servedOn({ certificates }: Configuration): string[] {
 /** Keys whose new value this run cannot take. */
 function needRestart(start: Settings, after: Settings): string[] {
   const keys: string[] = (['dataDir', 'user'] as const).filter((key) => start[key] !== after[key]);
+  if (!sameStore(start.redis, after.redis)) keys.push('redis');
   return start.limits.connections === after.limits.connections ? keys : [...keys, 'limits.connections'];
 }

@@ -16,6 +16,8 @@ export interface WorkerPoolOptions {
   readonly fork: (index: number) => ChildProcess;
   readonly introduce: (send: Send) => void;
   readonly onListenFailed: (key: string, code: string) => void;
+  readonly onShared?: (worker: WorkerProcess, note: unknown) => void;
+  readonly onGone?: (worker: WorkerProcess) => void;
   readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
   readonly log: Log;
   readonly world: World;
@@ -62,6 +64,14 @@ export class WorkerPool {
     for (const worker of this.#workers) worker.send(message, handle);
   }
 
+  tellAll(message: ToWorker): void {
+    for (const worker of this.all) worker.send(message);
+  }
+
+  tellOne(to: object, message: ToWorker): void {
+    this.all.find((worker) => worker === to)?.send(message);
+  }
+
   /** One answer a worker, in their order; null from one that is dead or slow. */
   ask(question: (id: number) => ToWorker, limitMs: number): Promise<unknown[]> {
     return Promise.all(this.#workers.map((worker) => worker.ask(question, limitMs)));
@@ -81,7 +91,7 @@ export class WorkerPool {
   }
 
   #create(index: number): WorkerProcess {
-    const { fork, introduce, onListenFailed, onChecked, log, world } = this.#options;
+    const { fork, introduce, onListenFailed, onShared, onGone, onChecked, log, world } = this.#options;
     return new WorkerProcess({
       index,
       fork: () => fork(index),
@@ -91,6 +101,8 @@ export class WorkerPool {
         if (this.#workers.every(({ state }) => state === 'ready')) this.#ready.resolve();
       },
       onListenFailed,
+      ...(onShared === undefined ? {} : { onShared }),
+      ...(onGone === undefined ? {} : { onGone }),
       onChecked,
       log,
       world,

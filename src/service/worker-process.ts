@@ -38,6 +38,10 @@ export interface WorkerProcessOptions {
   readonly introduce: (send: Send) => void;
   readonly onReady: (worker: WorkerProcess) => void;
   readonly onListenFailed: (key: string, code: string) => void;
+  /** What it says of counts and penalties, unchecked. */
+  readonly onShared?: (worker: WorkerProcess, note: unknown) => void;
+  /** Its process is gone, whether or not another follows. */
+  readonly onGone?: (worker: WorkerProcess) => void;
   readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
   readonly log: Log;
   readonly world: World;
@@ -164,6 +168,9 @@ export class WorkerProcess {
       case 'reply':
         this.#questions.get(message.id)?.answer(message.answer);
         return;
+      case 'shared':
+        this.#options.onShared?.(this, message.note);
+        return;
       case 'checked':
         this.#options.onChecked(this, message.report);
         return;
@@ -179,6 +186,7 @@ export class WorkerProcess {
     this.#child = null;
     this.#timer?.cancel();
     for (const question of this.#questions.values()) question.answer(null);
+    this.#options.onGone?.(this);
     if (this.state === 'draining') this.#end();
     else this.#restart({ worker: this.index, pid: child.pid, code, cause });
   }

@@ -13,6 +13,7 @@ import type { ListeningHandle } from './handles.ts';
 import { createLiveLog } from './live-log.ts';
 import type { LiveLog } from './live-log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
+import { WorkerGuard } from './worker-guard.ts';
 
 /** The kernel cuts it down to net.core.somaxconn. */
 const BACKLOG = 65_535;
@@ -58,6 +59,7 @@ class Worker {
   readonly #pending: Promise<void>[] = [];
   readonly #done = Promise.withResolvers<void>();
   #front: Front | null = null;
+  #guard: WorkerGuard | null = null;
   #graceMs = GRACE_DEFAULT_MS;
   #accepted = 0;
   #draining = false;
@@ -112,6 +114,13 @@ class Worker {
       case 'kick':
         void this.#reply(message.id, this.#front?.kick(message.filter) ?? 0);
         return;
+      case 'escort':
+        this.#guard?.escort(message.keys);
+        void this.#send({ kind: 'reply', id: message.id, answer: null });
+        return;
+      case 'shared':
+        this.#guard?.hear(message.note);
+        return;
       case 'notice':
         this.#front?.notice(message.notices);
         return;
@@ -127,16 +136,31 @@ class Worker {
     }
   }
 
-  #start({ settings, material, connectionsMax }: Extract<ToWorker, { kind: 'start' }>): void {
+  #start({ settings, material, connectionsMax, sharing }: Extract<ToWorker, { kind: 'start' }>): void {
     const { world } = this.#options;
+    const guard = new WorkerGuard({
+      settings,
+      world,
+      ...(sharing === undefined ? {} : { sharing }),
+      send: (note) => void this.#send({ kind: 'shared', note }),
+    });
+    this.#guard = guard;
     this.#log.change(settings.log);
     this.#graceMs = settings.timeouts.drainMs;
-    this.#front = this.#options.createFront({ settings, material, world, log: this.#log, connectionsMax });
+    this.#front = this.#options.createFront({
+      settings,
+      material,
+      world,
+      log: this.#log,
+      connectionsMax,
+      guard,
+    });
   }
 
-  #update({ id, settings, material, services }: Extract<ToWorker, { kind: 'update' }>): void {
+  #update({ id, settings, material, services, sharing }: Extract<ToWorker, { kind: 'update' }>): void {
     this.#log.change(settings.log);
     this.#graceMs = settings.timeouts.drainMs;
+    if (sharing !== undefined) this.#guard?.join(sharing);
     try {
       this.#front?.update(settings, material);
     } catch (error) {

@@ -109,6 +109,8 @@ test('reload with wrong settings prints each mistake, ends with 78, and status a
   assert.match((await connect(front.port('imap')).line()) ?? '', /^\* OK/);
   assert.equal((await sallyport(front, 'status')).code, 0);
   assert.equal((await sallyport(front, 'drain')).code, 0);
+  // Another signal meanwhile would be a kill.
+  await front.waitForLog((line) => line['event'] === 'stopped');
   assert.equal(await front.stop(), 0);
 });
 

@@ -9,9 +9,8 @@ import { cable } from '../support/wire.ts';
 
 const nothing = (): void => undefined;
 
-const options = (state: { full: boolean; crowded?: boolean }): AcceptOptions => ({
+const options = (state: { full: boolean }): AcceptOptions => ({
   id: 'ab-1',
-  crowded: false,
   onClose: nothing,
   onLogin: nothing,
   onDecision: nothing,
@@ -71,11 +70,21 @@ test('whoever stays on after that is cut', async () => {
   assert.equal(near.destroyed, true);
 });
 
-test('where too many are being told already, one more is told nothing', () => {
+test('where too many are being told already, one more is told nothing', async () => {
   const gate = testGate({ protocol: 'smtp' });
-  const [near] = cable();
-  assert.equal(accept(gate, near.asSocket(), options({ full: true, crowded: true })), null);
-  assert.equal(near.destroyed, true);
+  const refuse = (): boolean => {
+    const [near, far] = cable();
+    // Somebody who does not close.
+    new Conversation(far).send('x');
+    assert.equal(accept(gate, near.asSocket(), options({ full: true })), null);
+    return near.destroyed;
+  };
+  const cut = Array.from({ length: 45 }, refuse).filter(Boolean).length;
+  assert.equal(cut, 5);
+  await settle();
+  gate.world.advance(500);
+  await settle();
+  assert.equal(refuse(), false, 'there is room again');
 });
 
 test('whoever goes leaves no timer behind', async () => {

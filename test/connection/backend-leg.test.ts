@@ -92,6 +92,7 @@ function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet 
       minVersion: 'TLSv1.2',
       ciphers: 'default',
     },
+    connections: 0,
     login: 'replay',
     admin: null,
     allowClearBackend: false,

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteRelay } from '../../src/connection/byte-relay.ts';
 import { close } from '../../src/connection/close.ts';
+import { isRefusal } from '../../src/connection/refusals.ts';
 import { ERRORS, type ErrorCode, GateError } from '../../src/errors.ts';
 import { settle, testBack, testClient, testGate, TIMEOUTS } from '../support/gates.ts';
 
@@ -21,9 +22,10 @@ for (const code of Object.keys(ERRORS) as ErrorCode[]) {
       const silent = { smtp, imap, pop3 }[protocol] === null;
       assert.equal(said.includes(text) && said.endsWith('\r\n'), !silent, said);
       assert.equal(said === '', silent);
+      const [event, end] = isRefusal(new GateError(code)) ? ['refused', undefined] : ['closed', 'error'];
       assert.deepEqual(
         gate.lines.map((line) => [line['event'], line['level'], line['code'], line['end']]),
-        [['closed', LEVELS[level], code, 'error']],
+        [[event, LEVELS[level], code, end]],
       );
     });
   }

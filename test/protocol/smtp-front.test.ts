@@ -355,9 +355,15 @@ test('the reply of the relay reaches the client byte by byte, also where it is n
   assert.equal(talk.saidSince(), '235 2.7.0 \xfc\r\n');
 });
 
-test('every error ends an SMTP connection, with the row’s words behind our name', async () => {
+test('an error ends an SMTP connection with the row’s words behind our name, unless only the login failed', async () => {
   const front = new SmtpFront(new ScriptedTalk([]), frontRules(), STRANGER);
-  assert.equal(front.ends(), true);
+  assert.equal(front.ends(new GateError('SERVER_FULL')), true);
+  assert.equal(front.ends(new GateError('BACKEND_UNREACHABLE')), true);
+  assert.equal(front.ends(new GateError('USER_LIMIT')), false);
+  assert.equal(
+    front.wordsFor(new GateError('USER_LIMIT')),
+    '454 4.7.0 Too many connections of this user\r\n',
+  );
   assert.equal(
     front.wordsFor(new GateError('SERVER_FULL')),
     '421 4.3.2 mail.test Too many connections, please try again later\r\n',

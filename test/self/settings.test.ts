@@ -25,6 +25,9 @@ const FIELDS: Record<string, string> = {
   'backends.NAME.check.timeout': 'timeoutMs',
   'backends.NAME.admin.passwordFile': 'password',
   probe: 'probeMs',
+  'penalties.step': 'stepMs',
+  'penalties.max': 'maxMs',
+  'penalties.decay': 'decayMs',
 };
 
 function settings(): { setting: string; field: string; doc: string }[] {

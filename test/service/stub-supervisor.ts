@@ -43,6 +43,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
     proxyProtocol: null,
     backend: null,
     channel: null,
+    access: null,
     banner: null,
     capabilities: null,
     ehloKeywords: [],

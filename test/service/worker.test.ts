@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 
+import { defaultSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import type { Front } from '../../src/service/front.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
@@ -47,10 +48,10 @@ async function startWorker(
   const port = new Port();
   const log = createLiveLog({ level: 'error', format: 'json', write: () => undefined });
   const finished = runWorker({ index: 0, port, world: realWorld, createFront: () => greeter, log });
-  const settings = {
+  const settings: Settings = {
+    ...defaultSettings(),
     log: { level: 'error', format: 'json' },
-    timeouts: { drainMs: 10 },
-  } as unknown as Settings;
+  };
   const material = {
     services: {},
     backendCas: {},

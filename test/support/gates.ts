@@ -6,8 +6,10 @@ import type { Backend, BackLeg } from '../../src/connection/backend-leg.ts';
 import { Client } from '../../src/connection/client.ts';
 import type { Gate } from '../../src/connection/gate.ts';
 import { BACKEND_ROLE, Leg } from '../../src/connection/leg.ts';
+import { Refusals } from '../../src/connection/refusals.ts';
 import { createLog } from '../../src/log.ts';
 import { DIALECTS } from '../../src/service/backends.ts';
+import { WorkerGuard } from '../../src/service/worker-guard.ts';
 import { type Network, NetworkTable } from '../../src/wire/network.ts';
 import type { World } from '../../src/world.ts';
 import { Conversation } from './conversation.ts';
@@ -38,6 +40,12 @@ export const TIMEOUTS: Timeouts = defaultSettings().timeouts;
 export function testGate(options: GateOptions): TestGate {
   const { protocol, service = {}, timeouts = {}, implicitTls = false } = options;
   const lines: Readonly<Record<string, unknown>>[] = [];
+  const world = manualWorld(options.world);
+  const log = createLog({
+    level: 'debug',
+    format: 'json',
+    write: (line) => void lines.push(JSON.parse(line) as Readonly<Record<string, unknown>>),
+  });
   return {
     name: 'mail',
     dialect: DIALECTS[protocol],
@@ -52,12 +60,11 @@ export function testGate(options: GateOptions): TestGate {
     channels: null,
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
-    world: manualWorld(options.world),
-    log: createLog({
-      level: 'debug',
-      format: 'json',
-      write: (line) => void lines.push(JSON.parse(line) as Readonly<Record<string, unknown>>),
-    }),
+    access: null,
+    guard: new WorkerGuard({ settings: defaultSettings(), world }),
+    refusals: new Refusals({ world, log }),
+    world,
+    log,
     lines,
   };
 }

@@ -63,7 +63,9 @@ export interface GatewayOptions {
   readonly backends?: Readonly<Record<string, unknown>>;
   /** Keys of the backend; `servers` is one on 127.0.0.1. */
   readonly to?: Readonly<Record<string, unknown>>;
-  readonly limits?: Readonly<Record<string, number>>;
+  /** No limit on connections and no penalties, unless they are said here. */
+  readonly limits?: Readonly<Record<string, unknown>>;
+  readonly penalties?: Readonly<Record<string, unknown>>;
   readonly timeouts?: Readonly<Record<string, number>>;
   readonly connectionsMax?: number;
   readonly cable?: CableOptions;
@@ -355,7 +357,8 @@ function settingsOf(options: GatewayOptions): Settings {
       ),
       ...options.backends,
     },
-    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    limits: { perAddress: 0, perUser: 0, ...options.limits },
+    penalties: options.penalties ?? { remembered: 0 },
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
   };
   const file = path.join(testMaterial().folder, 'sallyport.yaml');

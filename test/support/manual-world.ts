@@ -34,6 +34,7 @@ export function manualWorld(replaced: Partial<World> = {}, startMs = Date.UTC(20
     random: (bytes) => realWorld.random(bytes),
     dial: (target) => realWorld.dial(target),
     confirmedNames: () => Promise.resolve([]),
+    namesOf: () => Promise.resolve({ claimed: [], confirmed: [] }),
     ...replaced,
     get pending() {
       return waiting.size;

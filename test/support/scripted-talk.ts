@@ -146,6 +146,11 @@ export class ScriptedTalk implements Talk {
 
 export const LIMITS: Limits = {
   connections: 100,
+  perAddress: [],
+  perUser: 0,
+  total: 0,
+  newTlsSessions: 0,
+  prefix6: 64,
   authAttempts: 3,
   badCommands: 10,
   commandBytes: 8192,

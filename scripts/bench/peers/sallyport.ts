@@ -29,6 +29,7 @@ export const sallyport: Peer = {
 dataDir: ${join(context.folder, 'data')}
 workers: 1
 log: { level: info, format: json }
+limits: { perAddress: 0, perUser: 0 }
 services:
   imaps:
     protocol: imap

@@ -1,0 +1,115 @@
+// Before TLS and behind the PROXY header: may this client be here? The access rules of the service, then the limits on
+// connections: of its address, and of all. Judged is the client itself, so a front tier of ours is judged by whom it
+// brings: admit() takes the tier in, readmit() judges whoever was introduced meanwhile, and is called before each login
+// and each mail.
+// Promises: a place that was taken is given back when the connection is forgotten; no name is looked up unless the
+// rules hang on one, and no look-up takes longer than timeouts.connect. Throws the refusal.
+
+import { type ErrorCode, GateError } from '../errors.ts';
+import { type ClientNames, judgeAccess } from '../policy/access.ts';
+import type { Claim } from '../policy/limits.ts';
+import type { AccessRules } from '../wire/access-rules.ts';
+import type { Backend } from './backend-leg.ts';
+import type { Client } from './client.ts';
+import type { Gate } from './gate.ts';
+import type { Places } from './guard.ts';
+
+export async function admit(client: Client): Promise<void> {
+  if (isTier(client)) await take(client, { total: client.gate.guard.totalClaim });
+  else await admitAs(client);
+}
+
+/** Does nothing for a client that is still the one that was admitted. */
+export async function readmit(client: Client): Promise<void> {
+  if (client.admitted !== client.remote.address) await admitAs(client);
+}
+
+/** Counts a login once it is proven. */
+export async function takeUser(client: Client, user: string): Promise<void> {
+  const claim = client.gate.guard.userClaim(user);
+  if (claim?.key === client.places.user) return;
+  client.leave('user');
+  await take(client, { user: claim });
+}
+
+export async function takeBackend(client: Client, { settings }: Backend): Promise<void> {
+  client.leave('backend');
+  if (settings.connections === 0) return;
+  await take(client, { backend: client.gate.guard.backendClaim(settings.name, settings.connections) });
+}
+
+/**
+ * A front tier or balancer of ours that has not said yet whom it brings, or asks for itself; before a login it is judged
+ * like anybody, but neither counted nor slowed.
+ */
+export function isTier(client: Client): boolean {
+  const { tier, via, remote, gate } = client;
+  if (client.isFrontTier && (tier === null || tier.address === remote.address)) return true;
+  return via === null && gate.balancers?.include(client.leg.socket, remote.address) === true;
+}
+
+async function admitAs(client: Client): Promise<void> {
+  const { gate } = client;
+  const { address } = client.remote;
+  if (gate.access !== null) await requireAccess(client, gate.access);
+  client.leave('address');
+  await take(client, {
+    total: client.places.total === null ? gate.guard.totalClaim : null,
+    address: isTier(client) ? null : gate.guard.addressClaim(address),
+  });
+  client.admitted = address;
+}
+
+const FULL = {
+  total: 'TOTAL_LIMIT',
+  address: 'ADDRESS_LIMIT',
+  user: 'USER_LIMIT',
+  backend: 'BACKEND_LIMIT',
+} as const satisfies Record<keyof Places, ErrorCode>;
+
+/** All places or none of them. */
+async function take(
+  client: Client,
+  wanted: Readonly<Partial<Record<keyof Places, Claim | null>>>,
+): Promise<void> {
+  const claims = (Object.keys(wanted) as (keyof Places)[]).flatMap((place) => {
+    const claim = wanted[place] ?? null;
+    return claim === null ? [] : [{ place, claim }];
+  });
+  if (claims.length === 0) return;
+  const answer = client.gate.guard.take(claims.map(({ claim }) => claim));
+  const full = answer instanceof Promise ? await answer : answer;
+  for (const { place, claim } of claims) {
+    if (full !== null && full.key === claim.key) throw new GateError(FULL[place], { limit: full.limit });
+  }
+  for (const { place, claim } of claims) client.places[place] = claim.key;
+}
+
+async function requireAccess(client: Client, rules: AccessRules): Promise<void> {
+  const { gate, remote } = client;
+  const facts = {
+    protocol: gate.dialect.protocol,
+    // Or a balancer has ended it, as it came.
+    implicitTls: gate.implicitTls || client.leg.securedOutside,
+    address: remote.address,
+    names: null as ClientNames | null,
+  };
+  let ruling = judgeAccess(rules, facts);
+  if (ruling === 'needs names') {
+    const names = await lookUpNames(gate, remote.address);
+    ruling = judgeAccess(rules, { ...facts, names });
+  }
+  if (ruling !== 'allow') throw new GateError('ACCESS_DENIED');
+}
+
+const NAMELESS: ClientNames = { claimed: [], confirmed: [] };
+
+async function lookUpNames({ world, timeouts }: Gate, address: string): Promise<ClientNames> {
+  if (address === '') return NAMELESS;
+  const { promise, resolve } = Promise.withResolvers<ClientNames>();
+  const late = world.after(timeouts.connectMs, () => resolve(NAMELESS));
+  world.namesOf(address).then(resolve, () => resolve(NAMELESS));
+  const names = await promise;
+  late.cancel();
+  return names;
+}
