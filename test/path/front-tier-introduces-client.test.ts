@@ -256,3 +256,19 @@ test('smtp: whom the tier brings after somebody who has logged in is not in the 
   });
   assert.equal(relay.messages.length, 1);
 });
+
+test('smtp: whom the tier brings next holds no place of the user before, who may come again', async (t) => {
+  const gateway = openGateway(t, {
+    protocol: 'smtp',
+    backend: mta({ xclient: XCLIENT }).script,
+    service: { frontTier },
+    limits: { perUser: 1 },
+    to: { client: ['xclient'] },
+  });
+  const bring = (address: string): string => `C: XCLIENT ADDR=${address}\nS: 220 *`;
+  const hello = `${SMTP.greeting}\n${bring('203.0.113.9')}`;
+  const first = await gateway.play(`${hello}\n${SMTP.login}`, { from });
+  await gateway.play(`${hello}\n${SMTP.tries}\nS: 454 4.7.0 *\n${SMTP.logout}`, { from });
+  await gateway.resume(first, bring('203.0.113.10'));
+  await gateway.play(`${hello}\n${SMTP.login}\n${SMTP.logout}`, { from });
+});
