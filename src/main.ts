@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./cli/serve.ts')).serve,
   check: async () => (await import('./cli/check.ts')).check,
   reload: async () => (await import('./cli/reload.ts')).reload,
+  restart: async () => (await import('./cli/restart.ts')).restart,
   drain: async () => (await import('./cli/drain.ts')).drain,
   backend: async () => (await import('./cli/backend.ts')).backend,
   status: async () => (await import('./cli/status.ts')).status,
@@ -61,6 +62,8 @@ async function dispatch(name: string, args: readonly string[]): Promise<number> 
   switch (name) {
     case 'worker':
       return (await import('./cli/worker.ts')).work(args, program);
+    case 'successor':
+      return (await import('./cli/successor.ts')).succeed(args, program);
     case '--version':
     case '-V':
       program.out(`sallyport ${program.version}\n`);

@@ -11,6 +11,8 @@ export interface Target {
   readonly ca: string | null;
   /** The key exchange group; X25519 where nothing is said. */
   readonly group?: string;
+  /** Where to come from: another address of the loopback network has its own range of ports. */
+  readonly from?: string;
 }
 
 const CHUNK = Buffer.alloc(
@@ -55,12 +57,16 @@ export class ImapSession {
 
   constructor(target: Target, ticket?: Buffer) {
     this.ticket = ticket;
+    const where = {
+      host: '127.0.0.1',
+      port: target.port,
+      ...(target.from === undefined ? {} : { localAddress: target.from }),
+    };
     if (target.ca === null) {
-      this.#socket = net.connect({ host: '127.0.0.1', port: target.port, noDelay: true });
+      this.#socket = net.connect({ ...where, noDelay: true });
     } else {
       const socket = tls.connect({
-        host: '127.0.0.1',
-        port: target.port,
+        ...where,
         servername: 'localhost',
         secureContext: contextFor(target.ca, target.group ?? 'X25519'),
         ...(ticket === undefined ? {} : { session: ticket }),
@@ -77,6 +83,10 @@ export class ImapSession {
   /** Whether the handshake resumed an earlier TLS session. */
   get isResumed(): boolean {
     return this.#socket instanceof tls.TLSSocket && this.#socket.isSessionReused();
+  }
+
+  get isAlive(): boolean {
+    return this.#failure === null;
   }
 
   /** Greeting, then LOGIN; resolves at the tagged OK. */

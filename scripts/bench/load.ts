@@ -20,6 +20,8 @@ export type LoadRequest =
   | { readonly kind: 'download' | 'upload'; readonly bytes: number }
   /** `count` round trips, one after another, on the first held session. */
   | { readonly kind: 'noops'; readonly count: number }
+  /** Says how many of the held sessions are still open. */
+  | { readonly kind: 'count' }
   | { readonly kind: 'close' };
 
 export interface LoadAnswer {
@@ -27,6 +29,8 @@ export interface LoadAnswer {
   readonly times: readonly number[];
   /** How many handshakes were resumed ones. */
   readonly resumed: number;
+  /** Held sessions that are open. */
+  readonly alive: number;
   readonly elapsedMs: number;
 }
 
@@ -51,7 +55,9 @@ async function ticketFrom(target: Target): Promise<Buffer | undefined> {
   return session.ticket;
 }
 
-async function logins(request: LoadRequest & { kind: 'logins' }): Promise<Omit<LoadAnswer, 'elapsedMs'>> {
+async function logins(
+  request: LoadRequest & { kind: 'logins' },
+): Promise<Pick<LoadAnswer, 'times' | 'resumed'>> {
   const times: number[] = [];
   let resumed = 0;
   const tickets: (Buffer | undefined)[] = [];
@@ -118,11 +124,14 @@ async function perform(request: LoadRequest): Promise<LoadAnswer> {
     case 'noops':
       times = await noops(request.count);
       break;
+    case 'count':
+      break;
     case 'close':
       await close();
       break;
   }
-  return { times, resumed, elapsedMs: performance.now() - start };
+  const alive = held.filter((session) => session.isAlive).length;
+  return { times, resumed, alive, elapsedMs: performance.now() - start };
 }
 
 process.on('message', (message: { readonly id: number; readonly request: LoadRequest }) => {

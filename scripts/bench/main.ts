@@ -8,6 +8,8 @@ import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KEY_TITLES, makeCertificate } from './certificates.ts';
 import type { Certificate, KeyType } from './certificates.ts';
+import { measureCrowd } from './crowd.ts';
+import { renderCrowd } from './crowd-table.ts';
 import { measureDirect, measureIdle, measureRound, warmUp } from './measure.ts';
 import type { Bench, Figure, Figures } from './measure.ts';
 import type { Peer, RunningPeer } from './peers/peer.ts';
@@ -161,9 +163,18 @@ async function bench(options: Options): Promise<void> {
   }
   try {
     stage = await Stage.set();
-    const results: Partial<Record<KeyType, readonly PeerResult[]>> = {};
     const about = describeMachine(options);
     console.log(`${about}\n`);
+    if (options.crowd !== null) {
+      const certificate = makeCertificate(folder, 'p256');
+      const setting = { stage, plan: options.plan, ca: certificate.pem };
+      const crowds = await measureCrowd(setting, { ...options.crowd, folder, certificate, say });
+      console.log(renderCrowd(crowds));
+      if (options.jsonFile !== null)
+        writeFileSync(options.jsonFile, `${JSON.stringify({ about, crowds }, null, 2)}\n`);
+      return;
+    }
+    const results: Partial<Record<KeyType, readonly PeerResult[]>> = {};
     for (const keyType of options.keyTypes) {
       say(`${KEY_TITLES[keyType]}:`);
       const certificate = makeCertificate(folder, keyType);

@@ -63,7 +63,7 @@ async function cpuDuring(bench: Bench, peer: RunningPeer, request: LoadRequest):
   return cpuBetween(before, sampleCpu(peer.pids()));
 }
 
-async function warmUpLogins(bench: Bench, peer: RunningPeer, count: number): Promise<void> {
+export async function warmUpLogins(bench: Bench, peer: RunningPeer, count: number): Promise<void> {
   const target = targetOf(bench, peer);
   await bench.stage.ask({ kind: 'logins', target, count, concurrency: FAST_LANES, handshake: 'full' });
 }
@@ -79,7 +79,7 @@ export async function warmUp(bench: Bench, peer: RunningPeer, logins: number): P
   await stage.ask({ kind: 'close' });
 }
 
-async function measureLogins(bench: Bench, peer: RunningPeer, count: number): Promise<Figures> {
+export async function measureLogins(bench: Bench, peer: RunningPeer, count: number): Promise<Figures> {
   const target = targetOf(bench, peer);
   const full = { kind: 'logins', target, count, concurrency: LANES, handshake: 'full' } as const;
   const fullMs = await cpuDuring(bench, peer, full);
@@ -94,7 +94,7 @@ async function measureLogins(bench: Bench, peer: RunningPeer, count: number): Pr
   };
 }
 
-async function measureRelay(bench: Bench, peer: RunningPeer): Promise<Figures> {
+export async function measureRelay(bench: Bench, peer: RunningPeer): Promise<Figures> {
   const target = targetOf(bench, peer);
   const bytes = (bench.plan.transferMiB * MIB) / STREAMS;
   await bench.stage.ask({ kind: 'open', target, count: STREAMS, concurrency: STREAMS });

@@ -49,16 +49,30 @@ const QUICK: Plan = {
   heavyIdle: [50, 100],
 };
 
+/** What --crowd means. */
+export interface CrowdPlan {
+  /** Idle connections per worker. */
+  readonly perWorker: number;
+  readonly workers: readonly number[];
+  readonly holdMs: number;
+}
+
+const CROWD: CrowdPlan = { perWorker: 9000, workers: [1, 2], holdMs: 30_000 };
+const QUICK_CROWD: CrowdPlan = { perWorker: 1500, workers: [1, 2], holdMs: 5000 };
+
 export interface Options {
   readonly plan: Plan;
+  /** null: the peers are compared. */
+  readonly crowd: CrowdPlan | null;
   readonly peers: readonly Peer[];
   readonly keyTypes: readonly KeyType[];
   /** Where the figures go as JSON; null: nowhere. */
   readonly jsonFile: string | null;
 }
 
-export const USAGE = `npm run bench -- [--quick] [--only NAME,…] [--keys rsa,p256] [--rounds N] [--json FILE]
+export const USAGE = `npm run bench -- [--quick] [--only NAME,…] [--keys rsa,p256] [--rounds N] [--crowd] [--json FILE]
   --quick   about a minute instead of about seven: P-256 only, unless --keys says more, and one round
+  --crowd   Sallyport alone, with 9,000 idle connections per worker, in one worker and in two
   --only    some of: ${PEERS.map((peer) => peer.name).join(', ')}
   --keys    one key type only
   --rounds  how often everything is measured in turn
@@ -78,6 +92,7 @@ export function readOptions(args: readonly string[]): Options | null {
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
+      crowd: { type: 'boolean', default: false },
       only: { type: 'string' },
       keys: { type: 'string' },
       rounds: { type: 'string' },
@@ -97,6 +112,7 @@ export function readOptions(args: readonly string[]): Options | null {
   );
   return {
     plan: { ...plan, rounds },
+    crowd: values.crowd ? (values.quick ? QUICK_CROWD : CROWD) : null,
     peers: PEERS.filter((peer) => names.includes(peer.name)),
     keyTypes: pick('key type', values.keys ?? (values.quick ? 'p256' : undefined), ['rsa', 'p256'] as const),
     jsonFile: values.json ?? null,

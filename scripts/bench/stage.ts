@@ -1,6 +1,6 @@
 // The two processes that every measurement needs besides the server: the sink and the load generator, both pinned to
 // the second core. Stage owns them. A request that takes longer than its limit fails, and the load generator is
-// replaced, so that one stuck peer does not spoil the rest.
+// replaced, so that one stuck peer does not spoil the rest. Crowd (crowd.ts) has more of both.
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -12,12 +12,12 @@ const REQUEST_LIMIT_MS = 60_000;
 
 type Message = Readonly<Record<string, unknown>>;
 
-function startHelper(file: string): ChildProcess {
+export function startHelper(file: string): ChildProcess {
   const [program, ...args] = [...pinTo(1), process.execPath, join(import.meta.dirname, file)];
   return spawn(program ?? process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }
 
-async function firstMessage(child: ChildProcess): Promise<Message> {
+export async function firstMessage(child: ChildProcess): Promise<Message> {
   return new Promise((resolve, reject) => {
     child.once('message', (message) => resolve(message as Message));
     child.once('exit', () => reject(new Error('a process of the bench ended early')));
@@ -25,12 +25,44 @@ async function firstMessage(child: ChildProcess): Promise<Message> {
   });
 }
 
+let requests = 0;
+
+/** Rejects where the load generator fails, ends, or takes too long; then it is killed. */
+export async function askLoad(load: ChildProcess, request: LoadRequest): Promise<LoadAnswer> {
+  const id = (requests += 1);
+  let cleanUp = (): void => {};
+  try {
+    return await new Promise<LoadAnswer>((resolve, reject) => {
+      const limit = setTimeout(() => {
+        load.kill('SIGKILL');
+        reject(new Error(`${request.kind} took longer than ${REQUEST_LIMIT_MS / 1000} s`));
+      }, REQUEST_LIMIT_MS);
+      const answered = (message: unknown): void => {
+        const { id: of, answer, error } = message as { id: number; answer?: LoadAnswer; error?: string };
+        if (of !== id) return;
+        if (answer === undefined) reject(new Error(`${request.kind}: ${error ?? 'no answer'}`));
+        else resolve(answer);
+      };
+      const ended = (): void => reject(new Error(`the load generator ended during ${request.kind}`));
+      cleanUp = () => {
+        clearTimeout(limit);
+        load.off('message', answered);
+        load.off('exit', ended);
+      };
+      load.on('message', answered);
+      load.once('exit', ended);
+      load.send({ id, request });
+    });
+  } finally {
+    cleanUp();
+  }
+}
+
 export class Stage {
   readonly backendPort: number;
   readonly authPort: number;
   readonly #sink: ChildProcess;
   #load: ChildProcess;
-  #requests = 0;
 
   private constructor(sink: ChildProcess, load: ChildProcess, ports: { backend: number; auth: number }) {
     this.#sink = sink;
@@ -48,32 +80,9 @@ export class Stage {
 
   async ask(request: LoadRequest): Promise<LoadAnswer> {
     const load = this.#load;
-    const id = (this.#requests += 1);
-    let cleanUp = (): void => {};
     try {
-      return await new Promise<LoadAnswer>((resolve, reject) => {
-        const limit = setTimeout(() => {
-          load.kill('SIGKILL');
-          reject(new Error(`${request.kind} took longer than ${REQUEST_LIMIT_MS / 1000} s`));
-        }, REQUEST_LIMIT_MS);
-        const answered = (message: unknown): void => {
-          const { id: of, answer, error } = message as { id: number; answer?: LoadAnswer; error?: string };
-          if (of !== id) return;
-          if (answer === undefined) reject(new Error(`${request.kind}: ${error ?? 'no answer'}`));
-          else resolve(answer);
-        };
-        const ended = (): void => reject(new Error(`the load generator ended during ${request.kind}`));
-        cleanUp = () => {
-          clearTimeout(limit);
-          load.off('message', answered);
-          load.off('exit', ended);
-        };
-        load.on('message', answered);
-        load.once('exit', ended);
-        load.send({ id, request });
-      });
+      return await askLoad(load, request);
     } finally {
-      cleanUp();
       if (load.killed || load.exitCode !== null) await this.#replaceLoad();
     }
   }

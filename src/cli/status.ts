@@ -29,6 +29,8 @@ export function statusText(found: Status): string {
   const lines = [
     `sallyport ${version}: ${state}, pid ${pid}, up ${uptimeText(uptimeSeconds)}, ${file ?? 'defaults'}`,
   ];
+  if (found.predecessor !== null)
+    lines.push(`before it: process ${found.predecessor}, draining after a restart`);
   for (const worker of found.workers) {
     const open = worker.open === null ? 'no answer' : counted(worker.open, 'connection');
     lines.push(
@@ -57,14 +59,17 @@ export function statusText(found: Status): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
+/** What each kind of change is called, and what it means where it was not made. */
+const CHANGES = {
+  reload: ['last reload', 'REFUSED, the old settings go on'],
+  certificates: ['last change of certificate files', 'REFUSED, the old ones are served on'],
+  workers: ['last replacement of workers', 'STOPPED, the old ones stay'],
+  restart: ['last restart', 'FAILED, the old process goes on'],
+} as const;
+
 function changeLines({ what, at, ok, mistakes }: ChangeStatus): string[] {
-  const name = what === 'reload' ? 'last reload' : 'last change of certificate files';
-  const end = ok
-    ? 'done'
-    : what === 'reload'
-      ? 'REFUSED, the old settings go on'
-      : 'REFUSED, the old ones are served on';
-  return [`${name}: ${end}, ${at}`, ...mistakes.map((mistake) => `  ${mistake}`)];
+  const [name, refused] = CHANGES[what];
+  return [`${name}: ${ok ? 'done' : refused}, ${at}`, ...mistakes.map((mistake) => `  ${mistake}`)];
 }
 
 function uptimeText(seconds: number): string {

@@ -97,9 +97,14 @@ function complete(
     workers: values.workers,
     user: values.user,
     redis: secretOf(values.redis, locate),
+    pidFile: values.pidFile === null ? null : locate(values.pidFile),
     log: values.log,
     certificateDatabase: locate(values.certificates.database),
     certificateWatchMs: values.certificates.watch,
+    tickets: {
+      rotateMs: values.tickets.rotate,
+      secret: secretOf(values.tickets.secret, locate),
+    },
     services: mapEntries(services, (name, service) =>
       completeService(name, service, { tls, locate, access: values.access }),
     ),
@@ -161,6 +166,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       maxVersion: values.tls.maxVersion ?? tls.maxVersion,
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
+      stapling: values.tls.stapling ?? tls.stapling,
     },
     proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,

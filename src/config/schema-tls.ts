@@ -51,6 +51,13 @@ export const serverTlsLeaves = {
     format: 'groups',
     default: 'default',
   },
+  stapling: {
+    doc:
+      'OCSP stapling: ask the responder that a certificate names (http) for its status, and give it to clients. The ' +
+      'issuer must be in the chain. Where `certificate` is a list (RSA and ECDSA), those in it get none.',
+    format: 'flag',
+    default: true,
+  },
 } as const satisfies Group;
 
 /** The same settings one level down, where an empty one means: as above. */

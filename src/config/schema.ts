@@ -30,6 +30,14 @@ export const settingsSchema = {
     default: null,
     nullable: true,
   },
+  pidFile: {
+    doc:
+      'File with the process number of the supervisor in charge: written when it is ready, anew by each one that a ' +
+      'restart puts in charge, removed at the end; empty: none.',
+    format: 'path',
+    default: null,
+    nullable: true,
+  },
   log: {
     level: {
       doc: 'The quietest events that are written.',
@@ -64,6 +72,26 @@ export const settingsSchema = {
     watch: { doc: 'Seconds between looks at the certificate files.', ...TIME, default: 10 },
   },
   tls: serverTlsLeaves,
+  tickets: {
+    rotate: {
+      doc:
+        'Seconds that the keys of TLS session tickets are used; then new ones are made, in memory only, and a session ' +
+        'made under the old ones costs one full handshake. 0: never new ones before the next start.',
+      format: 'seconds',
+      min: 0,
+      max: 604_800,
+      default: 43_200,
+    },
+    secret: {
+      doc:
+        'Seals the ticket keys where they travel to other nodes, the same on all of them, 16 characters or more ' +
+        '(`openssl rand -base64 32`); empty: each node has keys of its own.',
+      format: 'secret',
+      default: null,
+      nullable: true,
+      sensitive: true,
+    },
+  },
   services: { doc: 'What is listened on: name → service, see below.', format: 'entries', default: {} },
   channels: { doc: 'Rules for SMTP: name → channel, see below.', format: 'entries', default: {} },
   backends: { doc: 'The servers behind: name → backend, see below.', format: 'entries', default: {} },

@@ -49,6 +49,8 @@ export interface ServerTlsSettings {
   readonly ciphers: string;
   /** Colon list of groups, or 'default'. */
   readonly groups: string;
+  /** Give clients the OCSP status of certificates that name a responder. */
+  readonly stapling: boolean;
 }
 
 /** A network, or whoever may connect to a Unix socket of the service. */
@@ -197,6 +199,13 @@ export interface PenaltySettings {
   readonly remembered: number;
 }
 
+export interface TicketSettings {
+  /** How long ticket keys are used; 0: until the end of the run. */
+  readonly rotateMs: number;
+  /** Seals the keys for other nodes; null: they stay here. */
+  readonly secret: Secret | null;
+}
+
 export interface Timeouts {
   readonly proxyHeaderMs: number;
   readonly handshakeMs: number;
@@ -223,10 +232,12 @@ export interface Settings {
   readonly user: string | null;
   /** Stays in the supervisor. */
   readonly redis: Secret | null;
+  readonly pidFile: string | null;
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'text' };
   readonly certificateDatabase: string;
   /** How often certificate files are looked at for a change. */
   readonly certificateWatchMs: number;
+  readonly tickets: TicketSettings;
   readonly services: Readonly<Record<string, ServiceSettings>>;
   readonly channels: Readonly<Record<string, ChannelSettings>>;
   readonly backends: Readonly<Record<string, BackendSettings>>;

@@ -4,7 +4,7 @@
 // Passphrases are used here and go no further: the settings inside have none, nor the passwords of other tiers.
 
 import { loadSettings, placeOf } from '../config/load.ts';
-import { resolveRedisUrl } from '../config/secret.ts';
+import { resolveRedisUrl, resolveSecret } from '../config/secret.ts';
 import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
@@ -21,7 +21,10 @@ export interface Configuration {
   readonly settings: Settings;
   /** Without secrets, for workers. */
   readonly shared: Settings;
+  /** With the first ticket keys of this process; which ones serve is TicketRotation's affair. */
   readonly material: FrontMaterial;
+  /** Seals ticket keys for other nodes. */
+  readonly ticketSecret: string | null;
   readonly certificates: readonly CertificateFacts[];
   readonly fingerprints: Fingerprints;
   readonly warnings: readonly string[];
@@ -41,7 +44,8 @@ export interface SourceOptions {
   readonly missing: MissingCertificate;
 }
 
-/** The ticket keys are made here, once, and stay in memory: sessions outlive every reload and no restart. */
+const TICKET_SECRET_MIN = 16;
+
 export function createConfigurationSource({
   file,
   world,
@@ -51,11 +55,12 @@ export function createConfigurationSource({
   let missing = first;
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
-    const mistakes = settings.user === null ? [] : noSuchUser(settings.user, file);
+    const mistakes: string[] = settings.user === null ? [] : noSuchUser(settings.user, file);
     mistakes.push(...wrongRedis(settings));
     const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
       throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
     });
+    const ticketSecret = readTicketSecret(settings, mistakes);
     if (mistakes.length > 0) throw new SettingsError(mistakes);
     // A certificate that was there once is missed, not replaced by one that nobody trusts.
     missing = 'refuse';
@@ -63,6 +68,7 @@ export function createConfigurationSource({
       settings,
       shared: withoutSecrets(settings),
       material: material.front,
+      ticketSecret,
       certificates: material.certificates,
       fingerprints,
       warnings: material.warnings,
@@ -72,6 +78,19 @@ export function createConfigurationSource({
     load: () => Promise.try(() => complete(loadSettings({ file }))),
     refresh: complete,
   };
+}
+
+function readTicketSecret({ tickets: { secret } }: Settings, mistakes: string[]): string | null {
+  if (secret === null) return null;
+  try {
+    const value = resolveSecret(secret);
+    if (value.length >= TICKET_SECRET_MIN) return value;
+    mistakes.push(`tickets.secret: expected ${TICKET_SECRET_MIN} characters or more, found fewer`);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    mistakes.push(...error.mistakes.map((mistake) => `tickets.secret: ${mistake}`));
+  }
+  return null;
 }
 
 function noSuchUser(user: string, file: string | null): string[] {
@@ -121,6 +140,7 @@ export function withoutSecrets(settings: Settings): Settings {
   return withoutTierPasswords({
     ...settings,
     redis: null,
+    tickets: { ...settings.tickets, secret: null },
     services: Object.fromEntries(services) as Settings['services'],
     backends: Object.fromEntries(backends) as Settings['backends'],
   });

@@ -1,16 +1,18 @@
 // The supervisor's control socket: a Unix socket in dataDir, mode 0600, one JSON line in, one JSON line out, then
 // closed. Who may connect is the file system's business. A request is bounded in bytes, time and number of askers;
 // what breaks a bound is told so and closed, and never reaches a command.
-// openControl() is also the lock on dataDir: where a supervisor answers already, it refuses.
-// The server owns the socket file and removes it at close().
+// openControl() is also the lock on dataDir: where a supervisor answers already, it refuses. takeOverControl() puts a new
+// socket in the place of the one before in one step, so that there is no moment at which nobody answers.
+// The server owns the socket file and removes it at close(), unless somebody has put another in its place. Whoever has
+// said a command gets the answer before close() resolves.
 
-import { chmodSync } from 'node:fs';
+import { chmodSync, linkSync, renameSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { explain } from '../log.ts';
 import type { World } from '../world.ts';
-import { removeStaleSocket } from './handles.ts';
+import { identify, isSameFile, removeFile, removeStaleSocket } from './handles.ts';
 import { makeFolder } from './machine.ts';
 
 export const REQUEST_BYTES_MAX = 64 * 1024;
@@ -21,7 +23,7 @@ const SOCKET_PATH_BYTES_MAX = 107;
 /** A status of many services with many certificates is long; a supervisor that says more is none. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
-const CONTROL_COMMANDS = ['status', 'reload', 'drain', 'backend', 'sessions', 'kick'] as const;
+const CONTROL_COMMANDS = ['status', 'reload', 'restart', 'drain', 'backend', 'sessions', 'kick'] as const;
 
 export type ControlCommand = (typeof CONTROL_COMMANDS)[number];
 
@@ -44,7 +46,10 @@ export type ControlCommands = Readonly<
 >;
 
 export interface Control {
-  close(): void;
+  /** Whether askers still find this one, and not another in its place. */
+  isInPlace(): boolean;
+  /** Takes no more askers at once; resolves when those who wait have their answers. */
+  close(): Promise<void>;
 }
 
 export function controlPath(dataDir: string): string {
@@ -58,46 +63,115 @@ export async function openControl(
   world: World,
 ): Promise<Control | string> {
   const path = controlPath(dataDir);
+  const refusal = makeRoom(dataDir);
+  if (refusal !== null) return refusal;
+  const stale = await removeStaleSocket(path, world);
+  if (stale === 'another program answers on it') return inUse(dataDir);
+  if (stale !== null) return `control socket ${path}: ${stale}`;
+  return listen({ path, commands, world, place: (beside) => linkSync(beside, path) }).catch(
+    (error: unknown) => (isTaken(error) ? inUse(dataDir) : `control socket ${path}: ${explain(error)}`),
+  );
+}
+
+/** The same in the place of a supervisor that agrees to it, or is gone. */
+export function takeOverControl(
+  dataDir: string,
+  commands: ControlCommands,
+  world: World,
+): Promise<Control | string> {
+  const path = controlPath(dataDir);
+  return listen({ path, commands, world, place: (beside) => renameSync(beside, path) }).catch(
+    (error: unknown) => `control socket ${path}: ${explain(error)}`,
+  );
+}
+
+function inUse(dataDir: string): string {
+  return `dataDir ${dataDir} is in use: another supervisor answers on ${controlPath(dataDir)}; stop it, or set another dataDir`;
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
+}
+
+function makeRoom(dataDir: string): string | null {
+  const path = controlPath(dataDir);
   const bytes = Buffer.byteLength(path);
   if (bytes > SOCKET_PATH_BYTES_MAX) {
     return `dataDir ${dataDir} is too long: ${path} has ${bytes} bytes, a Unix socket's path may have ${SOCKET_PATH_BYTES_MAX}`;
   }
   const refusal = makeFolder(dataDir);
-  if (refusal !== null) return `dataDir ${dataDir} ${refusal}`;
-  const stale = await removeStaleSocket(path, world);
-  if (stale === 'another program answers on it') {
-    return `dataDir ${dataDir} is in use: another supervisor answers on ${path}; stop it, or set another dataDir`;
-  }
-  if (stale !== null) return `control socket ${path}: ${stale}`;
-  return listen(path, commands, world);
+  return refusal === null ? null : `dataDir ${dataDir} ${refusal}`;
 }
 
-async function listen(path: string, commands: ControlCommands, world: World): Promise<Control | string> {
-  const server = net.createServer(
-    { allowHalfOpen: true },
-    (socket) => void serveAsker(socket, commands, world),
-  );
+interface Opening {
+  readonly path: string;
+  readonly commands: ControlCommands;
+  readonly world: World;
+  /** Gives the socket its name; it was made under another one, no longer than the name itself. */
+  readonly place: (beside: string) => void;
+}
+
+// Listening before it has its name, so that whoever finds the name is answered. The runtime removes what it bound, which
+// is the other name; so close() takes nobody else's socket away.
+async function listen({ path, commands, world, place }: Opening): Promise<Control> {
+  const waiting = new Set<Promise<void>>();
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    void hearAsker(socket, world).then((line) => {
+      const answered = answerAsker(socket, { line, commands, world }).finally(() => waiting.delete(answered));
+      waiting.add(answered);
+    });
+  });
   server.maxConnections = ASKERS_MAX;
-  const { promise, resolve } = Promise.withResolvers<Control | string>();
-  server.on('error', (error) => resolve(`control socket ${path}: ${explain(error)}`));
-  server.once('listening', () => resolve({ close: () => void server.close() }));
+  const beside = join(dirname(path), `.${process.pid}.sock`);
+  rmSync(beside, { force: true });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.on('error', reject);
+  server.once('listening', resolve);
   // listen() makes the file before it returns, so the mask is ours alone.
   const mask = process.umask(0o177);
-  server.listen(path);
+  server.listen(beside);
   process.umask(mask);
-  const control = await promise;
-  if (typeof control === 'string') return control;
-  chmodSync(path, 0o600);
-  return control;
+  await promise;
+  try {
+    chmodSync(beside, 0o600);
+    place(beside);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+  rmSync(beside, { force: true });
+  const file = identify(path);
+  return {
+    isInPlace: () => isSameFile(identify(path), file),
+    async close() {
+      server.close();
+      if (file !== null) removeFile(path, file);
+      await Promise.all(waiting);
+    },
+  };
 }
 
-async function serveAsker(socket: net.Socket, commands: ControlCommands, world: World): Promise<void> {
+function hearAsker(socket: net.Socket, world: World): Promise<Line> {
   socket.on('error', () => socket.destroy());
-  const line = await readLine(socket, { bytesMax: REQUEST_BYTES_MAX, limitMs: REQUEST_LIMIT_MS, world });
+  return readLine(socket, { bytesMax: REQUEST_BYTES_MAX, limitMs: REQUEST_LIMIT_MS, world });
+}
+
+interface Asked {
+  readonly line: Line;
+  readonly commands: ControlCommands;
+  readonly world: World;
+}
+
+/** Resolves when the asker has its answer, or is gone. */
+async function answerAsker(socket: net.Socket, { line, commands, world }: Asked): Promise<void> {
   const answer = line.kind === 'line' ? await obey(line.text, commands) : refused(LINE_FAILURES[line.kind]);
+  if (socket.destroyed) return;
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  socket.once('close', resolve);
   const limit = world.after(REQUEST_LIMIT_MS, () => socket.destroy());
-  socket.once('close', () => limit.cancel());
   socket.end(`${JSON.stringify(answer)}\n`, () => socket.destroy());
+  await closed;
+  limit.cancel();
 }
 
 async function obey(line: string, commands: ControlCommands): Promise<ControlAnswer> {

@@ -78,6 +78,12 @@ export class Fleet {
     this.#appoint();
   }
 
+  /** What the supervisor before us knew; the next settle() forgets what is not in the settings. */
+  inherit(notices: readonly ServerNotice[]): void {
+    for (const { backend, server, drained, mark } of notices)
+      this.#entries.set(keyOf(backend, server), { ...fresh(backend, server), drained, mark });
+  }
+
   close(): void {
     this.#timer?.cancel();
     this.#timer = null;

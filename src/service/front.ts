@@ -3,46 +3,38 @@
 // it has learnt (capabilities, TLS sessions).
 
 import type net from 'node:net';
-import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
+import type { Settings } from '../config/settings.ts';
 import { accept } from '../connection/accept.ts';
 import type { Backend } from '../connection/backend-leg.ts';
 import { serverKeys } from '../connection/backend-servers.ts';
 import type { Client } from '../connection/client.ts';
-import type { Guard, Places } from '../connection/guard.ts';
-import { type Gate, offerOf } from '../connection/gate.ts';
-import type { Upgrader } from '../connection/leg.ts';
+import type { Places } from '../connection/guard.ts';
+import type { Gate } from '../connection/gate.ts';
 import { Refusals } from '../connection/refusals.ts';
-import { balancersOf } from '../connection/proxy-header.ts';
 import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/server-health.ts';
-import type { PasswordCheck } from '../connection/verify.ts';
-import { StorePasswords } from '../identity/store-passwords.ts';
 import { explain, type Log } from '../log.ts';
-import { passwordCheck } from '../policy/front-tier.ts';
-import type { Dialect } from '../protocol/dialect.ts';
-import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
-import { serverFacts } from '../tls/facts.ts';
-import { acceptTls } from '../tls/server.ts';
-import { sessionContextName } from '../tls/tickets.ts';
-import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
-import { NetworkTable } from '../wire/network.ts';
+import { stapledChains } from '../tls/stapling.ts';
 import type { World } from '../world.ts';
-import { NO_SECRETS } from './backend-material.ts';
-import { backendOf, DIALECTS, makeBackend } from './backends.ts';
-import { type CheckReport, Checks, type CheckTarget } from './checks.ts';
+import { type CheckReport, Checks } from './checks.ts';
 import { decisionCounter } from './channel-counters.ts';
-import { frontRules, makeChannels, rulesAhead } from './channel-gates.ts';
+import { rulesAhead } from './channel-gates.ts';
+import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
 import { WorkerGuard } from './worker-guard.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
+import { StapleKeeper } from './staples.ts';
 
 export interface Front {
   /** Takes over an accepted socket of the named service. */
   serve(service: string, socket: net.Socket): void;
   /** New settings for new connections; those that are open go on. Throws where they cannot be served. */
-  update(settings: Settings, material: FrontMaterial): void;
-  /** Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. */
-  drain(graceMs: number): Promise<void>;
+  update(settings: Settings, material: FrontMaterial, connectionsMax: number): void;
+  /**
+   * Says goodbye at idle points; resolves when nothing is open or `graceMs` is over and the rest is cut. Who has not got
+   * to a login or a transaction yet may do so for `newcomersMs`, and is told only then.
+   */
+  drain(graceMs: number, newcomersMs?: number): Promise<void>;
   counters(): Readonly<Record<string, number>>;
   /** What the supervisor says of servers behind. */
   notice(notices: readonly ServerNotice[]): void;
@@ -74,9 +66,10 @@ export function createFront(options: FrontOptions): Front {
 class MailFront implements Front {
   readonly #world: World;
   readonly #log: Log;
-  readonly #connectionsMax: number;
+  #connectionsMax = 0;
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
+  readonly #staples: StapleKeeper;
   readonly #guard: WorkerGuard;
   readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
@@ -86,6 +79,8 @@ class MailFront implements Front {
   #closeMs = 0;
   #count = 0;
   #draining = false;
+  readonly #newcomers = new Set<Client>();
+  #newcomersUntil = -Infinity;
   #whenEmpty: (() => void) | null = null;
   readonly #totals = {
     connections: 0,
@@ -103,13 +98,13 @@ class MailFront implements Front {
   constructor(options: FrontOptions) {
     this.#world = options.world;
     this.#log = options.log;
-    this.#connectionsMax = options.connectionsMax;
     this.#prefix = options.world.random(4).toString('hex');
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
+    this.#staples = new StapleKeeper(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
-    this.update(options.settings, options.material);
+    this.update(options.settings, options.material, options.connectionsMax);
     options.world.every(CHECK_MS, () => this.#check());
   }
 
@@ -129,7 +124,7 @@ class MailFront implements Front {
     });
     if (client === null) return;
     this.#clients.add(client);
-    if (this.#draining) client.drain();
+    if (this.#draining) this.#tellToLeave(client, this.#world.monotonic());
     proxyMail(client).catch((defect: unknown) => {
       this.#log.error('defect', { service, session: client.id, cause: explain(defect) });
       client.cut();
@@ -137,8 +132,11 @@ class MailFront implements Front {
     });
   }
 
-  update(settings: Settings, material: FrontMaterial): void {
+  update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
     this.#guard.update(settings);
+    const stapled = Object.values(settings.services).filter(({ tls }) => tls.stapling);
+    const shown = stapled.flatMap(({ name }) => material.services[name] ?? []);
+    this.#staples.update(shown.flatMap(stapledChains));
     const maker = new GateMaker({
       settings,
       material,
@@ -148,6 +146,7 @@ class MailFront implements Front {
       guard: this.#guard,
       refusals: this.#refusals,
       health: this.#health,
+      staples: this.#staples,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -155,6 +154,7 @@ class MailFront implements Front {
     // A service that is gone keeps its gate: what the kernel has queued for it is still to be served.
     this.#gates = new Map([...this.#gates, ...gates]);
     this.#backends = maker.backends;
+    this.#connectionsMax = connectionsMax;
     this.#closeMs = settings.timeouts.closeMs;
     this.#health.keep(new Set(Object.values(settings.backends).flatMap(serverKeys)));
     this.#checks.update(maker.checkTargets());
@@ -164,10 +164,13 @@ class MailFront implements Front {
     }
   }
 
-  async drain(graceMs: number): Promise<void> {
+  async drain(graceMs: number, newcomersMs = 0): Promise<void> {
+    const now = this.#world.monotonic();
     this.#draining = true;
+    this.#staples.close();
     this.#checks.end();
-    for (const client of this.#clients) client.drain();
+    this.#newcomersUntil = now + newcomersMs;
+    for (const client of this.#clients) this.#tellToLeave(client, now);
     if (this.#clients.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = this.#world.after(graceMs, () => {
@@ -204,6 +207,16 @@ class MailFront implements Front {
     if (!this.#draining) this.#checks.begin(report);
   }
 
+  /** Now, or when it has got where it wants to. */
+  #tellToLeave(client: Client, now: number): void {
+    if (client.phase === 'login' && now < this.#newcomersUntil) {
+      this.#newcomers.add(client);
+      return;
+    }
+    this.#newcomers.delete(client);
+    client.drain();
+  }
+
   sessions(filter: SessionFilter): SessionList {
     return listSessions(this.#clients, filter);
   }
@@ -216,6 +229,7 @@ class MailFront implements Front {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
     this.#refusals.sweep(now);
+    for (const client of this.#newcomers) this.#tellToLeave(client, now);
   }
 
   readonly #countLogin = (): void => {
@@ -230,6 +244,7 @@ class MailFront implements Front {
   readonly #forget = (client: Client): void => {
     if (!this.#clients.delete(client)) return;
     for (const place of Object.keys(client.places) as (keyof Places)[]) client.leave(place);
+    this.#newcomers.delete(client);
     const totals = this.#totals;
     totals.loginsFailed += client.loginsFailed;
     totals.messages += client.messages;
@@ -237,150 +252,4 @@ class MailFront implements Front {
     totals.bytesOut += client.bytesOut;
     if (this.#clients.size === 0) this.#whenEmpty?.();
   };
-}
-
-interface MakerOptions {
-  readonly settings: Settings;
-  readonly material: FrontMaterial;
-  readonly world: World;
-  readonly log: Log;
-  readonly old: ReadonlyMap<string, Backend>;
-  readonly guard: Guard;
-  readonly refusals: Refusals;
-  readonly health: HealthBoard;
-}
-
-/** Builds the gates of one set of settings. */
-class GateMaker {
-  readonly backends = new Map<string, Backend>();
-  readonly #passwordChecks = new Map<string, PasswordCheck>();
-  readonly #options: MakerOptions;
-
-  constructor(options: MakerOptions) {
-    this.#options = options;
-  }
-
-  gate(service: ServiceSettings): Gate {
-    const { settings, material, world, log, guard, refusals } = this.#options;
-    const dialect = DIALECTS[service.protocol];
-    const backendSettings = backendOf(settings, service);
-    if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
-    const backend = this.#backend(backendSettings, dialect);
-    const tls = material.services[service.name] ?? null;
-    const certified = tls !== null;
-    const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
-    const channels = makeChannels({
-      settings,
-      service,
-      certified,
-      isTierPassword,
-      backend: (relay) => this.#backend(relay, dialect),
-    });
-    const offer = offerOf(service, dialect, backend);
-    return {
-      name: service.name,
-      dialect,
-      settings: service,
-      rules:
-        channels?.gates.get(channels.start.channel)?.rules ??
-        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
-      upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
-      implicitTls: service.tlsMode === 'implicit',
-      balancers: balancersOf(service.proxyProtocol),
-      backend,
-      access: accessOf(service),
-      guard,
-      refusals,
-      passwordCheck: this.#passwordCheck(service),
-      frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
-      channels,
-      limits: settings.limits,
-      timeouts: settings.timeouts,
-      world,
-      log,
-    };
-  }
-
-  /** Each backend once, whatever the protocols it serves. */
-  checkTargets(): CheckTarget[] {
-    const first = new Map(
-      [...this.backends.values()].toReversed().map((backend) => [backend.settings.name, backend]),
-    );
-    return [...first.values()].map((backend) => {
-      const { name, check } = backend.settings;
-      const { checkPassword: password } = this.#options.material.backendSecrets[name] ?? NO_SECRETS;
-      const account = check.user === null || password === null ? null : { user: check.user, password };
-      return { backend, tls: backend.tls, account };
-    });
-  }
-
-  /** One for all services that ask the same store, so that what it is asked at once is limited once. */
-  #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
-    if (verify.kind === 'backend') return null;
-    const { settings, world } = this.#options;
-    const known = this.#passwordChecks.get(verify.store);
-    if (known !== undefined) return known;
-    const store = settings.backends[verify.store];
-    if (store === undefined) throw new Error(`there is no backend ${verify.store}`);
-    const backend = this.#backend(store, DIALECTS.imap);
-    const made = new StorePasswords({
-      backend: store.name,
-      target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
-      stores: (login) => backend.approaches(login),
-      storeMs: store.failoverTimeoutMs,
-      budgetMs: settings.timeouts.replyMs,
-      world,
-    });
-    this.#passwordChecks.set(verify.store, made);
-    return made;
-  }
-
-  #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
-    const { settings, material, world } = this.#options;
-    const contexts = buildServerContexts(tls, {
-      ticketKeys: Buffer.from(material.ticketKeys),
-      sessionIdContext: sessionContextName(service.name, null),
-    });
-    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world };
-    return {
-      async upgrade(raw) {
-        const socket = await acceptTls(raw, contexts, options);
-        return { socket, facts: serverFacts(socket) };
-      },
-    };
-  }
-
-  /** One backend may serve services of several protocols; it is one Backend for each. */
-  #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old, health } = this.#options;
-    const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
-    const ca = material.backendCas[backend.name] ?? null;
-    const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
-    const key = JSON.stringify([
-      dialect.protocol,
-      backend,
-      ca,
-      secrets,
-      xpehloPassword,
-      settings.hostname,
-      settings.limits.replyBytes,
-      settings.timeouts,
-      settings.probeMs,
-    ]);
-    const made = this.backends.get(key);
-    if (made !== undefined) return made;
-    const kept =
-      old.get(key) ??
-      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
-    this.backends.set(key, kept);
-    return kept;
-  }
-}
-
-/** The settings were checked, so what does not parse is a defect; nobody is let in by it. */
-function accessOf({ access }: ServiceSettings): AccessRules | null {
-  if (access === null) return null;
-  const rules = parseAccessRules(access);
-  if (rules.kind === 'malformed') throw new Error(rules.reason);
-  return rules;
 }

@@ -2,8 +2,9 @@
 // Binding never throws: it gives back a handle, or a sentence that names the service, the address and the cause.
 // The supervisor owns every handle and accepts nothing on it; workers get copies and call listen() themselves. So a
 // port stays open while workers come and go. The kernel begins to queue connections when the first worker listens.
-// A Unix socket is born with mode 0660 and, if workers change user, given to that user. Its file goes when the handle is
-// closed. A file left behind by a crash is removed only if it is a socket on which nobody answers.
+// A Unix socket is born with mode 0660 and, if workers change user, given to that user. Its file goes with the listener,
+// unless another supervisor goes on with it, or it belongs to systemd. A file left behind by a crash is removed only if
+// it is a socket on which nobody answers.
 // net._createServerHandle has no public twin; this is the only file that names it.
 
 import { lchownSync, lstatSync, unlinkSync } from 'node:fs';
@@ -31,6 +32,16 @@ export interface BoundListener extends WantedListener {
   readonly handle: ListeningHandle;
   /** The address as bound: with the port that the system chose, where the settings say 0. */
   readonly address: string;
+  /** Who bound it: we, the supervisor before us, or the service manager. */
+  readonly origin: 'bound' | 'predecessor' | 'manager';
+  /** Which file the Unix socket is; null where that matters to nobody. */
+  readonly file: FileIdentity | null;
+}
+
+/** A Unix socket's file, so that one that somebody put in its place is told apart. */
+export interface FileIdentity {
+  readonly device: number;
+  readonly inode: number;
 }
 
 export interface Owner {
@@ -40,16 +51,20 @@ export interface Owner {
 
 interface NativeHandle extends ListeningHandle {
   getsockname?(out: { address?: string; port?: number }): number;
+  getpeername?(out: object): number;
 }
 
 // oxlint-disable-next-line max-params -- the runtime's own function
 type CreateServerHandle = (
-  where: string,
+  where: string | null,
   port: number,
   family: number,
   fd?: number,
   flags?: number,
 ) => NativeHandle | number;
+
+const createServerHandle = (net as unknown as { _createServerHandle: CreateServerHandle })
+  ._createServerHandle;
 
 /** libuv's UV_TCP_IPV6ONLY. */
 const IPV6_ONLY = 1;
@@ -161,32 +176,83 @@ async function bindListener(
   if (typeof handle === 'number') return failed(bindCause(getSystemErrorName(handle), endpoint));
   if (endpoint.kind === 'unix') {
     const denied = giveTo(owner, endpoint.path);
-    if (denied === null) return { ...listener, handle, address: endpointText(endpoint) };
+    if (denied === null)
+      return {
+        ...listener,
+        handle,
+        address: endpointText(endpoint),
+        origin: 'bound',
+        file: identify(endpoint.path),
+      };
     handle.close();
     return failed(denied);
   }
   const name: { address?: string; port?: number } = {};
   // The runtime keeps EADDRINUSE of bind() to itself until somebody asks for the name or listens.
   const error = handle.getsockname?.(name) ?? 0;
-  if (error === 0)
-    return { ...listener, handle, address: endpointText({ ...endpoint, port: name.port ?? endpoint.port }) };
+  const address = endpointText({ ...endpoint, port: name.port ?? endpoint.port });
+  if (error === 0) return { ...listener, handle, address, origin: 'bound', file: null };
   handle.close();
   return failed(bindCause(getSystemErrorName(error), endpoint));
 }
 
+/** For good: the address is free afterwards. */
+export function closeListener({ handle, endpoint, origin, file }: BoundListener): void {
+  // Of a Unix socket that this process bound, the runtime removes the file.
+  handle.close();
+  if (endpoint.kind === 'unix' && origin === 'predecessor' && file !== null) removeFile(endpoint.path, file);
+}
+
+/** Leaves the listener to a supervisor that has it too. */
+export function releaseListener({ handle, endpoint, origin }: BoundListener): void {
+  // To close a Unix socket that this process bound would remove its file, so it stays open until we exit.
+  if (endpoint.kind === 'tcp' || origin !== 'bound') handle.close();
+}
+
+/** null where there is no file. */
+export function identify(path: string): FileIdentity | null {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? null : { device: stat.dev, inode: stat.ino };
+}
+
+export function isSameFile(one: FileIdentity | null, other: FileIdentity | null): boolean {
+  return one !== null && one.device === other?.device && one.inode === other.inode;
+}
+
+/** Removes the file if it still is the one that is meant. */
+export function removeFile(path: string, file: FileIdentity): void {
+  try {
+    if (isSameFile(identify(path), file)) unlinkSync(path);
+  } catch {
+    // Not there, or in a folder that we may not write to any more: then it is somebody else's to clean up.
+  }
+}
+
+/** A listening socket that this process was given by number. null: it is none, or none of these kinds. */
+export function openDescriptor(fd: number): { handle: ListeningHandle; tcp: Endpoint | null } | null {
+  const handle = createServerHandle(null, 0, 0, fd);
+  if (typeof handle === 'number') return null;
+  if (handle.getsockname === undefined) return { handle, tcp: null };
+  const name: { address?: string; port?: number } = {};
+  const isConnected = handle.getpeername?.({}) === 0;
+  if (handle.getsockname(name) === 0 && !isConnected && name.address !== undefined)
+    return { handle, tcp: { kind: 'tcp', host: name.address, port: name.port ?? 0 } };
+  handle.close();
+  return null;
+}
+
 function createHandle({ endpoint, ipv6Only }: WantedListener): NativeHandle | number {
-  const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
   if (endpoint.kind === 'unix') {
     // bind() makes the file before it returns, so the mask is ours alone, and no mode is set by name afterwards.
     const mask = process.umask(0o117);
     try {
-      return create(endpoint.path, -1, -1);
+      return createServerHandle(endpoint.path, -1, -1);
     } finally {
       process.umask(mask);
     }
   }
   const family = net.isIPv6(endpoint.host) ? 6 : 4;
-  return create(endpoint.host, endpoint.port, family, undefined, ipv6Only ? IPV6_ONLY : 0);
+  return createServerHandle(endpoint.host, endpoint.port, family, undefined, ipv6Only ? IPV6_ONLY : 0);
 }
 
 /** The words for a failed bind() or listen(): the system's name, what it means here, what to do. */
@@ -195,7 +261,7 @@ export function bindCause(code: string, endpoint: Endpoint): string {
     case 'EADDRINUSE':
       return (
         'EADDRINUSE, it is taken: by another program, by another address of these settings ([::] takes IPv4 too), ' +
-        'or, in a reload, by an address that would be closed only afterwards (restart instead)'
+        'or, in a reload or restart, by an address that would be closed only afterwards (stop it, then start it)'
       );
     case 'EACCES':
       return endpoint.kind === 'tcp'

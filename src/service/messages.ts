@@ -29,6 +29,7 @@ export type ToWorker =
       /** Which service each listener that stays belongs to now, by listener key. */
       readonly services: Readonly<Record<string, string>>;
       readonly sharing?: Sharing;
+      readonly connectionsMax: number;
     }
   /** Answered when what was counted under these keys is reported. */
   | { readonly kind: 'escort'; readonly id: number; readonly keys: readonly string[] }
@@ -45,7 +46,8 @@ export type ToWorker =
   | { readonly kind: 'sessions'; readonly id: number; readonly filter: SessionFilter }
   /** Answered with the number of sessions that it ends. */
   | { readonly kind: 'kick'; readonly id: number; readonly filter: SessionFilter }
-  | { readonly kind: 'drain'; readonly graceMs: number };
+  /** `newcomersMs`: see Front. */
+  | { readonly kind: 'drain'; readonly graceMs: number; readonly newcomersMs: number };
 
 export type FromWorker =
   | { readonly kind: 'ready' }

@@ -12,6 +12,8 @@ import type { Timer, World } from '../world.ts';
 import { Census } from './census.ts';
 import { PENALTY_TABLE, PenaltyBook } from './penalty-book.ts';
 import { asFromGuard, type Sharing, type SharingStart } from './sharing.ts';
+import { ticketExchangeOf } from './ticket-exchange.ts';
+import type { TicketExchange } from './ticket-rotation.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 const SAVE_EVERY_MS = 100;
@@ -40,6 +42,8 @@ export class SharedState {
   readonly #penalties: PenaltyBook;
   readonly #timers: Timer[] = [];
   #store: Store | null = null;
+  /** Where the nodes' ticket keys meet; null: there is only this one. */
+  tickets: TicketExchange | null = null;
   #workers = 1;
   #saving: Promise<void> | null = null;
   #failing = false;
@@ -66,6 +70,7 @@ export class SharedState {
         ? openEmbedded({ file: join(settings.dataDir, 'state.db'), world, log })
         : await openShared(settings.redis, { world, log });
     this.#store = store;
+    this.tickets = ticketExchangeOf(store, world);
     this.update(settings, workers);
     store.watch(PENALTY_TABLE, (key, entry) => this.#penalties.hearOther(key, entry));
     store.onState((state) => this.#stateChanged(state));

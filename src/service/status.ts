@@ -32,9 +32,9 @@ export interface CertificateStatus {
   readonly daysLeft: number;
 }
 
-/** How a reload, or a look at changed certificate files, ended. */
+/** How a reload, a look at changed certificate files, a replacement of the workers, or a restart ended. */
 export interface ChangeStatus {
-  readonly what: 'reload' | 'certificates';
+  readonly what: 'reload' | 'certificates' | 'workers' | 'restart';
   /** ISO 8601. */
   readonly at: string;
   readonly ok: boolean;
@@ -46,7 +46,10 @@ export interface Status {
   readonly pid: number;
   readonly state: 'starting' | 'running' | 'draining';
   readonly uptimeSeconds: number;
+  /** The supervisor that this one took over from, while it drains. */
+  readonly predecessor: number | null;
   readonly file: string | null;
+  /** Also those that drain while others go on. */
   readonly workers: readonly WorkerStatus[];
   readonly services: readonly ServiceStatus[];
   readonly certificates: readonly CertificateStatus[];
@@ -72,6 +75,7 @@ export interface StatusFacts {
   readonly version: string;
   readonly state: Status['state'];
   readonly uptimeMs: number;
+  readonly predecessor: number | null;
   readonly now: number;
   readonly configuration: Configuration | null;
   readonly listeners: readonly BoundListener[];
@@ -93,6 +97,7 @@ export function createStatus(facts: StatusFacts): Status {
     pid: process.pid,
     state: facts.state,
     uptimeSeconds: Math.floor(facts.uptimeMs / 1000),
+    predecessor: facts.predecessor,
     file: configuration?.settings.file ?? null,
     workers: facts.workers.map(({ worker: { index, pid, state, restarts }, counters }) => ({
       index,

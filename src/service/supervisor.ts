@@ -1,49 +1,47 @@
 // The supervisor: reads settings and keys, binds, starts workers and hands both to them, reloads, drains, answers on
-// the control socket. The only process that may be root; it accepts no connection and parses nothing that a stranger
-// sent. It owns the listening handles, the workers, the control socket and the file watch.
-// Start, reload and certificate change run one after another, never at once. A change is validated whole before
+// the control socket, hands over to a successor. The only process that may be root; it accepts no connection and parses
+// nothing that a stranger sent. It owns its crew (listeners, workers, ticket keys), its charge and the file watch.
+// Start, reload, restart and certificate change run one after another, never at once. A change is validated whole before
 // anything happens; if it is refused, everything goes on as it was, and the log and the asker get every mistake.
 // Order of a reload: bind what is new, tell the workers the settings, give them the new listeners, then close the old.
 // Order of a drain: workers are told, our handles close (nothing can be handed out any more), each worker accepts what
 // the kernel has queued, closes its listeners, says goodbye, ends; then the control socket goes and run() resolves.
+// Order of a restart: as in handover.ts. Until the successor is in charge everything goes on here; then this one drains.
 
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 
 import type { Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
-import { explain } from '../log.ts';
-import type { World } from '../world.ts';
+import { CertificateWatch } from './certificate-watch.ts';
+import { ChangeRecord, mistakesOf, needRestart } from './changes.ts';
+import { Charge } from './charge.ts';
 import type { Configuration, ConfigurationSource } from './configuration.ts';
-import { openControl } from './control.ts';
-import type { Control, ControlAnswer, ControlCommands, ControlRequest } from './control.ts';
-import { Fleet } from './fleet.ts';
-import { bindCause, bindListeners, diffListeners, wantedListeners } from './handles.ts';
-import type { BoundListener } from './handles.ts';
+import { controlCommands } from './commands.ts';
+import type { ControlAnswer } from './control.ts';
+import { Crew } from './crew.ts';
+import { takeGivenSockets } from './given-sockets.ts';
+import { bindCause } from './handles.ts';
+import { Lineage } from './lineage.ts';
+import type { LineageOptions } from './lineage.ts';
 import type { LiveLog } from './live-log.ts';
 import type { Counters } from './messages.ts';
-import { connectionsAllowed, decidePrivileges, limitWarnings, readProcessLimits } from './machine.ts';
-import type { Privileges } from './machine.ts';
-import { askKick, askSessions } from './session-answers.ts';
-import { sameStore, SharedState } from './shared-state.ts';
+import { decidePrivileges, limitWarnings } from './machine.ts';
 import { addressesByService, createStatus } from './status.ts';
-import type { ChangeStatus, Status } from './status.ts';
-import { watchFiles } from './watch.ts';
-import type { FileWatch } from './watch.ts';
-import { WorkerPool } from './worker-pool.ts';
-import type { Send } from './worker-process.ts';
+import type { Status } from './status.ts';
+import type { TicketExchange } from './ticket-rotation.ts';
+import type { WorkerPool } from './worker-pool.ts';
 
-const UPDATE_LIMIT_MS = 5000;
 const COUNTERS_LIMIT_MS = 1000;
+const ENDING = { ok: false, error: 'the supervisor is shutting down' } as const;
 
-export interface SupervisorOptions {
+export interface SupervisorOptions extends LineageOptions {
   readonly source: ConfigurationSource;
   /** The program that a worker runs, with the arguments `worker N`. */
   readonly entry: string;
   readonly version: string;
-  readonly world: World;
   readonly log: LiveLog;
+  /** Where ticket keys meet those of other nodes. */
+  readonly ticketExchange?: TicketExchange;
 }
 
 /** How a run ended: 0 drained, 1 killed, or a worker was lost while draining. */
@@ -51,42 +49,48 @@ export type ExitCode = 0 | 1;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #limits = readProcessLimits();
   readonly #startFailed = Promise.withResolvers<never>();
   readonly #finished = Promise.withResolvers<ExitCode>();
   readonly #startedAt: number;
+  readonly #crew: Crew;
   readonly #pool: WorkerPool;
-  readonly #shared: SharedState;
-  readonly #fleet: Fleet;
-  #configuration: Configuration | null = null;
+  readonly #charge: Charge;
+  readonly #changes: ChangeRecord;
   /** What this run was started with, of which some holds until its end. */
   #startedWith: Settings | null = null;
-  #privileges: Privileges = { owner: null, mistakes: [], warnings: [] };
-  #listeners = new Map<string, BoundListener>();
-  #control: Control | null = null;
-  #watch: FileWatch | null = null;
+  readonly #lineage: Lineage;
+  #isSignalled = false;
+  readonly #watch: CertificateWatch;
   #state: Status['state'] = 'starting';
-  readonly #changes = new Map<ChangeStatus['what'], ChangeStatus>();
   /** The end of the queue of changes. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: SupervisorOptions) {
-    const { log, world } = options;
+    const { entry, log, world, predecessor } = options;
     this.#options = options;
     this.#startedAt = world.monotonic();
     this.#startFailed.promise.catch(() => {});
-    this.#pool = new WorkerPool({
-      fork: (index) => this.#fork(index),
-      introduce: (send) => this.#introduce(send),
-      onListenFailed: (key, code) => this.#listenFailed(key, code),
-      onShared: (worker, note) => this.#shared.hear(worker, note),
-      onGone: (worker) => this.#shared.gone(worker),
-      onChecked: (worker, report) => this.#fleet.checked(worker, report),
+    this.#changes = new ChangeRecord(world);
+    this.#crew = new Crew({
+      entry,
       log,
       world,
+      ticketExchange: options.ticketExchange ?? null,
+      onListenFailed: (key, code) => this.#listenFailed(key, code),
+      inTurn: (change) => this.#inTurn(change),
     });
-    this.#shared = new SharedState({ world, log, pool: this.#pool });
-    this.#fleet = new Fleet({ pool: this.#pool, log, world });
+    this.#pool = this.#crew.pool;
+    this.#charge = new Charge(controlCommands(this, this.#crew), world, log);
+    this.#watch = new CertificateWatch({
+      source: options.source,
+      crew: this.#crew,
+      changes: this.#changes,
+      inTurn: (change) => this.#inTurn(change),
+      world,
+      log,
+    });
+    this.#lineage = new Lineage(options);
+    void predecessor?.abandoned.then(() => this.drain());
   }
 
   /** Starts, and resolves at the end. Throws SettingsError for wrong settings, Error where the start failed. */
@@ -95,9 +99,7 @@ export class Supervisor {
     try {
       await Promise.race([start, this.#startFailed.promise, this.#finished.promise]);
     } catch (error) {
-      this.#close();
-      await this.#pool.kill();
-      await this.#shared.close();
+      await this.#giveUp(error);
       throw error;
     }
     return this.#finished.promise;
@@ -111,42 +113,67 @@ export class Supervisor {
     return this.#inTurn(() => this.#reload());
   }
 
+  /** Lets a successor take over; this one ends when it is in charge, and goes on in every other case. */
+  restart(): Promise<ControlAnswer> {
+    return this.#inTurn(() => this.#restart());
+  }
+
+  /** Reloads, then puts a new worker in the place of each, one after another. Other changes need not wait for it. */
+  async replaceWorkers(): Promise<ControlAnswer> {
+    const { log } = this.#options;
+    if (this.#pool.isReplacing) return { ok: false, error: 'the workers are being replaced already' };
+    const reloaded = await this.reload();
+    if (!reloaded.ok || this.draining) return reloaded;
+    const { replaced, failure } = await this.#pool.replaceAll(this.#graceMs);
+    this.#changes.remember('workers', failure === null ? [] : [failure]);
+    log.at(failure === null ? 'info' : 'error', 'workers-replaced', { replaced, failure });
+    if (failure === null) return { ...reloaded, replaced };
+    return { ok: false, error: `${failure}; replaced before that: ${replaced}` };
+  }
+
   /** Begins to drain; a second call changes nothing. */
   drain(): ControlAnswer {
-    const graceMs = this.#configuration?.settings.timeouts.drainMs ?? 0;
+    const graceMs = this.#graceMs;
     const already = this.draining;
     if (!already) void this.#drain(graceMs);
     return { ok: true, already, graceMs, pid: process.pid };
+  }
+
+  /** A signal to end: drain, if it does not yet. A second one: end at once. */
+  end(): void {
+    if (this.#isSignalled) void this.kill();
+    else this.drain();
+    this.#isSignalled = true;
   }
 
   /** Ends at once, with all connections. */
   async kill(): Promise<void> {
     this.#options.log.warn('killed', { workers: this.#pool.workers.length });
     this.#state = 'draining';
+    this.#lineage.kill();
     await this.#pool.kill();
-    this.#close();
-    await this.#shared.close();
+    await this.#close();
     this.#finished.resolve(1);
   }
 
   async status(): Promise<Status> {
     const { world, version } = this.#options;
-    const workers = [...this.#pool.workers];
-    const counters = await this.#pool.ask((id) => ({ kind: 'counters', id }), COUNTERS_LIMIT_MS);
+    const workers = [...this.#pool.all];
+    const counters = await this.#pool.askAll((id) => ({ kind: 'counters', id }), COUNTERS_LIMIT_MS);
     return createStatus({
       version,
       state: this.#state,
       uptimeMs: world.monotonic() - this.#startedAt,
       now: world.now(),
-      configuration: this.#configuration,
-      listeners: [...this.#listeners.values()],
-      workers: workers.map((worker, place) => ({
-        worker,
-        counters: (counters[place] ?? null) as Counters | null,
-      })),
+      predecessor: this.#lineage.predecessorPid,
+      configuration: this.#crew.configuration,
+      listeners: this.#crew.listeners.values(),
+      workers: workers
+        .map((worker, place) => ({ worker, counters: (counters[place] ?? null) as Counters | null }))
+        .filter(({ worker }) => worker.state !== 'ended'),
       changes: this.#changes.values(),
-      shared: this.#shared.status,
-      backends: await this.#fleet.status(),
+      shared: this.#crew.shared.status,
+      backends: await this.#crew.fleet.status(),
     });
   }
 
@@ -156,84 +183,96 @@ export class Supervisor {
     return result;
   }
 
+  get #graceMs(): number {
+    return this.#crew.configuration?.settings.timeouts.drainMs ?? 0;
+  }
+
   async #start(): Promise<void> {
-    const { source, world, log } = this.#options;
+    const { source, world, log, predecessor, manager } = this.#options;
+    const crew = this.#crew;
+    const given = takeGivenSockets(manager?.descriptors ?? []);
+    crew.listeners.give(predecessor?.listeners ?? given.listeners);
     const configuration = await source.load();
     const { settings } = configuration;
-    this.#configuration = configuration;
+    crew.configuration = configuration;
     this.#startedWith = settings;
     log.change(settings.log);
-    this.#privileges = decidePrivileges(settings.user, process.geteuid?.() ?? -1);
-    if (this.#privileges.mistakes.length > 0) throw new SettingsError(this.#privileges.mistakes);
-    this.#control = await this.#openControl(settings.dataDir);
-    await this.#shared.open(settings, workerCount(settings));
-    const wanted = wantedListeners(settings.services);
-    const { bound, failures } = await bindListeners(wanted, this.#privileges.owner, world);
-    if (failures.length > 0) throw new Error(failures.join('\n'));
-    this.#listeners = new Map(bound.map((listener) => [listener.key, listener]));
-    this.#warn(configuration, this.#privileges.warnings);
-    if (this.draining) return;
+    crew.fleet.inherit(predecessor?.notices ?? []);
+    crew.privileges = decidePrivileges(settings.user, process.geteuid?.() ?? -1);
+    const { owner, mistakes, warnings } = crew.privileges;
+    if (mistakes.length > 0) throw new SettingsError(mistakes);
+    const isHeld = predecessor?.dataDir === settings.dataDir;
+    if (!isHeld) await this.#charge.open(settings.dataDir);
+    await crew.shared.open(settings, workerCount(settings));
+    crew.startTickets(configuration, predecessor?.ticketKeys ?? null);
+    const change = await crew.listeners.prepare(settings.services, owner, world);
+    if (change.failures.length > 0) throw new Error(change.failures.join('\n'));
+    crew.listeners.make(change);
+    this.#warn(configuration, [...warnings, ...given.warnings]);
+    if (this.draining) return this.#crew.listeners.close(this.#lineage.shareOfListeners);
     this.#pool.resize(workerCount(settings), 0);
-    await this.#pool.ready;
-    this.#fleet.settle(settings);
-    this.#watchFiles(configuration);
+    await (predecessor === undefined
+      ? this.#pool.ready
+      : Promise.race([this.#pool.ready, this.#pool.failed]));
+    if (predecessor !== undefined && !(await predecessor.prepared(this.#options.version))) return;
     if (this.draining) return;
+    if (isHeld) await this.#charge.takeOver(settings.dataDir);
+    await this.#charge.announce(settings.pidFile, this.#lineage.notifySocket);
+    this.#lineage.isInCharge = true;
+    await predecessor?.inCharge();
+    this.#begin(configuration);
+  }
+
+  /** Begins with what only the supervisor in charge does. */
+  #begin(configuration: Configuration): void {
+    const { settings } = configuration;
+    const { log, predecessor, version } = this.#options;
+    for (const address of this.#crew.listeners.dropSpare()) {
+      if (predecessor !== undefined) continue;
+      const warning = `${address} came from the service manager, and no service listens on it: closed`;
+      log.warn('warning', { warning });
+    }
+    if (this.draining) return;
+    this.#crew.fleet.settle(settings);
+    this.#watch.follow(configuration);
+    this.#crew.rotateTickets();
+    this.#crew.joinTickets(predecessor === undefined ? 'theirs' : 'newest');
     this.#state = 'running';
     log.info('ready', {
-      version: this.#options.version,
+      version,
       pid: process.pid,
       file: settings.file,
       workers: this.#pool.workers.length,
-      services: addressesByService(this.#listeners.values()),
+      services: addressesByService(this.#crew.listeners.values()),
+      ...(predecessor === undefined ? {} : { predecessor: predecessor.pid }),
     });
   }
 
-  async #openControl(dataDir: string): Promise<Control> {
-    const commands: ControlCommands = {
-      status: async (): Promise<ControlAnswer> => ({ ok: true, status: await this.status() }),
-      reload: () => this.reload(),
-      drain: () => Promise.resolve(this.drain()),
-      backend: (request) => this.#fleet.obey(request),
-      sessions: (request: ControlRequest) => askSessions(this.#pool, request),
-      kick: (request: ControlRequest) => askKick(this.#pool, request),
-    };
-    const control = await openControl(dataDir, commands, this.#options.world);
-    if (typeof control === 'string') throw new Error(control);
-    return control;
+  /** A start that failed leaves nothing behind, and to a predecessor what is its own. */
+  async #giveUp(error: unknown): Promise<void> {
+    const { predecessor } = this.#options;
+    if (predecessor !== undefined && !this.#lineage.isInCharge) {
+      const refused = error instanceof SettingsError ? 'settings' : 'machine';
+      const words = {
+        error: 'refused, the old supervisor goes on:',
+        mistakes: mistakesOf(error),
+        refused,
+      } as const;
+      await predecessor.failed({ ok: false, ...words });
+      // Its workers may have accepted connections by now.
+      await this.#pool.drain(this.#graceMs, 'taken');
+    }
+    await this.#pool.kill();
+    await this.#close();
   }
 
   #warn({ settings, warnings }: Configuration, more: readonly string[] = []): void {
-    const all = [...warnings, ...more, ...limitWarnings(settings.limits.connections, this.#limits)];
+    const all = [...warnings, ...more, ...limitWarnings(settings.limits.connections, this.#crew.limits)];
     for (const warning of all) this.#options.log.warn('warning', { warning });
   }
 
-  #fork(index: number): ChildProcess {
-    const { uid, gid } = this.#privileges.owner ?? {};
-    return fork(this.#options.entry, ['worker', String(index)], {
-      cwd: '/',
-      execArgv: ['--disable-sigusr1'],
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      // With a uid or gid the runtime drops all supplementary groups as well.
-      ...(uid === undefined || gid === undefined ? {} : { uid, gid }),
-    });
-  }
-
-  #introduce(send: Send): void {
-    if (this.#configuration === null) return;
-    const { shared, material } = this.#configuration;
-    const { limits } = this.#startedWith ?? shared;
-    const connectionsMax = connectionsAllowed(limits.connections, this.#limits);
-    const sharing = this.#shared.start;
-    send({ kind: 'start', settings: shared, material, connectionsMax, sharing });
-    send({ kind: 'notice', notices: this.#fleet.notices });
-    for (const { key, service, handle } of this.#listeners.values())
-      send({ kind: 'listen', key, service }, handle);
-    send({ kind: 'begin' });
-  }
-
   #listenFailed(key: string, code: string): void {
-    const listener = this.#listeners.get(key);
+    const listener = this.#crew.listeners.get(key);
     if (listener === undefined) return;
     const cause = bindCause(code, listener.endpoint);
     const sentence = `service ${listener.service}: cannot listen on ${listener.address}: ${cause}`;
@@ -241,39 +280,13 @@ export class Supervisor {
     else this.#options.log.error('listen-failed', { service: listener.service, cause: sentence });
   }
 
-  #watchFiles({ settings, fingerprints }: Configuration): void {
-    this.#watch?.close();
-    this.#watch = watchFiles({
-      everyMs: settings.certificateWatchMs,
-      world: this.#options.world,
-      known: fingerprints,
-      onChange: (files) => void this.#inTurn(() => this.#certificatesChanged(files)),
-    });
-  }
-
-  async #certificatesChanged(files: readonly string[]): Promise<void> {
-    const { source, log } = this.#options;
-    if (this.#configuration === null || this.draining) return;
-    try {
-      this.#configuration = await source.refresh(this.#configuration.settings);
-    } catch (error) {
-      const mistakes = mistakesOf(error);
-      this.#remember('certificates', mistakes);
-      log.error('certificates-refused', { files, served: servedOn(this.#configuration), mistakes });
-      return;
-    }
-    this.#remember('certificates', []);
-    await this.#tellConfiguration(this.#configuration);
-    log.info('certificates-reloaded', { files });
-    for (const warning of this.#configuration.warnings) log.warn('warning', { warning });
-  }
-
   async #reload(): Promise<ControlAnswer> {
     const { source, world, log } = this.#options;
-    const before = this.#configuration?.settings;
-    if (before === undefined || this.draining) return { ok: false, error: 'the supervisor is shutting down' };
+    const crew = this.#crew;
+    const before = crew.configuration?.settings;
+    if (before === undefined || this.draining) return ENDING;
     const refuse = (refused: 'settings' | 'machine', mistakes: readonly string[]): ControlAnswer => {
-      this.#remember('reload', mistakes);
+      this.#changes.remember('reload', mistakes);
       log.error('reload-refused', { file: before.file, refused, mistakes });
       return { ok: false, error: 'refused, the old settings go on:', mistakes, refused };
     };
@@ -283,100 +296,88 @@ export class Supervisor {
     } catch (error) {
       return refuse('settings', mistakesOf(error));
     }
-    const change = diffListeners(this.#listeners, wantedListeners(next.settings.services));
-    const { bound, failures } = await bindListeners(change.opens, this.#privileges.owner, world);
-    if (failures.length > 0) return refuse('machine', failures);
+    const change = await crew.listeners.prepare(next.settings.services, crew.privileges.owner, world);
+    if (change.failures.length > 0) return refuse('machine', change.failures);
     if (this.draining) {
-      for (const { handle } of bound) handle.close();
-      return { ok: false, error: 'the supervisor is shutting down' };
+      crew.listeners.giveUp(change);
+      return ENDING;
     }
-    this.#configuration = next;
-    this.#listeners = new Map([...change.stays, ...bound].map((listener) => [listener.key, listener]));
+    crew.configuration = next;
+    crew.listeners.make(change);
     log.change(next.settings.log);
-    this.#shared.update(next.settings, workerCount(next.settings));
-    await this.#tellConfiguration(next);
-    this.#fleet.settle(next.settings);
+    crew.shared.update(next.settings, workerCount(next.settings));
+    await crew.tell();
+    crew.fleet.settle(next.settings);
     if (!this.draining) {
-      for (const { key, service, handle } of bound) this.#pool.tell({ kind: 'listen', key, service }, handle);
-      this.#pool.tell({ kind: 'unlisten', keys: change.closes.map(({ key }) => key) });
+      crew.tellListeners(change);
       this.#pool.resize(workerCount(next.settings), next.settings.timeouts.drainMs);
-      this.#watchFiles(next);
+      this.#watch.follow(next);
+      crew.rotateTickets();
+      this.#charge.changePidFile(next.settings.pidFile);
     }
-    for (const listener of change.closes) listener.handle.close();
+    crew.listeners.drop(change.closes);
     this.#warn(next);
     const restart = needRestart(this.#startedWith ?? before, next.settings);
     if (restart.length > 0) log.warn('reload-needs-restart', { keys: restart });
-    const services = addressesByService(this.#listeners.values());
-    this.#remember('reload', []);
-    log.info('reloaded', {
-      file: next.settings.file,
-      opened: bound.length,
-      closed: change.closes.length,
-      services,
-    });
-    return { ok: true, services, opened: bound.length, closed: change.closes.length, needRestart: restart };
+    const services = addressesByService(crew.listeners.values());
+    const [opened, closed] = [change.opens.length, change.closes.length];
+    this.#changes.remember('reload', []);
+    log.info('reloaded', { file: next.settings.file, opened, closed, services });
+    return { ok: true, services, opened, closed, needRestart: restart };
   }
 
-  /** Without mistakes it was done. */
-  #remember(what: ChangeStatus['what'], mistakes: readonly string[]): void {
-    const at = new Date(this.#options.world.now()).toISOString();
-    this.#changes.set(what, { what, at, ok: mistakes.length === 0, mistakes });
-  }
-
-  async #tellConfiguration({ shared, material }: Configuration): Promise<void> {
-    const services = Object.fromEntries(
-      [...this.#listeners.values()].map(({ key, service }) => [key, service]),
-    );
-    await this.#pool.ask(
-      (id) => ({ kind: 'update', id, settings: shared, material, services, sharing: this.#shared.sharing }),
-      UPDATE_LIMIT_MS,
-    );
+  async #restart(): Promise<ControlAnswer> {
+    const { log } = this.#options;
+    const crew = this.#crew;
+    const before = crew.configuration?.settings;
+    if (before === undefined || crew.ticketKeys === null || this.draining) return ENDING;
+    log.info('restarting', { file: before.file });
+    this.#pool.stopReplacing('a restart replaces the workers');
+    // Both shall have the same keys, so nobody rotates meanwhile.
+    crew.keepTickets();
+    const end = await this.#lineage.handOver(crew, before.dataDir, crew.ticketKeys);
+    if (!end.ok) {
+      const mistakes = end.mistakes ?? [];
+      this.#changes.remember('restart', [end.error, ...mistakes]);
+      log.error('restart-refused', { cause: end.error, mistakes });
+      if (this.draining) return end;
+      await this.#charge.regain(before.dataDir);
+      crew.rotateTickets();
+      return end;
+    }
+    const graceMs = this.#graceMs;
+    log.info('handed-over', { successor: end.pid, version: end.version });
+    if (!this.draining) void this.#drain(graceMs);
+    return { ...end, before: process.pid, graceMs };
   }
 
   async #drain(graceMs: number): Promise<void> {
     const { log } = this.#options;
     this.#state = 'draining';
     log.info('draining', { graceMs });
-    const draining = this.#pool.drain(graceMs);
-    this.#closeListeners();
+    this.#pool.stopReplacing('the supervisor is shutting down');
+    this.#lineage.abandon();
+    const draining = this.#pool.drain(graceMs, this.#lineage.isHandedOver ? 'taken' : 'given up');
+    this.#crew.listeners.close(this.#lineage.shareOfListeners);
     const ends = await draining;
+    await this.#lineage.othersGone(graceMs);
     const lost = ends.filter(({ cut }) => cut === null).length;
     const cut = ends.reduce((sum, end) => sum + (end.cut ?? 0), 0);
-    this.#close();
-    await this.#shared.close();
     log.info('stopped', { cut, workersLost: lost });
+    await this.#close();
     this.#finished.resolve(lost === 0 ? 0 : 1);
   }
 
-  #closeListeners(): void {
-    for (const { handle } of this.#listeners.values()) handle.close();
-    this.#listeners.clear();
-  }
-
-  #close(): void {
-    this.#watch?.close();
-    this.#fleet.close();
-    this.#control?.close();
-    this.#closeListeners();
+  async #close(): Promise<void> {
+    this.#watch.close();
+    this.#crew.fleet.close();
+    this.#crew.keepTickets();
+    this.#crew.listeners.close(this.#lineage.shareOfListeners);
+    await this.#crew.shared.close();
+    await this.#charge.close();
   }
 }
 
 function workerCount(settings: Settings): number {
   return settings.workers === 0 ? availableParallelism() : settings.workers;
-}
-
-function mistakesOf(error: unknown): readonly string[] {
-  return error instanceof SettingsError ? error.mistakes : [explain(error)];
-}
-
-/** What goes on being shown where new files are refused. */
-function servedOn({ certificates }: Configuration): string[] {
-  return certificates.map(({ source, notAfter }) => `${source} until ${new Date(notAfter).toISOString()}`);
-}
-
-/** Keys whose new value this run cannot take. */
-function needRestart(start: Settings, after: Settings): string[] {
-  const keys: string[] = (['dataDir', 'user'] as const).filter((key) => start[key] !== after[key]);
-  if (!sameStore(start.redis, after.redis)) keys.push('redis');
-  return start.limits.connections === after.limits.connections ? keys : [...keys, 'limits.connections'];
 }

@@ -1,6 +1,9 @@
 // All workers together: how many there are, telling them all, asking them all, and their common end.
 // Owns the WorkerProcesses. A worker that is one too many after a reload drains on its own; until it is gone, the
 // drain and the kill of the pool reach it too.
+// Replacement goes round: a new worker is started and ready before the old one of its place drains, and the next place
+// has its turn when the old one is gone, so there is never more than one process too many. A new worker that does not
+// get ready ends the round; the old ones stay.
 
 import type { ChildProcess } from 'node:child_process';
 
@@ -11,6 +14,12 @@ import type { ListeningHandle } from './handles.ts';
 import type { ToWorker } from './messages.ts';
 import { WorkerProcess } from './worker-process.ts';
 import type { Drained, Send } from './worker-process.ts';
+
+export interface Replacement {
+  readonly replaced: number;
+  /** Why the round ended before its end; null: it did not. */
+  readonly failure: string | null;
+}
 
 export interface WorkerPoolOptions {
   readonly fork: (index: number) => ChildProcess;
@@ -28,6 +37,10 @@ export class WorkerPool {
   readonly #ready = Promise.withResolvers<void>();
   #workers: WorkerProcess[] = [];
   readonly #leaving = new Set<WorkerProcess>();
+  /** Started and not yet in a place. */
+  #joining: WorkerProcess | null = null;
+  #stopReason: string | null = null;
+  #isReplacing = false;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -42,12 +55,23 @@ export class WorkerPool {
     return this.#workers;
   }
 
+  /** Also one that is about to come, and those that drain while the others go on. */
+  get all(): readonly WorkerProcess[] {
+    return [...this.#serving, ...this.#leaving].filter(({ state }) => state !== 'ended');
+  }
+
+  /** Rejects when a worker dies, or is too slow, before it is ready for the first time; never resolves otherwise. */
+  get failed(): Promise<never> {
+    const firsts = this.#workers.map(async (worker) => {
+      if (!(await worker.settled)) throw new Error(`worker ${worker.index} did not get ready`);
+      return Promise.withResolvers<never>().promise;
+    });
+    return Promise.race(firsts);
+  }
+
   /** Starts or drains workers until there are `count`. */
   resize(count: number, graceMs: number): void {
-    for (const worker of this.#workers.splice(count)) {
-      this.#leaving.add(worker);
-      void worker.drain(graceMs).then(() => this.#leaving.delete(worker));
-    }
+    for (const worker of this.#workers.splice(count)) void this.#leave(worker, graceMs);
     while (this.#workers.length < count) {
       const worker = this.#create(this.#workers.length + 1);
       this.#workers.push(worker);
@@ -55,13 +79,36 @@ export class WorkerPool {
     }
   }
 
-  /** Those that are leaving as well: they still hold connections. */
-  get all(): readonly WorkerProcess[] {
-    return [...this.#workers, ...this.#leaving];
+  /** Replaces each worker by a new one. A second call while one goes on is refused. */
+  async replaceAll(graceMs: number): Promise<Replacement> {
+    if (this.#isReplacing) return { replaced: 0, failure: 'workers are being replaced already' };
+    this.#isReplacing = true;
+    this.#stopReason = null;
+    const round = [...this.#workers];
+    let replaced = 0;
+    try {
+      for (const old of round) {
+        const end = await this.#replace(old, graceMs);
+        if (end === 'replaced') replaced++;
+        else if (end !== 'not needed') return { replaced, failure: end.failure };
+      }
+      return { replaced, failure: null };
+    } finally {
+      this.#isReplacing = false;
+    }
+  }
+
+  get isReplacing(): boolean {
+    return this.#isReplacing;
+  }
+
+  /** Lets a round of replacement end with the worker that it is at. */
+  stopReplacing(reason: string): void {
+    this.#stopReason = reason;
   }
 
   tell(message: ToWorker, handle?: ListeningHandle): void {
-    for (const worker of this.#workers) worker.send(message, handle);
+    for (const worker of this.#serving) worker.send(message, handle);
   }
 
   tellAll(message: ToWorker): void {
@@ -72,9 +119,9 @@ export class WorkerPool {
     this.all.find((worker) => worker === to)?.send(message);
   }
 
-  /** One answer a worker, in their order; null from one that is dead or slow. */
+  /** One answer a worker, in their order; null from one that is dead or slow. Those that leave are not asked. */
   ask(question: (id: number) => ToWorker, limitMs: number): Promise<unknown[]> {
-    return Promise.all(this.#workers.map((worker) => worker.ask(question, limitMs)));
+    return Promise.all(this.#serving.map((worker) => worker.ask(question, limitMs)));
   }
 
   /** The same of all of them. */
@@ -82,12 +129,49 @@ export class WorkerPool {
     return Promise.all(this.all.map((worker) => worker.ask(question, limitMs)));
   }
 
-  drain(graceMs: number): Promise<Drained[]> {
-    return Promise.all(this.all.map((worker) => worker.drain(graceMs)));
+  drain(graceMs: number, place: 'given up' | 'taken' = 'given up'): Promise<Drained[]> {
+    return Promise.all(this.all.map((worker) => worker.drain(graceMs, place)));
   }
 
   kill(): Promise<Drained[]> {
     return Promise.all(this.all.map((worker) => worker.kill()));
+  }
+
+  get #serving(): WorkerProcess[] {
+    return this.#joining === null ? this.#workers : [...this.#workers, this.#joining];
+  }
+
+  async #replace(
+    old: WorkerProcess,
+    graceMs: number,
+  ): Promise<'replaced' | 'not needed' | { readonly failure: string }> {
+    if (this.#stopReason !== null) return { failure: this.#stopReason };
+    // A reload meanwhile may have made this place one too many.
+    if (!this.#workers.includes(old)) return 'not needed';
+    const next = this.#create(old.index);
+    this.#joining = next;
+    next.start();
+    const isReady = await next.settled;
+    this.#joining = null;
+    if (!isReady) {
+      await next.kill();
+      const failure = `the new worker ${old.index} did not get ready, the old one stays`;
+      return { failure: this.#stopReason ?? failure };
+    }
+    const place = this.#workers.indexOf(old);
+    if (place === -1) {
+      await this.#leave(next, graceMs);
+      return 'not needed';
+    }
+    this.#workers[place] = next;
+    await this.#leave(old, graceMs);
+    return 'replaced';
+  }
+
+  async #leave(worker: WorkerProcess, graceMs: number): Promise<void> {
+    this.#leaving.add(worker);
+    await worker.drain(graceMs, 'taken');
+    this.#leaving.delete(worker);
   }
 
   #create(index: number): WorkerProcess {

@@ -20,6 +20,8 @@ const DELAY_MAX_MS = 30_000;
 const READY_LIMIT_MS = 30_000;
 /** What a worker gets on top of its grace, to send its last words and exit. */
 const EXIT_SLACK_MS = 5000;
+/** For those that have just come to a worker whose place is taken: to log in, or to send their message. */
+const NEWCOMERS_MS = 5000;
 
 /** How long to wait before the next start. `lastMs` is null after a life that was long enough, and at the beginning. */
 export function restartDelay(lastMs: number | null): number {
@@ -63,6 +65,7 @@ export class WorkerProcess {
   readonly #options: WorkerProcessOptions;
   readonly #questions = new Map<number, Question>();
   readonly #ended = Promise.withResolvers<Drained>();
+  readonly #settled = Promise.withResolvers<boolean>();
   #child: ChildProcess | null = null;
   #startedAt = 0;
   #lastDelayMs: number | null = null;
@@ -73,6 +76,11 @@ export class WorkerProcess {
   constructor(options: WorkerProcessOptions) {
     this.#options = options;
     this.index = options.index;
+  }
+
+  /** How the first life began: true when it was ready, false when it ended before. */
+  get settled(): Promise<boolean> {
+    return this.#settled.promise;
   }
 
   get pid(): number | null {
@@ -119,14 +127,19 @@ export class WorkerProcess {
     });
   }
 
-  /** Lets the worker finish what it holds, for `graceMs` at most; resolves when the process is gone. */
-  drain(graceMs: number): Promise<Drained> {
-    this.#timer?.cancel();
+  /**
+   * Lets the worker finish what it holds, for `graceMs` at most; resolves when the process is gone. With others that go
+   * on in its place nobody needs to be turned away: newcomers have their time too.
+   */
+  drain(graceMs: number, place: 'given up' | 'taken' = 'given up'): Promise<Drained> {
     if (this.#child === null) {
+      this.#timer?.cancel();
       this.#end();
     } else if (this.state !== 'draining') {
+      this.#timer?.cancel();
       this.state = 'draining';
-      this.send({ kind: 'drain', graceMs });
+      const newcomersMs = place === 'taken' ? Math.min(NEWCOMERS_MS, graceMs / 2) : 0;
+      this.send({ kind: 'drain', graceMs, newcomersMs });
       this.#timer = this.#options.world.after(graceMs + EXIT_SLACK_MS, () => {
         this.#options.log.error('worker-drain-stuck', { worker: this.index, pid: this.pid });
         this.#child?.kill('SIGKILL');
@@ -160,6 +173,7 @@ export class WorkerProcess {
         if (this.state !== 'starting') return;
         this.#timer?.cancel();
         this.state = 'ready';
+        this.#settled.resolve(true);
         this.#options.onReady(this);
         return;
       case 'listen-failed':
@@ -193,6 +207,7 @@ export class WorkerProcess {
 
   #restart(facts: Readonly<Record<string, unknown>>): void {
     const { world, log } = this.#options;
+    this.#settled.resolve(false);
     const livedMs = Math.round(world.monotonic() - this.#startedAt);
     this.#lastDelayMs = livedMs >= SHORT_LIFE_MS ? 0 : restartDelay(this.#lastDelayMs);
     // A worker that was told to end by somebody else has drained; that is no failure.
@@ -210,6 +225,7 @@ export class WorkerProcess {
 
   #end(): void {
     this.state = 'ended';
+    this.#settled.resolve(false);
     this.#ended.resolve({ cut: this.#cut });
   }
 }

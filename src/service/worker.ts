@@ -131,7 +131,7 @@ class Worker {
         this.#front?.probe((report) => void this.#send({ kind: 'checked', report }));
         return;
       case 'drain':
-        void this.#drain(message.graceMs);
+        void this.#drain(message.graceMs, message.newcomersMs);
         return;
     }
   }
@@ -157,12 +157,13 @@ class Worker {
     });
   }
 
-  #update({ id, settings, material, services, sharing }: Extract<ToWorker, { kind: 'update' }>): void {
+  #update(message: Extract<ToWorker, { kind: 'update' }>): void {
+    const { id, settings, material, services, connectionsMax, sharing } = message;
     this.#log.change(settings.log);
     this.#graceMs = settings.timeouts.drainMs;
     if (sharing !== undefined) this.#guard?.join(sharing);
     try {
-      this.#front?.update(settings, material);
+      this.#front?.update(settings, material, connectionsMax);
     } catch (error) {
       // The supervisor has validated them, so this is a defect; better the old settings than no worker.
       this.#log.error('update-failed', { cause: explain(error) });
@@ -224,13 +225,13 @@ class Worker {
     }
   }
 
-  async #drain(graceMs: number): Promise<void> {
+  async #drain(graceMs: number, newcomersMs = 0): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
     await Promise.all(this.#pending);
     await this.#closeListeners([...this.#listeners.keys()]);
     const cutBefore = this.#front?.counters()['cut'] ?? 0;
-    await this.#front?.drain(graceMs);
+    await this.#front?.drain(graceMs, newcomersMs);
     const cut = (this.#front?.counters()['cut'] ?? 0) - cutBefore;
     await this.#send({ kind: 'drained', cut });
     this.#done.resolve();

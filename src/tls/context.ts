@@ -3,9 +3,11 @@
 // them and in every worker, so that a session made by one is resumed by any other; renegotiation and compression
 // off; the server's cipher order. An exact name wins over a wildcard, `*.example.org` stands for one label,
 // letter case and a trailing dot do not matter (RFC 6066 3), an unknown name gets the service's own certificates.
+// Node takes one certificate out of a context that is chosen by name. So of a pair (RSA and ECDSA) for a name, the one
+// is chosen here by what the client can verify; the service's own pair is left to OpenSSL.
 // On failure: SettingsError. Nothing here reads files.
 
-import { constants } from 'node:crypto';
+import { constants, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import type { TlsVersion } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
@@ -34,8 +36,11 @@ export interface ServerTlsMaterial {
 export interface ServerContexts {
   readonly initial: tls.SecureContext;
   /** null where there is no SNI map: then no callback is paid for. */
-  readonly select: ((name: string) => tls.SecureContext) | null;
+  readonly select: SelectContext | null;
 }
+
+/** `sigalgs`: the signature algorithms that both sides have, best first, as Node names them. */
+export type SelectContext = (name: string, sigalgs?: () => readonly string[]) => tls.SecureContext;
 
 export interface TicketOptions {
   /** 48 bytes, the same in every worker. */
@@ -59,18 +64,59 @@ export function buildServerContexts(material: ServerTlsMaterial, tickets: Ticket
   };
   const initial = contextOf(material.certificates);
   if (material.sni.length === 0) return { initial, select: null };
-  const exact = new Map<string, tls.SecureContext>();
-  const wildcard = new Map<string, tls.SecureContext>();
+  const exact = new Map<string, Choice>();
+  const wildcard = new Map<string, Choice>();
   for (const { pattern, certificates } of material.sni) {
     const name = plainName(pattern);
-    if (name.startsWith('*.')) wildcard.set(name.slice(2), contextOf(certificates));
-    else exact.set(name, contextOf(certificates));
+    const choice =
+      contextOf(certificates) === initial
+        ? { context: initial, byKey: [] }
+        : choiceOf(certificates, contextOf);
+    if (name.startsWith('*.')) wildcard.set(name.slice(2), choice);
+    else exact.set(name, choice);
   }
-  const select = (asked: string): tls.SecureContext => {
+  const select: SelectContext = (asked, sigalgs = () => []) => {
     const name = plainName(asked);
-    return exact.get(name) ?? wildcard.get(name.slice(name.indexOf('.') + 1)) ?? initial;
+    const choice = exact.get(name) ?? wildcard.get(name.slice(name.indexOf('.') + 1));
+    if (choice === undefined) return initial;
+    return choice.byKey.length === 0 ? choice.context : choose(choice, sigalgs());
   };
   return { initial, select };
+}
+
+interface Choice {
+  /** For a client with which nothing fits. */
+  readonly context: tls.SecureContext;
+  /** More than one, or none: there is no choice. */
+  readonly byKey: readonly { readonly sigalg: string; readonly context: tls.SecureContext }[];
+}
+
+/** How the names of signature algorithms begin, by type of key. */
+const SIGALGS: Readonly<Record<string, string>> = {
+  rsa: 'RSA',
+  ec: 'ECDSA',
+  ed25519: 'Ed25519',
+  ed448: 'Ed448',
+};
+
+function choiceOf(
+  certificates: readonly ServerCertificate[],
+  contextOf: (certificates: readonly ServerCertificate[]) => tls.SecureContext,
+): Choice {
+  if (certificates.length === 1) return { context: contextOf(certificates), byKey: [] };
+  const byKey = certificates.map((certificate) => {
+    const keyType = new X509Certificate(certificate.cert).publicKey.asymmetricKeyType ?? '';
+    return { sigalg: SIGALGS[keyType] ?? keyType, context: contextOf([certificate]) };
+  });
+  return { context: byKey[0]?.context ?? contextOf(certificates), byKey };
+}
+
+function choose({ context, byKey }: Choice, sigalgs: readonly string[]): tls.SecureContext {
+  for (const offered of sigalgs) {
+    const fit = byKey.find(({ sigalg }) => offered.startsWith(sigalg));
+    if (fit !== undefined) return fit.context;
+  }
+  return context;
 }
 
 function plainName(name: string): string {

@@ -12,16 +12,22 @@ import type net from 'node:net';
 import tls from 'node:tls';
 import { GateError } from '../errors.ts';
 import type { World } from '../world.ts';
-import type { ServerContexts } from './context.ts';
+import type { SelectContext, ServerContexts } from './context.ts';
+import type { Stapling } from './stapling.ts';
 
 export interface AcceptTlsOptions {
   /** Keep the array: its wire form is made once per array. Empty: no ALPN. */
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
   readonly world: World;
+  readonly stapling?: Stapling | null;
 }
 
-type SniCallback = (name: string, answer: (error: Error | null, context?: tls.SecureContext) => void) => void;
+type SniCallback = (
+  this: tls.TLSSocket,
+  name: string,
+  answer: (error: Error | null, context?: tls.SecureContext) => void,
+) => void;
 
 /** What OpenSSL says when the first bytes are no TLS record; the HTTP ones for GET, POST, HEAD, PUT and CONNECT. */
 const PLAIN_TEXT_CODES: ReadonlySet<string> = new Set([
@@ -40,7 +46,7 @@ export function acceptTls(
 ): Promise<tls.TLSSocket> {
   if (raw.destroyed) return Promise.reject(new GateError('CLIENT_CLOSED', { during: 'TLS handshake' }));
   return new Promise((resolve, reject) => {
-    const socket = new tls.TLSSocket(raw, socketOptions(contexts, options.alpn));
+    const socket = new tls.TLSSocket(raw, socketOptions(contexts, options));
     socket.allowHalfOpen = true;
     socket.on('error', destroyThis);
     const stop = (): void => {
@@ -75,10 +81,12 @@ function destroyThisFor(this: tls.TLSSocket, error: Error): void {
   this.destroy(error);
 }
 
-function socketOptions(contexts: ServerContexts, alpn: readonly string[]): tls.TLSSocketOptions {
+function socketOptions(contexts: ServerContexts, { alpn, stapling }: AcceptTlsOptions): tls.TLSSocketOptions {
   const options: tls.TLSSocketOptions = { isServer: true, secureContext: contexts.initial };
   if (alpn.length > 0) options.ALPNProtocols = alpnList(alpn);
   if (contexts.select !== null) options.SNICallback = sniCallback(contexts, contexts.select);
+  const server = stapling?.server() ?? null;
+  if (server !== null) options.server = server;
   return options;
 }
 
@@ -92,10 +100,15 @@ function alpnList(names: readonly string[]): Buffer {
   return list;
 }
 
-function sniCallback(contexts: ServerContexts, select: (name: string) => tls.SecureContext): SniCallback {
+// A context that is answered hands over one certificate only; without one, the handshake keeps all it began with.
+function sniCallback(contexts: ServerContexts, select: SelectContext): SniCallback {
   const known = sniCallbacks.get(contexts);
   if (known !== undefined) return known;
-  const callback: SniCallback = (name, answer) => answer(null, select(name));
+  const callback: SniCallback = function (name, answer) {
+    const chosen = select(name, () => this.getSharedSigalgs());
+    if (chosen === contexts.initial) answer(null);
+    else answer(null, chosen);
+  };
   sniCallbacks.set(contexts, callback);
   return callback;
 }

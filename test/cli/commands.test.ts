@@ -77,6 +77,7 @@ test('one thing is counted as one, and the last changes are told with their mist
     version: '1.0.0',
     pid: 7,
     state: 'running',
+    predecessor: null,
     uptimeSeconds: 90_061,
     file: null,
     workers: [{ index: 1, pid: 8, state: 'ready', restarts: 1, open: 1 }],

@@ -16,6 +16,7 @@ const FIELDS: Record<string, string> = {
   'certificates.database': 'certificateDatabase',
   'certificates.watch': 'certificateWatchMs',
   'tls.certificate': 'certificates',
+  'tickets.rotate': 'rotateMs',
   'services.NAME.tls.mode': 'tlsMode',
   'services.NAME.tls.certificate': 'certificates',
   'backends.NAME.tls.certificate': 'certificates',

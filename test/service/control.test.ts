@@ -20,6 +20,7 @@ import { temporaryFolder } from './stub-supervisor.ts';
 const commands: ControlCommands = {
   status: () => Promise.resolve({ ok: true, answer: 42 }),
   reload: () => Promise.resolve({ ok: false, error: 'no', mistakes: ['a', 'b'] }),
+  restart: () => Promise.resolve({ ok: true }),
   drain: () => Promise.reject(new Error('broken')),
   backend: ({ name }) => Promise.resolve({ ok: true, name }),
   sessions: (request) => Promise.resolve({ ok: true, request }),
@@ -54,7 +55,7 @@ test('what is asked besides the command reaches it', async () => {
   const control = await open(folder.path);
   const answer = await askControl(folder.path, 'sessions', { ...asking, request: { user: 'anna' } });
   assert.deepEqual(answer, { ok: true, request: { user: 'anna', command: 'sessions' } });
-  control.close();
+  await control.close();
 });
 
 test('a command is answered, a refusal and a failure too', async () => {
@@ -67,7 +68,7 @@ test('a command is answered, a refusal and a failure too', async () => {
     mistakes: ['a', 'b'],
   });
   assert.deepEqual(await askControl(folder.path, 'drain', asking), { ok: false, error: 'broken' });
-  control.close();
+  await control.close();
 });
 
 test('the socket is for its owner alone, and so is a dataDir that had to be made', async () => {
@@ -76,7 +77,7 @@ test('the socket is for its owner alone, and so is a dataDir that had to be made
   const control = await open(dataDir);
   assert.equal(statSync(controlPath(dataDir)).mode & 0o777, 0o600);
   assert.equal(statSync(dataDir).mode & 0o777, 0o700);
-  control.close();
+  await control.close();
   assert.equal(existsSync(controlPath(dataDir)), false);
 });
 
@@ -98,7 +99,7 @@ test('a dataDir that is there keeps its mode', async () => {
   chmodSync(folder.path, 0o750);
   const control = await open(folder.path);
   assert.equal(statSync(folder.path).mode & 0o777, 0o750);
-  control.close();
+  await control.close();
 });
 
 test('what is no command is refused with a hint', async () => {
@@ -116,7 +117,7 @@ test('what is no command is refused with a hint', async () => {
     const { answer } = send(controlPath(folder.path), `${line}\n`);
     assert.match(await answer, /^\{"ok":false,"error":"expected one line such as/, line);
   }
-  control.close();
+  await control.close();
 });
 
 test('a line of the greatest length is read, a longer one is refused before its end', async () => {
@@ -126,7 +127,7 @@ test('a line of the greatest length is read, a longer one is refused before its 
   const longest = '{"command":"status"}'.padEnd(REQUEST_BYTES_MAX);
   assert.equal(await send(path, `${longest}\n`).answer, '{"ok":true,"answer":42}\n');
   assert.match(await send(path, Buffer.alloc(REQUEST_BYTES_MAX + 1, 0x20)).answer, /longer than 65536 bytes/);
-  control.close();
+  await control.close();
 });
 
 test('an asker that says nothing is told so and closed', async () => {
@@ -137,7 +138,7 @@ test('an asker that says nothing is told so and closed', async () => {
   while (clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
   clock.advance(REQUEST_LIMIT_MS);
   assert.match(await answer, /no line within 5000 ms/);
-  control.close();
+  await control.close();
 });
 
 test('more askers than a few are turned away, and the next one after them is served', async () => {
@@ -152,7 +153,7 @@ test('more askers than a few are turned away, and the next one after them is ser
     await answer;
   }
   for (;;) if ((await askControl(folder.path, 'status', asking)).ok) break;
-  control.close();
+  await control.close();
 });
 
 test('a dataDir in use is refused, one that a crash left is taken over', async () => {
@@ -162,14 +163,14 @@ test('a dataDir in use is refused, one that a crash left is taken over', async (
     refusalOf(await openControl(folder.path, commands, realWorld)),
     /in use: another supervisor answers/,
   );
-  first.close();
+  await first.close();
   const crash = `require('net').createServer().listen(${JSON.stringify(controlPath(folder.path))}, () => process.kill(process.pid, 'SIGKILL'))`;
   const { spawnSync } = await import('node:child_process');
   spawnSync(process.execPath, ['-e', crash]);
   assert.ok(existsSync(controlPath(folder.path)));
   const second = await open(folder.path);
   assert.equal((await askControl(folder.path, 'status', asking)).ok, true);
-  second.close();
+  await second.close();
 });
 
 test('a dataDir that cannot be made is named', async () => {

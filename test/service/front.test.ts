@@ -25,7 +25,7 @@ function material(settings: Settings): FrontMaterial {
 
 function update(gateway: Gateway, change: Partial<Settings>): void {
   const settings = { ...gateway.settings, ...change };
-  gateway.front.update(settings, material(settings));
+  gateway.front.update(settings, material(settings), 1000);
 }
 
 test('a connection to a service that is not there is closed, and does not count', async (t) => {
@@ -119,7 +119,7 @@ test('settings that cannot be served are refused whole, and the old ones go on',
   const { settings } = gateway;
   assert.throws(() => update(gateway, { hostname: 'new.test', backends: {} }), /has no backend/);
   const broken = { ...material(settings), services: { mail: { certificates: [{ cert: 'x', key: 'y' }] } } };
-  assert.throws(() => gateway.front.update(settings, broken as unknown as FrontMaterial));
+  assert.throws(() => gateway.front.update(settings, broken as unknown as FrontMaterial, 1000));
   await gateway.play(`${IMAP.greeting}\n${IMAP.login}\n${IMAP.logout}`);
   assertLine(await gateway.closed(), { code: null });
 });
@@ -211,6 +211,43 @@ test('whoever connects during a drain is told so', async (t) => {
   const late = await gateway.play('S: 220 *\nS: 421 4.3.2 *\n-- eof');
   late.finish();
   keeper.socket.destroy();
+  await drained;
+});
+
+test('with others in its place, newcomers may log in, and are told at the idle point after that', async (t) => {
+  const gateway = openGateway(t, { protocol: 'imap', backend: imapStore().script });
+  const client = await gateway.play(IMAP.greeting);
+  const drained = gateway.front.drain(60_000, 5000);
+  await gateway.advance(4000);
+  await gateway.resume(client, IMAP.login);
+  await gateway.advance(1000);
+  await gateway.resume(client, 'S: * BYE [UNAVAILABLE] *\n-- eof');
+  client.finish();
+  await drained;
+  assert.deepEqual([gateway.front.counters()['logins'], gateway.front.counters()['cut']], [1, 0]);
+});
+
+test('with others in its place, newcomers may send their message, and are told behind it', async (t) => {
+  const gateway = openGateway(t, { protocol: 'smtp', backend: SMTP.store().script });
+  const client = await gateway.play(SMTP.greeting);
+  const drained = gateway.front.drain(60_000, 5000);
+  await gateway.resume(client, SEND);
+  await gateway.advance(200);
+  await gateway.resume(client, 'S: 421 4.3.2 *\n-- eof');
+  client.finish();
+  await drained;
+  assert.equal(gateway.front.counters()['messages'], 1);
+});
+
+test('newcomers that do nothing with their time are told when it is over', async (t) => {
+  const gateway = openGateway(t, { protocol: 'imap', backend: imapStore().script });
+  const client = await gateway.play(IMAP.greeting);
+  const drained = gateway.front.drain(60_000, 5000);
+  await gateway.advance(4900);
+  assert.equal(gateway.front.counters()['open'], 1);
+  await gateway.advance(100);
+  await gateway.resume(client, 'S: * BYE [UNAVAILABLE] *\n-- eof');
+  client.finish();
   await drained;
 });
 

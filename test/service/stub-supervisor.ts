@@ -12,6 +12,7 @@ import type { Configuration } from '../../src/service/configuration.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';
 import { Supervisor } from '../../src/service/supervisor.ts';
+import type { SupervisorOptions } from '../../src/service/supervisor.ts';
 import { realWorld } from '../../src/world.ts';
 
 export const stubEntry = fileURLToPath(new URL('./stub-worker.ts', import.meta.url));
@@ -38,6 +39,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       maxVersion: 'TLSv1.3',
       ciphers: 'default',
       groups: 'default',
+      stapling: true,
     },
     verify: { kind: 'backend' },
     proxyProtocol: null,
@@ -75,6 +77,7 @@ export function configurationOf(settings: Settings): Configuration {
       tierPasswords: NO_TIER_PASSWORDS,
       ticketKeys: Buffer.alloc(48),
     },
+    ticketSecret: null,
     certificates: [],
     fingerprints: new Map(),
     warnings: [],
@@ -99,7 +102,7 @@ export interface Rig {
 }
 
 /** A supervisor with stub workers; the first load is `settings`. */
-export function startRig(settings: Settings): Rig {
+export function startRig(settings: Settings, more: Partial<SupervisorOptions> = {}): Rig {
   const entries: LogEntry[] = [];
   const taken = new Set<LogEntry>();
   const waiting = new Map<string, (entry: LogEntry) => void>();
@@ -122,6 +125,7 @@ export function startRig(settings: Settings): Rig {
     version: '0.0.0',
     world: realWorld,
     log,
+    ...more,
   });
   const finished = supervisor.run();
   finished.catch(() => {});

@@ -35,8 +35,9 @@ export const createStubFront: CreateFront = ({ settings: first, world, connectio
         if (open.size === 0) draining?.();
       });
     },
-    update(next) {
+    update(next, _material, max) {
       settings = next;
+      counters.connectionsMax = max;
       counters.updates++;
     },
     drain(graceMs) {
@@ -71,7 +72,8 @@ function bannerOf(settings: Settings): string | null {
 if (process.argv[2] === 'worker' && process.send !== undefined) {
   process.on('SIGINT', () => {});
   process.on('message', (message: { kind: string; settings?: Settings }) => {
-    if (message.settings !== undefined && bannerOf(message.settings) === 'crash-at-start') process.exit(3);
+    if (message.kind !== 'start' || message.settings === undefined) return;
+    if (bannerOf(message.settings) === 'crash-at-start') process.exit(3);
   });
   const port: WorkerPort = {
     send: (message: FromWorker, sent) =>

@@ -124,7 +124,7 @@ test('a question is answered by its reply, and by nothing after the limit or a d
 test('a drained worker is not started again', async () => {
   const { worker, children, last } = startWorker();
   const drained = worker.drain(5000);
-  assert.deepEqual(last().sent.at(-1), { kind: 'drain', graceMs: 5000 });
+  assert.deepEqual(last().sent.at(-1), { kind: 'drain', graceMs: 5000, newcomersMs: 0 });
   last().say({ kind: 'drained', cut: 3 });
   last().die(0);
   assert.deepEqual(await drained, { cut: 3 });

@@ -61,7 +61,7 @@ async function startWorker(
   };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });
   t.after(async () => {
-    port.tell({ kind: 'drain', graceMs: 10 });
+    port.tell({ kind: 'drain', graceMs: 10, newcomersMs: 0 });
     await finished;
     folder[Symbol.dispose]();
   });

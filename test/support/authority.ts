@@ -21,6 +21,12 @@ export interface IssueOptions {
   readonly file?: string;
   /** 'self': signed by its own key instead of the authority's. */
   readonly signer?: 'authority' | 'self';
+  /** URL of an OCSP responder to be named in it. */
+  readonly responder?: string;
+  /** 'ocsp': it may sign OCSP answers in the authority's name, and serve nobody. */
+  readonly purpose?: 'server' | 'ocsp';
+  /** Sixteen octets in hexadecimal. Default: random. */
+  readonly serial?: string;
 }
 
 export interface Issued {
@@ -29,10 +35,13 @@ export interface Issued {
   /** PEM: the leaf, then the CA (a self-signed one stands alone). */
   readonly cert: string;
   readonly key: string;
+  /** In hexadecimal. */
+  readonly serial: string;
 }
 
 export interface Authority {
   readonly caFile: string;
+  readonly caKeyFile: string;
   /** PEM. */
   readonly ca: string;
   issue(options: IssueOptions): Issued;
@@ -42,6 +51,8 @@ interface KeyPairObjects {
   readonly publicKey: KeyObject;
   readonly privateKey: KeyObject;
 }
+
+type Numbered = IssueOptions & { readonly serial: string };
 
 interface Signer {
   readonly name: Buffer;
@@ -53,13 +64,17 @@ const DAY_MS = 86_400_000;
 export function makeAuthority(folder: string, name = 'Sallyport Test CA'): Authority {
   const slug = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   const signer: Signer = { name: commonName(name), key: newKey('ec') };
-  const ca = pem('CERTIFICATE', certificate(signer, signer, { names: [], startsInDays: -400, days: 400 }));
+  const own = { names: [], startsInDays: -400, days: 400, serial: newSerial() };
+  const ca = pem('CERTIFICATE', certificate(signer, signer, own));
   const caFile = path.join(folder, `${slug}.ca.pem`);
+  const caKeyFile = path.join(folder, `${slug}.ca.key.pem`);
   writeFileSync(caFile, ca, { mode: 0o600 });
+  writeFileSync(caKeyFile, signer.key.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   let count = 0;
   return {
     ca,
     caFile,
+    caKeyFile,
     issue(options) {
       count += 1;
       const file = path.join(folder, options.file ?? `${slug}-${count}`);
@@ -68,15 +83,23 @@ export function makeAuthority(folder: string, name = 'Sallyport Test CA'): Autho
         key: newKey(options.keyType ?? 'ec'),
       };
       const isSelf = options.signer === 'self';
-      const leaf = pem('CERTIFICATE', certificate(subject, isSelf ? subject : signer, options));
+      const serial = options.serial ?? newSerial();
+      const leaf = pem(
+        'CERTIFICATE',
+        certificate(subject, isSelf ? subject : signer, { ...options, serial }),
+      );
       const cert = isSelf ? leaf : leaf + ca;
       const key = subject.key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-      const issued = { certFile: `${file}.cert.pem`, keyFile: `${file}.key.pem`, cert, key };
+      const issued = { certFile: `${file}.cert.pem`, keyFile: `${file}.key.pem`, cert, key, serial };
       writeFileSync(issued.certFile, cert, { mode: 0o600 });
       writeFileSync(issued.keyFile, key, { mode: 0o600 });
       return issued;
     },
   };
+}
+
+function newSerial(): string {
+  return Buffer.concat([Buffer.of(0x40), randomBytes(15)]).toString('hex');
 }
 
 function newKey(type: 'rsa' | 'ec'): KeyPairObjects {
@@ -86,7 +109,7 @@ function newKey(type: 'rsa' | 'ec'): KeyPairObjects {
 }
 
 // RFC 5280 4.1: the certificate as DER. A certificate without names is the CA's own.
-function certificate(subject: Signer, issuer: Signer, options: IssueOptions): Buffer {
+function certificate(subject: Signer, issuer: Signer, options: Numbered): Buffer {
   const days = options.days ?? 30;
   const start = options.startsInDays ?? (days < 0 ? -365 : -1);
   const algorithm =
@@ -95,18 +118,19 @@ function certificate(subject: Signer, issuer: Signer, options: IssueOptions): Bu
       : sequence(oid('2a8648ce3d040302'));
   const body = sequence(
     der(0xa0, der(0x02, Buffer.of(2))),
-    der(0x02, Buffer.concat([Buffer.of(0x40), randomBytes(15)])),
+    der(0x02, integer(options.serial)),
     algorithm,
     issuer.name,
     sequence(time(start), time(days)),
     subject.name,
     subject.key.publicKey.export({ type: 'spki', format: 'der' }),
-    der(0xa3, sequence(...extensions(subject, issuer, options.names))),
+    der(0xa3, sequence(...extensions(subject, issuer, options))),
   );
   return sequence(body, algorithm, bitString(sign('sha256', body, issuer.key.privateKey)));
 }
 
-function extensions(subject: Signer, issuer: Signer, names: readonly string[]): Buffer[] {
+function extensions(subject: Signer, issuer: Signer, options: Numbered): Buffer[] {
+  const { names, responder, purpose = 'server' } = options;
   const isCa = names.length === 0;
   const identifiers = [
     extension('551d0e', der(0x04, keyId(subject.key.publicKey))),
@@ -122,8 +146,13 @@ function extensions(subject: Signer, issuer: Signer, names: readonly string[]): 
   return [
     extension('551d13', sequence(), 'critical'),
     extension('551d0f', der(0x03, Buffer.of(5, 0xa0)), 'critical'),
-    extension('551d25', sequence(oid('2b06010505070301'), oid('2b06010505070302'))),
+    purpose === 'ocsp'
+      ? extension('551d25', sequence(oid('2b06010505070309')))
+      : extension('551d25', sequence(oid('2b06010505070301'), oid('2b06010505070302'))),
     extension('551d11', sequence(...names.map(alternativeName))),
+    ...(responder === undefined
+      ? []
+      : [extension('2b06010505070101', sequence(sequence(oid('2b06010505073001'), uri(responder))))]),
     ...identifiers,
   ];
 }
@@ -131,6 +160,15 @@ function extensions(subject: Signer, issuer: Signer, names: readonly string[]): 
 function extension(id: string, value: Buffer, weight: 'critical' | 'plain' = 'plain'): Buffer {
   const critical = weight === 'critical' ? [der(0x01, Buffer.of(0xff))] : [];
   return sequence(oid(id), ...critical, der(0x04, value));
+}
+
+function uri(text: string): Buffer {
+  return der(0x86, Buffer.from(text, 'latin1'));
+}
+
+function integer(hex: string): Buffer {
+  const bytes = Buffer.from(hex, 'hex');
+  return (bytes[0] ?? 0) < 0x80 ? bytes : Buffer.concat([Buffer.of(0), bytes]);
 }
 
 function alternativeName(name: string): Buffer {

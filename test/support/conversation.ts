@@ -16,6 +16,8 @@ export interface ClientTls {
   readonly servername?: string;
   readonly alpn?: readonly string[];
   readonly maxVersion?: tls.SecureVersion;
+  /** Called with the certificate status that the server stapled; null: none. Without it, none is asked for. */
+  readonly onStaple?: (response: Buffer | null) => void;
 }
 
 export class Conversation {
@@ -104,17 +106,17 @@ export class Conversation {
 
   /** A TLS handshake as the client. */
   async startTls(options: ClientTls): Promise<void> {
-    const { ca, servername = 'mail.test', alpn, maxVersion } = options;
-    await this.#secure(
-      tls.connect({
-        socket: this.#release(),
-        ca,
-        servername,
-        ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
-        ...(maxVersion === undefined ? {} : { maxVersion, minVersion: 'TLSv1' }),
-      }),
-      'secureConnect',
-    );
+    const { ca, servername = 'mail.test', alpn, maxVersion, onStaple } = options;
+    const socket = tls.connect({
+      socket: this.#release(),
+      ca,
+      servername,
+      requestOCSP: onStaple !== undefined,
+      ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
+      ...(maxVersion === undefined ? {} : { maxVersion, minVersion: 'TLSv1' }),
+    });
+    if (onStaple !== undefined) socket.once('OCSPResponse', onStaple);
+    await this.#secure(socket, 'secureConnect');
   }
 
   /** A TLS handshake as the server. */

@@ -1,8 +1,9 @@
 // Sallyport itself as a test sees it: `serve` as a process of its own, with the given settings, on free ports.
 // Every `ADDRESS:0` in the settings becomes a free port before the start, so that ports are known and stay over a
 // reload. Ready means that the log said so. stop() ends it and waits; a clash of ports starts it again on others.
+// After a restart the process in charge is another one, whose number the log tells; it is ended with the test as well.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { parse, stringify } from 'yaml';
@@ -21,7 +22,7 @@ export interface FrontOptions {
 export type LogLine = Readonly<Record<string, unknown>>;
 
 export interface Front {
-  /** The supervisor's. */
+  /** Of the supervisor in charge. */
   readonly pid: number;
   readonly settingsFile: string;
   /** The first port that a service listens on. */
@@ -34,13 +35,17 @@ export interface Front {
   writeSettings(settings: FrontOptions['settings']): void;
   /** Sends SIGHUP and waits for the log line that tells how it went. */
   reload(): Promise<LogLine>;
+  /** Sends SIGUSR2 and waits for the log line that tells how it went. */
+  restart(): Promise<LogLine>;
   signal(name: NodeJS.Signals): void;
-  /** Ends it (SIGTERM unless told otherwise) and gives the exit code. */
+  /** Ends all of it (SIGTERM unless told otherwise) and gives the exit code of the process that the test started. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
 const root = join(import.meta.dirname, '..', '..');
 const reloadEvents = new Set(['reloaded', 'reload-refused']);
+const restartEvents = new Set(['handed-over', 'restart-refused']);
+const GONE_LIMIT_MS = 40_000;
 
 export async function startFront(options: FrontOptions): Promise<Front> {
   for (let attempt = 1; ; attempt++) {
@@ -101,8 +106,22 @@ interface Written {
   readonly ports: PortBook;
 }
 
+/** Supervisors that a restart brought, which are no children of the test. */
+const successors = new Set<number>();
+process.on('exit', () => {
+  for (const pid of successors) if (isSupervisor(pid)) process.kill(pid, 'SIGKILL');
+});
+
+/** Of any restart; the process may be gone, and its number another program's. */
+export function isSupervisor(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('sallyport: supervisor');
+  } catch {
+    return false;
+  }
+}
+
 class RunningFront implements Front {
-  readonly pid: number;
   readonly settingsFile: string;
   readonly #server: ServerProcess;
   readonly #ports: PortBook;
@@ -111,7 +130,6 @@ class RunningFront implements Front {
   #rest = '';
 
   constructor(server: ServerProcess, written: Written) {
-    this.pid = server.pid;
     this.settingsFile = written.settingsFile;
     this.#server = server;
     this.#ports = written.ports;
@@ -131,6 +149,11 @@ class RunningFront implements Front {
       return String(error);
     }
     return this.#has('ready') ? null : this.#server.output();
+  }
+
+  get pid(): number {
+    const last = this.#lines.findLast((line) => line['event'] === 'ready')?.['pid'];
+    return typeof last === 'number' ? last : this.#server.pid;
   }
 
   port(service: string): number {
@@ -168,12 +191,31 @@ class RunningFront implements Front {
     );
   }
 
-  signal(name: NodeJS.Signals): void {
-    this.#server.child.kill(name);
+  async restart(): Promise<LogLine> {
+    const before = this.#lines.length;
+    this.signal('SIGUSR2');
+    return this.waitForLog(
+      (line) => this.#lines.indexOf(line) >= before && restartEvents.has(String(line['event'])),
+      60_000,
+    );
   }
 
-  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
-    return this.#server.stop(signal, 40_000);
+  signal(name: NodeJS.Signals): void {
+    if (existsSync(`/proc/${this.pid}`)) process.kill(this.pid, name);
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    const { pid } = this;
+    const isSuccessor = pid !== this.#server.pid;
+    if (isSuccessor && isSupervisor(pid)) process.kill(pid, signal);
+    const code = await this.#server.stop(signal, GONE_LIMIT_MS);
+    if (isSuccessor)
+      await until(
+        () => !existsSync(`/proc/${pid}`),
+        GONE_LIMIT_MS,
+        () => `process ${pid} does not end`,
+      );
+    return code;
   }
 
   #has(event: string): boolean {
@@ -186,7 +228,9 @@ class RunningFront implements Front {
     for (const line of lines) {
       if (!line.startsWith('{')) continue; // the runtime's own warnings
       try {
-        this.#lines.push(JSON.parse(line) as LogLine);
+        const entry = JSON.parse(line) as LogLine;
+        this.#lines.push(entry);
+        if (entry['event'] === 'handed-over') successors.add(Number(entry['successor']));
       } catch {
         // two writers met in one line; output() still has it
       }

@@ -3,14 +3,12 @@
 // of their ends, and fails where a backend's script did.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import type net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
-import { stringify } from 'yaml';
-import { loadSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { offersTls } from '../../src/policy/channel-map.ts';
@@ -21,6 +19,7 @@ import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
 import { backendSecretsOf } from './backend-secrets.ts';
 import { type ClientTls, Conversation, ConversationEnded } from './conversation.ts';
+import { PORTS, relayHost, settingsOf } from './gateway-settings.ts';
 import { manualWorld, type ManualWorld } from './manual-world.ts';
 import { play } from './transcript.ts';
 import { cable, type CableEnd, type CableOptions } from './wire.ts';
@@ -72,6 +71,8 @@ export interface GatewayOptions {
   /** Between the front and its backend; default: as `cable`. */
   readonly backendCable?: CableOptions;
   readonly world?: Partial<ManualWorld>;
+  /** What the front shows; default: testMaterial().front. */
+  readonly certificate?: Issued;
 }
 
 export interface ConnectOptions extends CableOptions {
@@ -112,14 +113,6 @@ export function storeContext(issued: Issued = testMaterial().store): tls.SecureC
   return tls.createSecureContext({ cert: issued.cert, key: issued.key });
 }
 
-const CAPABILITIES: Readonly<Record<Proto, readonly string[]>> = {
-  imap: ['IMAP4rev1', 'IDLE', 'UIDPLUS'],
-  pop3: ['TOP', 'UIDL', 'UTF8', 'PIPELINING'],
-  smtp: ['PIPELINING', 'SIZE 1000000', '8BITMIME', 'ENHANCEDSTATUSCODES', 'DSN', 'SMTPUTF8', 'CHUNKING'],
-};
-
-const PORTS: Readonly<Record<Proto, number>> = { imap: 143, pop3: 110, smtp: 25 };
-
 export class Gateway {
   readonly world: ManualWorld;
   readonly lines: LogLine[] = [];
@@ -145,10 +138,10 @@ export class Gateway {
     this.backend = options.backend;
     this.plans = { ...options.plans };
     this.world = manualWorld({ dial: (target) => this.#dial(target), ...options.world });
-    this.settings = settingsOf(options);
+    this.settings = settingsOf(options, testMaterial().folder);
     this.front = createFront({
       settings: this.settings,
-      material: frontMaterial(this.settings),
+      material: frontMaterial(this.settings, options.certificate),
       world: this.world,
       log: createLog({ level: 'debug', format: 'json', write: (line) => this.#log(line) }),
       connectionsMax: options.connectionsMax ?? 1000,
@@ -331,60 +324,15 @@ function isEnd(error: unknown): boolean {
   );
 }
 
-function settingsOf(options: GatewayOptions): Settings {
-  const { protocol, tls: mode = 'maytls', sasl = 'maysaslserver' } = options;
-  const smtp = protocol === 'smtp';
-  const service = {
-    protocol,
-    listen: '127.0.0.1:0',
-    capabilities: CAPABILITIES[protocol],
-    ...(smtp ? { channel: 'tcp_test' } : { backend: 'behind' }),
-    ...(!smtp || mode === 'implicit' ? { tls: mode } : {}),
-    ...options.service,
-  };
-  const keywords = `smtp ${mode === 'implicit' ? 'maytls' : mode}server ${sasl}`;
-  const document = {
-    hostname: 'mail.test',
-    services: { mail: service },
-    ...(smtp ? { channels: channelsOf(options.channels ?? { tcp_test: { keywords } }) } : {}),
-    backends: {
-      behind: { servers: `127.0.0.1:${PORTS[protocol]}`, ...options.to },
-      ...Object.fromEntries(
-        Object.keys(options.relays ?? {}).map((name, index) => [
-          name,
-          { servers: `${relayHost(index)}:${PORTS[protocol]}`, ...options.to },
-        ]),
-      ),
-      ...options.backends,
-    },
-    limits: { perAddress: 0, perUser: 0, ...options.limits },
-    penalties: options.penalties ?? { remembered: 0 },
-    ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
-  };
-  const file = path.join(testMaterial().folder, 'sallyport.yaml');
-  writeFileSync(file, stringify(document, { aliasDuplicateObjects: false }));
-  return loadSettings({ file });
-}
-
-/** Loopback too, so that a password may go there in clear. */
-function relayHost(index: number): string {
-  return `127.0.0.${index + 2}`;
-}
-
-function channelsOf(
-  channels: NonNullable<GatewayOptions['channels']>,
-): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
-  return Object.fromEntries(
-    Object.entries(channels).map(([name, channel]) => [name, { relay: 'behind', ...channel }]),
-  );
-}
-
-function frontMaterial(settings: Settings): Parameters<typeof createFront>[0]['material'] {
-  const { front, authority } = testMaterial();
+function frontMaterial(
+  settings: Settings,
+  shown = testMaterial().front,
+): Parameters<typeof createFront>[0]['material'] {
+  const { authority } = testMaterial();
   const services: Record<string, ServerTlsMaterial | null> = {};
   for (const service of Object.values(settings.services)) {
     const { minVersion, maxVersion, ciphers, groups } = service.tls;
-    const certificates = [{ cert: front.cert, key: front.key }];
+    const certificates = [{ cert: shown.cert, key: shown.key }];
     services[service.name] = offersTls(service, settings.channels)
       ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups }
       : null;

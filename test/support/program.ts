@@ -171,13 +171,13 @@ function killGroup(leader: ChildProcess): void {
 
 /** Waits until `check` gives a value; throws with what `describe` says after ms. */
 export async function until<T>(
-  check: () => T | undefined | false,
+  check: () => T | undefined | false | Promise<T | undefined | false>,
   ms: number,
   describe: () => string,
 ): Promise<T> {
   const end = performance.now() + ms;
   for (;;) {
-    const value = check();
+    const value = await check();
     if (value !== undefined && value !== false) return value;
     if (performance.now() > end) throw new Error(`nothing came within ${ms} ms: ${describe()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

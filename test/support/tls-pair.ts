@@ -7,6 +7,7 @@ import type { GateError } from '../../src/errors.ts';
 import type { ServerContexts } from '../../src/tls/context.ts';
 import { clientFacts, serverFacts, type TlsFacts } from '../../src/tls/facts.ts';
 import { acceptTls } from '../../src/tls/server.ts';
+import type { Stapling } from '../../src/tls/stapling.ts';
 import { manualWorld, type ManualWorld } from './manual-world.ts';
 
 export interface Server {
@@ -19,13 +20,17 @@ export interface Server {
   close(): Promise<void>;
 }
 
-export async function startServer(contexts: ServerContexts, alpn: readonly string[] = []): Promise<Server> {
+export async function startServer(
+  contexts: ServerContexts,
+  alpn: readonly string[] = [],
+  stapling: Stapling | null = null,
+): Promise<Server> {
   const world = manualWorld();
   const raws: net.Socket[] = [];
   const results: Promise<tls.TLSSocket | GateError>[] = [];
   const listener = net.createServer({ allowHalfOpen: true }, (raw) => {
     raws.push(raw);
-    const result = acceptTls(raw, contexts, { alpn, timeoutMs: 10_000, world });
+    const result = acceptTls(raw, contexts, { alpn, timeoutMs: 10_000, world, stapling });
     results.push(result.catch((error: GateError) => error));
     listener.emit('accepted');
   });

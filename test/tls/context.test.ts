@@ -115,6 +115,25 @@ test('RSA and ECDSA certificates stand side by side and the client gets the one 
   assert.equal(await suite('ECDHE-ECDSA-AES128-GCM-SHA256'), 'ec');
 });
 
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`${maxVersion}: also with an SNI map, of two certificates the client gets the one it can take`, async (t) => {
+    const pairs = { ...material, sni: [{ pattern: 'named.test', certificates: [rsa, ec] }] };
+    const turned = { ...material, sni: [{ pattern: 'named.test', certificates: [ec, rsa] }] };
+    for (const shown of [pairs, turned, { ...turned, certificates: [org] }]) {
+      const server = await startServer(buildServerContexts(shown, tickets));
+      t.after(() => server.close());
+      const pick = async (sigalgs: string, servername: string): Promise<string> =>
+        (await exchange(server, { sigalgs, servername, maxVersion })).keyType;
+      const names = shown.certificates.length === 1 ? ['named.test'] : ['named.test', 'mx.test', 'else.test'];
+      for (const name of names) {
+        assert.equal(await pick('RSA-PSS+SHA256:RSA+SHA256', name), 'rsa', name);
+        assert.equal(await pick('ECDSA+SHA256', name), 'ec', name);
+        assert.equal(await pick('ECDSA+SHA256:RSA-PSS+SHA256', name), 'ec', name);
+      }
+    }
+  });
+}
+
 test('a client that is too old is refused with a protocol alert, one in range is not', async (t) => {
   const server = await serve(t);
   const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;

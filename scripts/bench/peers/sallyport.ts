@@ -7,7 +7,7 @@ import { launch } from './peer.ts';
 import type { Peer } from './peer.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
-const MAIN = join(ROOT, 'src', 'main.ts');
+export const MAIN = join(ROOT, 'src', 'main.ts');
 
 export const sallyport: Peer = {
   name: 'sallyport',

@@ -1,0 +1,64 @@
+// Certificate files that change are read again, without a signal: all of them, validated whole. Refused, the old ones go
+// on being served, and the log says until when. Owns the file watch. Each change waits for its turn among the others.
+
+import type { World } from '../world.ts';
+import { mistakesOf, servedOn } from './changes.ts';
+import type { ChangeRecord } from './changes.ts';
+import type { Configuration, ConfigurationSource } from './configuration.ts';
+import type { Crew } from './crew.ts';
+import type { LiveLog } from './live-log.ts';
+import { watchFiles } from './watch.ts';
+import type { FileWatch } from './watch.ts';
+
+export interface CertificateWatchOptions {
+  readonly source: ConfigurationSource;
+  readonly crew: Crew;
+  readonly changes: ChangeRecord;
+  readonly inTurn: (change: () => Promise<void>) => Promise<void>;
+  readonly world: World;
+  readonly log: LiveLog;
+}
+
+export class CertificateWatch {
+  readonly #options: CertificateWatchOptions;
+  #watch: FileWatch | null = null;
+
+  constructor(options: CertificateWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at the files of these settings from now on, and at no others. */
+  follow({ settings, fingerprints }: Configuration): void {
+    this.#watch?.close();
+    const { world, inTurn } = this.#options;
+    this.#watch = watchFiles({
+      everyMs: settings.certificateWatchMs,
+      world,
+      known: fingerprints,
+      onChange: (files) => void inTurn(() => this.#changed(files)),
+    });
+  }
+
+  close(): void {
+    this.#watch?.close();
+    this.#watch = null;
+  }
+
+  async #changed(files: readonly string[]): Promise<void> {
+    const { source, crew, changes, log } = this.#options;
+    const before = crew.configuration;
+    if (before === null || this.#watch === null) return;
+    try {
+      crew.configuration = await source.refresh(before.settings);
+    } catch (error) {
+      const mistakes = mistakesOf(error);
+      changes.remember('certificates', mistakes);
+      log.error('certificates-refused', { files, served: servedOn(before), mistakes });
+      return;
+    }
+    changes.remember('certificates', []);
+    await crew.tell();
+    log.info('certificates-reloaded', { files });
+    for (const warning of crew.configuration.warnings) log.warn('warning', { warning });
+  }
+}

@@ -1,0 +1,26 @@
+// What may be asked of a running supervisor on its control socket, and who answers.
+
+import type { ControlAnswer, ControlCommands } from './control.ts';
+import type { Crew } from './crew.ts';
+import { askKick, askSessions } from './session-answers.ts';
+import type { Status } from './status.ts';
+
+export interface Commanded {
+  status(): Promise<Status>;
+  reload(): Promise<ControlAnswer>;
+  replaceWorkers(): Promise<ControlAnswer>;
+  restart(): Promise<ControlAnswer>;
+  drain(): ControlAnswer;
+}
+
+export function controlCommands(supervisor: Commanded, { pool, fleet }: Crew): ControlCommands {
+  return {
+    status: async (): Promise<ControlAnswer> => ({ ok: true, status: await supervisor.status() }),
+    reload: (request) => (request['workers'] === true ? supervisor.replaceWorkers() : supervisor.reload()),
+    restart: () => supervisor.restart(),
+    drain: () => Promise.resolve(supervisor.drain()),
+    backend: (request) => fleet.obey(request),
+    sessions: (request) => askSessions(pool, request),
+    kick: (request) => askKick(pool, request),
+  };
+}

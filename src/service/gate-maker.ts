@@ -1,0 +1,178 @@
+// Builds the gates of one set of settings: what each service leads its connections to. What has not changed since the
+// settings before is kept, with what it has learnt: backends with their capabilities and TLS sessions.
+
+import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
+import type { Backend } from '../connection/backend-leg.ts';
+import type { Guard } from '../connection/guard.ts';
+import { type Gate, offerOf } from '../connection/gate.ts';
+import type { Upgrader } from '../connection/leg.ts';
+import { balancersOf } from '../connection/proxy-header.ts';
+import type { Refusals } from '../connection/refusals.ts';
+import type { HealthBoard } from '../connection/server-health.ts';
+import type { PasswordCheck } from '../connection/verify.ts';
+import { StorePasswords } from '../identity/store-passwords.ts';
+import type { Log } from '../log.ts';
+import { passwordCheck } from '../policy/front-tier.ts';
+import type { Dialect } from '../protocol/dialect.ts';
+import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
+import { serverFacts } from '../tls/facts.ts';
+import { acceptTls } from '../tls/server.ts';
+import { createStapling, stapledChains } from '../tls/stapling.ts';
+import { sessionContextName } from '../tls/tickets.ts';
+import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
+import { NetworkTable } from '../wire/network.ts';
+import type { World } from '../world.ts';
+import { NO_SECRETS } from './backend-material.ts';
+import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { frontRules, makeChannels } from './channel-gates.ts';
+import type { CheckTarget } from './checks.ts';
+import type { FrontMaterial } from './material.ts';
+import type { StapleKeeper } from './staples.ts';
+
+interface MakerOptions {
+  readonly settings: Settings;
+  readonly material: FrontMaterial;
+  readonly world: World;
+  readonly log: Log;
+  readonly old: ReadonlyMap<string, Backend>;
+  readonly guard: Guard;
+  readonly refusals: Refusals;
+  readonly health: HealthBoard;
+  readonly staples: StapleKeeper;
+}
+
+export class GateMaker {
+  readonly backends = new Map<string, Backend>();
+  readonly #passwordChecks = new Map<string, PasswordCheck>();
+  readonly #options: MakerOptions;
+
+  constructor(options: MakerOptions) {
+    this.#options = options;
+  }
+
+  gate(service: ServiceSettings): Gate {
+    const { settings, material, world, log, guard, refusals } = this.#options;
+    const dialect = DIALECTS[service.protocol];
+    const backendSettings = backendOf(settings, service);
+    if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
+    const backend = this.#backend(backendSettings, dialect);
+    const tls = material.services[service.name] ?? null;
+    const certified = tls !== null;
+    const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
+    const channels = makeChannels({
+      settings,
+      service,
+      certified,
+      isTierPassword,
+      backend: (relay) => this.#backend(relay, dialect),
+    });
+    const offer = offerOf(service, dialect, backend);
+    return {
+      name: service.name,
+      dialect,
+      settings: service,
+      rules:
+        channels?.gates.get(channels.start.channel)?.rules ??
+        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
+      upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
+      implicitTls: service.tlsMode === 'implicit',
+      balancers: balancersOf(service.proxyProtocol),
+      backend,
+      access: accessOf(service),
+      guard,
+      refusals,
+      passwordCheck: this.#passwordCheck(service),
+      frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
+      channels,
+      limits: settings.limits,
+      timeouts: settings.timeouts,
+      world,
+      log,
+    };
+  }
+
+  /** Each backend once, whatever the protocols it serves. */
+  checkTargets(): CheckTarget[] {
+    const first = new Map(
+      [...this.backends.values()].toReversed().map((backend) => [backend.settings.name, backend]),
+    );
+    return [...first.values()].map((backend) => {
+      const { name, check } = backend.settings;
+      const { checkPassword: password } = this.#options.material.backendSecrets[name] ?? NO_SECRETS;
+      const account = check.user === null || password === null ? null : { user: check.user, password };
+      return { backend, tls: backend.tls, account };
+    });
+  }
+
+  /** One for all services that ask the same store, so that what it is asked at once is limited once. */
+  #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
+    if (verify.kind === 'backend') return null;
+    const { settings, world } = this.#options;
+    const known = this.#passwordChecks.get(verify.store);
+    if (known !== undefined) return known;
+    const store = settings.backends[verify.store];
+    if (store === undefined) throw new Error(`there is no backend ${verify.store}`);
+    const backend = this.#backend(store, DIALECTS.imap);
+    const made = new StorePasswords({
+      backend: store.name,
+      target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
+      stores: (login) => backend.approaches(login),
+      storeMs: store.failoverTimeoutMs,
+      budgetMs: settings.timeouts.replyMs,
+      world,
+    });
+    this.#passwordChecks.set(verify.store, made);
+    return made;
+  }
+
+  #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
+    const { settings, material, world, staples } = this.#options;
+    const contexts = buildServerContexts(tls, {
+      ticketKeys: Buffer.from(material.ticketKeys),
+      sessionIdContext: sessionContextName(service.name, null),
+    });
+    const chains = stapledChains(tls).filter((chain) => service.tls.stapling && staples.isWatched(chain));
+    const stapling = chains.length === 0 ? null : createStapling(tls, chains, staples);
+    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world, stapling };
+    return {
+      async upgrade(raw) {
+        const socket = await acceptTls(raw, contexts, options);
+        return { socket, facts: serverFacts(socket) };
+      },
+    };
+  }
+
+  /** One backend may serve services of several protocols; it is one Backend for each. */
+  #backend(backend: BackendSettings, dialect: Dialect): Backend {
+    const { settings, material, world, log, old, health } = this.#options;
+    const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
+    const ca = material.backendCas[backend.name] ?? null;
+    const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
+    const key = JSON.stringify([
+      dialect.protocol,
+      backend,
+      ca,
+      secrets,
+      xpehloPassword,
+      settings.hostname,
+      settings.limits.replyBytes,
+      settings.timeouts,
+      settings.probeMs,
+    ]);
+    const made = this.backends.get(key);
+    if (made !== undefined) return made;
+    const kept =
+      old.get(key) ??
+      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
+    this.backends.set(key, kept);
+    return kept;
+  }
+}
+
+/** The settings were checked, so what does not parse is a defect; nobody is let in by it. */
+function accessOf({ access }: ServiceSettings): AccessRules | null {
+  if (access === null) return null;
+  const rules = parseAccessRules(access);
+  if (rules.kind === 'malformed') throw new Error(rules.reason);
+  return rules;
+}
