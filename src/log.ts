@@ -52,7 +52,8 @@ export function createLog(options: LogOptions): Log {
 // oxlint-disable-next-line no-control-regex
 const HARMFUL = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-function harmless(line: string): string {
+/** A text that moves no cursor, breaks no line and turns no direction of reading. */
+export function harmless(line: string): string {
   return line.replace(HARMFUL, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 

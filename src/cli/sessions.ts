@@ -1,5 +1,6 @@
 // `sallyport sessions`: the open connections of the running supervisor, one a line, all or those that fit.
 
+import { harmless } from '../log.ts';
 import type { ListedSession } from '../service/session-answers.ts';
 import { askSupervisor, refusalText } from './ask.ts';
 import {
@@ -63,7 +64,7 @@ export const sessions: Command = {
   },
 };
 
-function sessionLine(session: ListedSession): string {
+export function sessionLine(session: ListedSession): string {
   const { id, service, client, port, via, user, backend, tls, phase, seconds, bytesIn, bytesOut } = session;
   const words = [
     id,
@@ -76,7 +77,8 @@ function sessionLine(session: ListedSession): string {
     `${seconds} s`,
     `in ${bytesIn} out ${bytesOut}`,
   ];
-  return `${words.join('  ')}\n`;
+  // A user's name is what a stranger sent and a store let in.
+  return `${harmless(words.join('  '))}\n`;
 }
 
 /** A worker that did not answer makes the answer incomplete, so the command fails. */

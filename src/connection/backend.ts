@@ -5,9 +5,17 @@
 // only then is the client told: no relay gets mail in the name of a login that it did not check. For this the
 // credentials live as long as connectBackend() runs; nothing keeps them afterwards.
 
+import type { ClientInfo } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
-import type { ClientFacts, Credentials, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
+import type {
+  ClientFacts,
+  Credentials,
+  IntroductionMethod,
+  Replayable,
+  Verdict,
+  Wish,
+} from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
@@ -39,7 +47,8 @@ export async function connectBackend(
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     return last.back;
   } catch (cause) {
-    const error = asGateError(cause);
+    // Whatever became of the backend, a client that was dismissed meanwhile is gone for that reason.
+    const error = (client.dismissed ? client.leg.failure : null) ?? asGateError(cause);
     client.leaveBackend();
     if (client.session.ends(error)) throw error;
     client.loginsFailed++;
@@ -92,6 +101,8 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
     proxied: proxiedOf(client, backend.settings),
     introduce: (back) => introduce(client, backend, back),
   };
+  // How long the client's own name servers take is no server's failure.
+  if (backend.settings.client.some(isInProtocol)) await client.name;
   await takeBackend(client, backend);
   const back = await backend.connect(visit);
   client.back = back;
@@ -156,14 +167,19 @@ async function prepare(
   return 'refused';
 }
 
+/** A PROXY header comes before the protocol, and has no name in it. */
+function isInProtocol(way: ClientInfo): way is ClientInfo & { readonly method: IntroductionMethod } {
+  const { method } = way;
+  return method !== 'proxy-v1' && method !== 'proxy-v2';
+}
+
 async function introduce(client: Client, backend: Backend, back: BackLeg): Promise<void> {
   client.server = back.server;
   const ways = backend.settings.client;
   if (ways.length === 0) return;
   const facts = factsOf(client, await client.name);
   for (const way of ways) {
-    // That was the first that it heard.
-    if (way.method === 'proxy-v1' || way.method === 'proxy-v2') continue;
+    if (!isInProtocol(way)) continue;
     if (way.method === 'xpehlo') {
       // It carries a password.
       if (way.required) requireSecrecy(backend, back);

@@ -96,7 +96,7 @@ export class ChannelCourse implements Course {
     if (rules.tls === 'musttls' && !leg.secured && gate.upgrader === null) return false;
     this.#settling = null;
     this.follow(decision);
-    this.#login ??= this.#loginHere;
+    this.#login = this.#loginHere;
     return true;
   }
 
@@ -128,6 +128,8 @@ export class ChannelCourse implements Course {
     const decision = book.byAddress(start.channel, this.#client.remote.address);
     this.#settling = null;
     if (!decision.open || this.#client.remote.address === '') return this.#enter(decision);
+    // Where another client had come to is nothing to go on from meanwhile.
+    this.follow({ standing: start, rule: null });
     const settling = this.#decideByName(decision, () => this.#settling === settling);
     this.#settling = settling;
   }

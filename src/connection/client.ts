@@ -61,7 +61,6 @@ export class Client implements Visitor {
   readonly places: Places = noPlaces();
   /** The front tier that introduced the client in its protocol, as a balancer or the socket knows it. */
   tier: Peer | null = null;
-  /** Who has logged in at that tier; null: nobody. */
   /** SMTP: how the client greeted that tier, where it said so. */
   outerHelo: string | null = null;
   outerEsmtp: boolean | null = null;
@@ -147,7 +146,7 @@ export class Client implements Visitor {
 
   introduce(introduction: Introduction): void {
     const { address, port, localAddress, localPort, tls, ttl, sessionId, name } = introduction;
-    if (this.#isFrontTier === true) this.tier ??= this.remote;
+    if (this.#isFrontTier === true) this.#comeByTier();
     if (address !== undefined) {
       this.via = this.tier ?? this.via ?? this.remote;
       this.remote = peer(address, port);
@@ -162,6 +161,14 @@ export class Client implements Visitor {
     if (ttl === undefined) return;
     if (ttl <= 1) throw new GateError('PROXY_LOOP', { tier: this.via?.address, ttl });
     this.ttl = ttl - 1;
+  }
+
+  /** The peer was a tier and not the client: neither its TLS nor a login of the client before is this client's. */
+  #comeByTier(): void {
+    if (this.tier === null) this.outerTls = null;
+    this.tier ??= this.remote;
+    this.user = this.claimed = this.mechanism = null;
+    this.leave('user');
   }
 
   /** Where its logins and its mail go. */

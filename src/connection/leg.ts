@@ -69,6 +69,7 @@ export class Leg implements Talk {
   #bytesIn = 0;
   #bytesOut = 0;
   #attached = false;
+  #handshaking = false;
   /** What waits unread came behind an opening, and nothing was said since. */
   #opened = false;
   /** Somebody whom we trust has ended TLS for us. */
@@ -227,6 +228,7 @@ export class Leg implements Talk {
     upgrader.mayBegin?.();
     if (go !== '') this.send(go);
     this.#detach(raw);
+    this.#handshaking = true;
     try {
       const { socket, facts } = await upgrader.upgrade(raw);
       if (this.#failure !== null) {
@@ -235,11 +237,15 @@ export class Leg implements Talk {
       }
       this.#socket = socket;
       this.#facts = facts;
+      // That was the socket below, which is no longer read here.
+      this.#paused = false;
       socket.on('error', destroyThis);
       this.attach();
     } catch (error) {
       this.#ended = true;
       throw this.#failure ?? error;
+    } finally {
+      this.#handshaking = false;
     }
   }
 
@@ -252,9 +258,10 @@ export class Leg implements Talk {
     if (!this.#paused) this.#socket.resume();
   }
 
-  /** Ends the current wait, and every later one, with `failure`. */
+  /** Ends the current wait, and every later one, with `failure`; a handshake by its socket. */
   fail(failure: GateError): void {
     this.#failure ??= failure;
+    if (this.#handshaking) this.#socket.destroy();
     this.#wake?.();
   }
 

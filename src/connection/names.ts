@@ -1,6 +1,8 @@
 // The forward-confirmed host names of a client. Promises: never rejects; whoever has none, or whose resolver is slower
-// than timeouts.connect, has none here.
+// than timeouts.connect, has none here, nor whoever calls itself what is no host name: name servers may answer anything,
+// and a server that is told it would refuse the client.
 
+import { isHostName } from '../wire/address.ts';
 import type { Gate } from './gate.ts';
 
 export async function lookUpNames(gate: Gate, address: string): Promise<readonly string[]> {
@@ -10,5 +12,5 @@ export async function lookUpNames(gate: Gate, address: string): Promise<readonly
   const found = gate.world.confirmedNames(address).catch(() => []);
   const names = await Promise.race([found, late]);
   timer.cancel();
-  return names;
+  return names.filter(isHostName);
 }

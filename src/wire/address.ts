@@ -39,6 +39,11 @@ export function ipOf(text: string): IpAddress | null {
   return { kind: 'ip', address: words.map((word) => `${word >> 8}.${word & 255}`).join('.') };
 }
 
+/** Whether a text has the form of a host name, as servers want it that are told one. */
+export function isHostName(text: string): boolean {
+  return HOST_NAME.test(text);
+}
+
 export function formatHostPort(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

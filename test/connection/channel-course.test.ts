@@ -169,6 +169,33 @@ test('an order that comes while a name is looked up loses no login', async () =>
   assert.deepEqual([at()[0], client.outerLogin], ['start → users (XPEHLO)', 'anna']);
 });
 
+for (const [when, settled] of [
+  ['while a name is looked up', false],
+  ['when no name decides', true],
+] as const) {
+  test(`an order to a channel without AUTH, ${when}, takes no login there`, async () => {
+    const { client, at } = open();
+    await greet(client);
+    client.introduce({ address: settled ? '' : '203.0.113.1', login: 'anna' });
+    assert.equal(client.outerLogin, settled ? 'anna' : null);
+    assert.equal(client.askChannel('inside'), true);
+    assert.deepEqual([at()[1], client.outerLogin], ['notls', null]);
+    await settle();
+    assert.equal(client.outerLogin, null);
+  });
+}
+
+test('an order that comes while a name is looked up does not go on from where the tier itself was', async () => {
+  const { client, at } = open();
+  client.introduce({ address: '192.0.2.9' });
+  await greet(client);
+  assert.deepEqual(at(), [INSIDE, 'notls']);
+  client.introduce({ address: '203.0.113.1' });
+  assert.deepEqual(at(), ['start', 'maytls']);
+  assert.equal(client.askChannel('safe'), true);
+  assert.deepEqual(at(), ['start → safe (XPEHLO)', 'maytls']);
+});
+
 test('an order leads to any channel, also a noswitchchannel one, and changes the relay', async () => {
   const { client, at, decided } = open();
   await greet(client);

@@ -130,6 +130,25 @@ test('STARTTLS says its go-ahead, and reads on from the new socket', async () =>
   assert.deepEqual([heard, leg.secured, leg.facts], [['220 go\r\n'], true, FACTS]);
 });
 
+test('what came with an opening does not keep the secured leg from pausing', async () => {
+  const [inner, outer] = cable({ split: 'whole' });
+  const [near, far] = cable({ split: 'whole' });
+  const upgrader = { upgrade: async () => ({ socket: inner.asSocket(), facts: FACTS }) };
+  const leg = new Leg(near.asSocket(), { role: CLIENT_ROLE, upgrader, lineBytesMax: LIMIT });
+  far.write(`header${'x'.repeat(2 * LIMIT)}`);
+  await leg.opening((came) => (came.length < 2 * LIMIT ? null : 'header'.length));
+  await leg.startTls('');
+  let most = 0;
+  for (let i = 0; i < 100; i++) {
+    outer.write(Buffer.alloc(10_000, 0x78));
+    if (i % 5 === 0) await settle(4);
+    most = Math.max(most, leg.pendingBytes);
+  }
+  await settle();
+  assert.ok(most <= LIMIT + CHUNK, `${most}`);
+  assert.equal(await codeOf(leg.line()), 'LINE_TOO_LONG');
+});
+
 for (const [role, code] of [
   [CLIENT_ROLE, 'STARTTLS_INJECTION'],
   [BACKEND_ROLE, 'BACKEND_INJECTION'],

@@ -227,3 +227,48 @@ test('smtp: the name of an introduced client is looked up where the tier did not
   assert.match(relay.introductions[1] ?? '', /^NAME=\[UNAVAILABLE\] ADDR=203\.0\.113\.9 /);
   assert.equal(asked.filter((address) => address === '203.0.113.9').length, 1);
 });
+
+test('smtp: whom the tier brings after somebody who has logged in is not in the log or the list as that one', async (t) => {
+  const [gateway, relay] = relaying(t);
+  const [, message = ''] = SEND.split('S> 250 *\n');
+  const client = await gateway.play(
+    `${SMTP.greeting}
+    C: XCLIENT ADDR=203.0.113.9
+    S: 220 *
+    ${SMTP.login}
+    C: XCLIENT ADDR=203.0.113.10
+    S: 220 *`,
+    { from },
+  );
+  const anna = { id: null, user: 'anna', network: null, backend: null, service: null };
+  assert.equal(gateway.front.sessions(anna).count, 0);
+  await gateway.resume(client, `C: MAIL FROM:<a@x>\nS: 503 5.5.1 EHLO first\n${SMTP.logout}`);
+  assertLine(await gateway.closed(), { client: '203.0.113.10', user: null, tried: null, mechanism: null });
+  await gateway.play(
+    `${SMTP.greeting}\nC: XCLIENT ADDR=203.0.113.9\nS: 220 *\n${SMTP.login}\n${message}\n${SMTP.logout}`,
+    { from },
+  );
+  assertLine(await gateway.closed(), {
+    client: '203.0.113.9',
+    user: 'anna',
+    mechanism: 'PLAIN',
+    messages: 1,
+  });
+  assert.equal(relay.messages.length, 1);
+});
+
+test('smtp: whom the tier brings next holds no place of the user before, who may come again', async (t) => {
+  const gateway = openGateway(t, {
+    protocol: 'smtp',
+    backend: mta({ xclient: XCLIENT }).script,
+    service: { frontTier },
+    limits: { perUser: 1 },
+    to: { client: ['xclient'] },
+  });
+  const bring = (address: string): string => `C: XCLIENT ADDR=${address}\nS: 220 *`;
+  const hello = `${SMTP.greeting}\n${bring('203.0.113.9')}`;
+  const first = await gateway.play(`${hello}\n${SMTP.login}`, { from });
+  await gateway.play(`${hello}\n${SMTP.tries}\nS: 454 4.7.0 *\n${SMTP.logout}`, { from });
+  await gateway.resume(first, bring('203.0.113.10'));
+  await gateway.play(`${hello}\n${SMTP.login}\n${SMTP.logout}`, { from });
+});

@@ -14,6 +14,7 @@ import {
   openGateway,
   storeContext,
 } from '../support/gateway.ts';
+import { mta } from '../support/mta.ts';
 
 /** A server that reads a header, keeps it, and then does what `script` does. */
 function behindHeader(script: BackendScript): { script: BackendScript; headers: ProxyHeader[] } {
@@ -143,3 +144,26 @@ test('a backend that expects no header gets none', async (t) => {
   await gateway.closed();
   assert.doesNotMatch(gateway.backendHeard, /PROXY|QUIT/);
 });
+
+for (const [who, introduction, seen] of [
+  ['of the client, if it speaks for itself,', '', PROXIED_TLS.tls],
+  ['of a front tier, if that is what it is,', 'C: XCLIENT ADDR=203.0.113.77\nS: 220 *\n', undefined],
+] as const) {
+  test(`TLS that a balancer has ended is that ${who} and a relay hears of it accordingly`, async (t) => {
+    const relay = mta();
+    const behind = behindHeader(relay.script);
+    const gateway = openGateway(t, {
+      protocol: 'smtp',
+      backend: behind.script,
+      service: { ...believed('require'), frontTier: { from: [CLIENT] } },
+      to: { client: ['proxy-v2'] },
+    });
+    const client = gateway.connect({ from: BALANCER });
+    client.send(V2_TLS);
+    await gateway.resume(client, `${SMTP.greeting}\n${introduction}${SEND}\n${SMTP.logout}`);
+    assert.equal('outerTls' in (await gateway.closed()), seen !== undefined);
+    const proxied = behind.headers[0]?.proxied;
+    assert.deepEqual(proxied?.tls, seen);
+    assert.equal(proxied?.authority, seen === undefined ? null : PROXIED_TLS.authority);
+  });
+}

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isEmpty, readFilter } from '../../src/service/sessions.ts';
 import type { SessionFilter } from '../../src/service/sessions.ts';
+import { BALANCER, believed } from '../support/balancer.ts';
 import { IMAP, POP3, SEND, SMTP } from '../support/dialects.ts';
 import { assertLine, openGateway } from '../support/gateway.ts';
 import { imapStore } from '../support/stores.ts';
@@ -105,3 +106,37 @@ test('kick ends a session that has not logged in, and one whose backend is silen
   await gateway.resume(idle, 'S: * BYE [UNAVAILABLE] Session ended*\n-- eof\n-- end');
   await gateway.resume(waiting, 'S: * BYE [UNAVAILABLE] Session ended*\n-- eof\n-- end');
 });
+
+test('kick ends a session that has not finished its handshake, and one whose PROXY header is not there yet', async (t) => {
+  for (const service of [{}, believed('require')]) {
+    const gateway = openGateway(t, {
+      protocol: 'imap',
+      backend: imapStore().script,
+      tls: 'implicit',
+      service,
+    });
+    const client = gateway.connect({ from: BALANCER });
+    await gateway.settle();
+    assert.equal(gateway.front.kick(filter({ service: 'mail' })), 1);
+    assert.equal(await client.end(), '');
+    assertLine(await gateway.closed(), { code: 'KICKED', ms: 0 });
+    assert.equal(gateway.lines.filter(({ event }) => event === 'closed').length, 1);
+  }
+});
+
+for (const errands of [IMAP, POP3, SMTP]) {
+  test(`kick of ${errands.protocol} while the backend is dialled is in the log as that, not as the backend's failure`, async (t) => {
+    const gateway = openGateway(t, { protocol: errands.protocol, backend: 'silent' });
+    const client = await gateway.play(`${errands.greeting}\n${errands.tries}`);
+    await gateway.settle();
+    assert.equal(gateway.front.kick(filter({ service: 'mail' })), 1);
+    await gateway.settle();
+    assert.match(client.heard, /Session ended by the administrator\r\n$/);
+    await gateway.advance(20_000);
+    assertLine(await gateway.closed(), { code: 'KICKED', failure: null });
+    assert.deepEqual(
+      gateway.lines.filter(({ event }) => event === 'login-failed'),
+      [],
+    );
+  });
+}
