@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import type { Timer, World } from '../world.ts';
 import type { CheckReport } from './checks.ts';
 import type { ControlAnswer, ControlRequest } from './control.ts';
+import { asServerFacts } from './messages.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -45,8 +46,6 @@ interface Entry {
 
 const APPOINT_MS = 1000;
 const FACTS_LIMIT_MS = 1000;
-const CAUSE_MAX = 500;
-const MARKS: readonly unknown[] = ['down', 'up', 'login'];
 
 export class Fleet {
   readonly #options: FleetOptions;
@@ -92,11 +91,11 @@ export class Fleet {
 
   /** What the prober found. */
   checked(worker: WorkerProcess, report: CheckReport): void {
-    const entry = this.#entries.get(keyOf(String(report.backend), String(report.server)));
-    if (entry === undefined || this.#prober?.worker !== worker || !MARKS.includes(report.mark)) return;
+    const entry = this.#entries.get(keyOf(report.backend, report.server));
+    if (entry === undefined || this.#prober?.worker !== worker) return;
     const { backend, server, mark: before } = entry;
     entry.mark = report.mark;
-    entry.cause = typeof report.cause === 'string' ? report.cause.slice(0, CAUSE_MAX) : null;
+    entry.cause = report.cause;
     const { log } = this.#options;
     if (report.mark === 'down' && before !== 'down') {
       log.error('backend-down', { backend, server, because: 'check', cause: entry.cause });
@@ -125,7 +124,10 @@ export class Fleet {
 
   async status(): Promise<readonly BackendStatus[]> {
     const answers = await this.#options.pool.ask((id) => ({ kind: 'servers', id }), FACTS_LIMIT_MS);
-    const workers = answers.filter((answer) => Array.isArray(answer)) as (readonly ServerFacts[])[];
+    const workers = answers.flatMap((answer) => {
+      const facts = asServerFacts(answer);
+      return facts === null ? [] : [facts];
+    });
     return Object.values(this.#backends).map(({ name, balance, servers }) => ({
       name,
       balance,

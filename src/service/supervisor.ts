@@ -22,7 +22,7 @@ import { Fleet } from './fleet.ts';
 import { bindCause, bindListeners, diffListeners, wantedListeners } from './handles.ts';
 import type { BoundListener } from './handles.ts';
 import type { LiveLog } from './live-log.ts';
-import type { Counters } from './messages.ts';
+import { asCounters } from './messages.ts';
 import { connectionsAllowed, decidePrivileges, limitWarnings, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
 import { askKick, askSessions } from './session-answers.ts';
@@ -135,7 +135,7 @@ export class Supervisor {
       listeners: [...this.#listeners.values()],
       workers: workers.map((worker, place) => ({
         worker,
-        counters: (counters[place] ?? null) as Counters | null,
+        counters: asCounters(counters[place]),
       })),
       changes: this.#changes.values(),
       backends: await this.#fleet.status(),
