@@ -48,7 +48,7 @@ export interface Visit {
   /** For the PROXY header, where the backend gets one; null: nobody but ourselves. */
   readonly proxied: Proxied | null;
   /** Tells the server who the client is. From here on a failure may be meant for the client. */
-  readonly introduce?: (back: BackLeg) => Promise<void>;
+  readonly introduce?: ((back: BackLeg) => Promise<void>) | null;
 }
 
 export interface AdminLogin {
@@ -176,8 +176,8 @@ export class Backend {
   }
 
   async #introduce(back: BackLeg, visit: Visit, ms: number): Promise<void> {
-    const { introduce } = visit;
-    if (introduce === undefined) return;
+    const { introduce = null } = visit;
+    if (introduce === null) return;
     const limit = { leg: back.leg, ms, server: back.server, what: 'introduction' };
     await within(this.#options.world, limit, () => introduce(back));
   }

@@ -5,6 +5,7 @@
 // only then is the client told: no relay gets mail in the name of a login that it did not check. For this the
 // credentials live as long as connectBackend() runs; nothing keeps them afterwards.
 
+import type { BackendSettings } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
 import type { ClientFacts, Credentials, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
@@ -65,11 +66,19 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   const { errand } = journey;
   const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
   if (credentials === 'refused') return null;
+  // Waited for here, so that a slow resolver is not a server's failure.
+  const facts = backend.settings.client.length === 0 ? null : factsOf(client, await client.name);
   const visit: Visit = {
     user: errand.kind === 'mail' ? null : userOf(errand.credentials),
     address: client.remote.address,
     proxied: proxiedOf(client, backend.settings),
-    introduce: (back) => introduce(client, backend, back),
+    introduce:
+      facts === null
+        ? null
+        : (back) => {
+            client.server = back.server;
+            return introduce(back, backend.settings, facts);
+          },
   };
   const back = await backend.connect(visit);
   client.back = back;
@@ -131,18 +140,14 @@ async function prepare(
   return 'refused';
 }
 
-async function introduce(client: Client, backend: Backend, back: BackLeg): Promise<void> {
-  client.server = back.server;
-  const ways = backend.settings.client;
-  if (ways.length === 0) return;
-  const facts = factsOf(client, await client.name);
-  for (const way of ways) {
+async function introduce(back: BackLeg, settings: BackendSettings, facts: ClientFacts): Promise<void> {
+  for (const way of settings.client) {
     // That was the first that it heard.
     if (way.method === 'proxy-v1' || way.method === 'proxy-v2') continue;
     if (way.method === 'xpehlo') {
       // It carries a password.
-      if (way.required) requireSecrecy(backend, back);
-      else if (!mayCarryPassword(back, backend.settings)) continue;
+      if (way.required) requireSecrecy(settings, back);
+      else if (!mayCarryPassword(back, settings)) continue;
     }
     const told = await back.session.introduce(way.method, facts);
     if (!told && way.required) {
@@ -157,7 +162,7 @@ async function logIn(
   login: { readonly credentials: Replayable; readonly utf8: boolean },
 ): Promise<Verdict> {
   const { gate } = client;
-  requireSecrecy(backend, back);
+  requireSecrecy(backend.settings, back);
   const limit = { leg: back.leg, ms: gate.timeouts.replyMs, server: back.server, what: 'login' };
   const turn: Turn = { client: false };
   const credentials = onOwnTime(client, login.credentials, turn);
@@ -197,7 +202,7 @@ function onOwnTime(client: Client, credentials: Replayable, turn: Turn): Replaya
   return { ...credentials, ask };
 }
 
-function requireSecrecy({ settings }: Backend, back: BackLeg): void {
+function requireSecrecy(settings: BackendSettings, back: BackLeg): void {
   if (mayCarryPassword(back, settings)) return;
   throw new GateError('BACKEND_CLEAR_PASSWORD', {
     backend: back.server,
