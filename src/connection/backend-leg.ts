@@ -6,6 +6,7 @@
 import net from 'node:net';
 import type { BackendSettings, Endpoint, Limits, Timeouts } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
+import type { Ending, Store } from '../identity/store-passwords.ts';
 import { explain, type Level, type Log } from '../log.ts';
 import { chooseOrder } from '../policy/balance.ts';
 import type { BackSession, Dialect } from '../protocol/dialect.ts';
@@ -16,7 +17,6 @@ import type { Proxied } from '../wire/proxy-header.ts';
 import type { World } from '../world.ts';
 import { BackendKnowledge, type Knowledge } from './backend-knowledge.ts';
 import {
-  type Approach,
   isTelling,
   outcomeOf,
   saysWhoFirst,
@@ -79,13 +79,17 @@ export class Backend {
   readonly #options: BackendOptions;
   readonly #servers: readonly ServerOfBackend[];
   readonly #knowledge: BackendKnowledge;
-  #credits: readonly number[];
+  /** Whose turn it is, for those that come through here. */
+  readonly #turns: Turns;
+  /** The same for those that dial by themselves: they would take every other turn away from the first. */
+  readonly #otherTurns: Turns;
 
   constructor(options: BackendOptions) {
     const { settings, health, world, probeMs } = options;
     this.#options = options;
     this.#servers = serversOf(settings, health);
-    this.#credits = this.#servers.map(() => 0);
+    this.#turns = { credits: this.#servers.map(() => 0) };
+    this.#otherTurns = { ...this.#turns };
     const ask = (): Promise<Knowledge>[] => this.#inUse().map((server) => this.#learn(server));
     this.#knowledge = new BackendKnowledge({ backend: settings.name, probeMs, world, ask });
   }
@@ -110,7 +114,7 @@ export class Backend {
    */
   async connect(visit: Visit): Promise<BackLeg> {
     const { settings, world, timeouts } = this.#options;
-    const order = this.#order(visit);
+    const order = this.#order(visit, this.#turns);
     const deadline = world.monotonic() + timeouts.connectMs;
     let failure: GateError | null = null;
     for (const [index, target] of order.entries()) {
@@ -129,13 +133,27 @@ export class Backend {
   }
 
   /** The servers in the order in which a visitor would try them, for who dials by itself and tells how it went. */
-  approaches(visit: Pick<Visit, 'user' | 'address'>): readonly Approach[] {
+  approaches(visit: Pick<Visit, 'user' | 'address'>): readonly Store[] {
     const { failoverMs } = this.settings;
-    return this.#order(visit).map(({ endpoint, health }) => ({
-      endpoint,
-      begin: () => health.dialled(failoverMs),
-      end: (error) => health.note(error === null ? { kind: 'greeted' } : outcomeOf(error), failoverMs, error),
+    return this.#order(visit, this.#otherTurns).map((server) => ({
+      endpoint: server.endpoint,
+      begin: () => server.health.dialled(failoverMs),
+      end: (ending) => this.#asked(server, visit, ending),
     }));
+  }
+
+  #asked(server: ServerOfBackend, visit: Pick<Visit, 'address'>, ending: Ending): void {
+    const { failoverMs } = this.settings;
+    switch (ending.kind) {
+      case 'answered':
+        return server.health.note({ kind: 'served' }, failoverMs);
+      case 'undecided':
+        return server.health.note({ kind: 'greeted' }, failoverMs);
+      case 'unreached':
+        return server.health.note(outcomeOf(ending.error), failoverMs, ending.error);
+      case 'failed':
+        return this.#blame(server, visit, ending.error);
+    }
   }
 
   /** How the login of a visitor ended: answered, or with a failure of the server. */
@@ -182,7 +200,7 @@ export class Backend {
     await within(this.#options.world, limit, () => introduce(back));
   }
 
-  #blame({ health }: ServerOfBackend, visit: Visit, error: GateError): void {
+  #blame({ health }: ServerOfBackend, visit: Pick<Visit, 'address'>, error: GateError): void {
     const client = blockOf(visit.address, BLOCK_PREFIX6);
     health.note({ kind: 'client-failed', client }, this.settings.failoverMs, error);
   }
@@ -201,7 +219,7 @@ export class Backend {
     });
   }
 
-  #order(visit: Pick<Visit, 'user' | 'address'>): readonly ServerOfBackend[] {
+  #order(visit: Pick<Visit, 'user' | 'address'>, turns: Turns): readonly ServerOfBackend[] {
     const { balance } = this.settings;
     const candidates = this.#servers.map(({ identity, weight, priority, health }, place) => ({
       identity,
@@ -209,11 +227,11 @@ export class Backend {
       priority,
       open: health.open,
       state: health.state,
-      credit: this.#credits[place] ?? 0,
+      credit: turns.credits[place] ?? 0,
     }));
     const key = visit.user === null ? visit.address : visit.user.toLowerCase();
     const { order, credits } = chooseOrder(candidates, balance, key);
-    this.#credits = credits;
+    turns.credits = credits;
     return order.flatMap((place) => this.#servers[place] ?? []);
   }
 
@@ -280,6 +298,10 @@ export class Backend {
       },
     };
   }
+}
+
+interface Turns {
+  credits: readonly number[];
 }
 
 type Attempt =

@@ -57,14 +57,6 @@ export function saysWhoFirst({ client }: BackendSettings): boolean {
   return client.some(({ method }) => method.startsWith('proxy'));
 }
 
-/** One server for somebody who dials by itself. */
-export interface Approach {
-  readonly endpoint: Endpoint;
-  readonly begin: () => void;
-  /** null: it works, whatever it answered. */
-  readonly end: (error: GateError | null) => void;
-}
-
 /** What needs no second look: nobody listens, or no way leads there. */
 const ABSENT = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENOTFOUND', 'ENOENT']);
 
