@@ -376,7 +376,8 @@ function channelsOf(
   );
 }
 
-function frontMaterial(settings: Settings): Parameters<typeof createFront>[0]['material'] {
+/** What a front of these settings is given. */
+export function frontMaterial(settings: Settings): Parameters<typeof createFront>[0]['material'] {
   const { front, authority } = testMaterial();
   const services: Record<string, ServerTlsMaterial | null> = {};
   for (const service of Object.values(settings.services)) {
