@@ -62,17 +62,22 @@ export class Fleet {
   settle({ backends }: Settings): void {
     this.#backends = backends;
     const entries = new Map<string, Entry>();
+    const changed: Entry[] = [];
     for (const { name, servers, check } of Object.values(backends)) {
       for (const server of servers.map(serverName)) {
         const key = keyOf(name, server);
         const entry = this.#entries.get(key) ?? fresh(name, server);
         // What nobody looks at any more is not down for ever.
-        if (check.everyMs === 0) Object.assign(entry, { mark: 'none', cause: null });
+        if (check.everyMs === 0 && entry.mark !== 'none') {
+          Object.assign(entry, { mark: 'none', cause: null });
+          changed.push(entry);
+        }
         entries.set(key, entry);
       }
     }
     this.#entries = entries;
-    this.#tell([...entries.values()]);
+    // A mark that was told once is no news: a worker that knows better since is not to forget it.
+    if (changed.length > 0) this.#tell(changed);
     this.#timer ??= this.#options.world.every(APPOINT_MS, () => this.#appoint());
     this.#appoint();
   }

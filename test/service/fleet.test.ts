@@ -181,6 +181,21 @@ test('a server that is no longer looked at is not down for ever', async () => {
   assert.deepEqual(await show(), ['one:143 up 0']);
 });
 
+test('a reload tells workers nothing that they know already, a mark that no longer counts it does', () => {
+  const { fleet: all, workers, as } = fleet();
+  const notices = (): number => workers[1]?.sent.filter(({ kind }) => kind === 'notice').length ?? 0;
+  all.settle(settings(['one', 'two'], 1000));
+  all.checked(as(workers[0]), { ...down, mark: 'login', cause: null });
+  assert.equal(notices(), 1);
+  all.settle(settings(['one', 'two'], 1000));
+  assert.equal(notices(), 1);
+  all.settle(settings(['one', 'two'], 0));
+  assert.deepEqual(workers[1]?.sent.at(-1), {
+    kind: 'notice',
+    notices: [{ backend: 'stores', server: 'one:143', drained: false, mark: 'none' }],
+  });
+});
+
 test('status adds up what the workers see: up, shaky, down', async () => {
   const { fleet: all, workers, show } = fleet();
   all.settle(settings(['one', 'two', 'three']));
