@@ -150,7 +150,7 @@ export class Backend {
       case 'undecided':
         return server.health.note({ kind: 'greeted' }, failoverMs);
       case 'unreached':
-        return server.health.note(outcomeOf(ending.error), failoverMs, ending.error);
+        return this.#unreached(server, ending.error);
       case 'failed':
         return this.#blame(server, visit, ending.error);
     }
@@ -187,7 +187,7 @@ export class Backend {
       const introduced = back !== null || (saysWhoFirst(settings) && isTelling(error));
       const level = isNews ? (introduced ? 'info' : 'warn') : 'debug';
       this.#logFailure(target, error, { visit, level });
-      if (!introduced) health.note(outcomeOf(error), settings.failoverMs, error);
+      if (!introduced) this.#unreached(target, error);
       else if (isTelling(error)) this.#blame(target, visit, error);
       return { error, introduced };
     }
@@ -198,6 +198,11 @@ export class Backend {
     if (introduce === null) return;
     const limit = { leg: back.leg, ms, server: back.server, what: 'introduction' };
     await within(this.#options.world, limit, () => introduce(back));
+  }
+
+  #unreached({ health }: ServerOfBackend, error: GateError): void {
+    const outcome = outcomeOf(error);
+    if (outcome !== null) health.note(outcome, this.settings.failoverMs, error);
   }
 
   #blame({ health }: ServerOfBackend, visit: Pick<Visit, 'address'>, error: GateError): void {
@@ -221,6 +226,9 @@ export class Backend {
 
   #order(visit: Pick<Visit, 'user' | 'address'>, turns: Turns): readonly ServerOfBackend[] {
     const { balance } = this.settings;
+    const [first, second] = this.#servers;
+    if (first !== undefined && second === undefined)
+      return first.health.state === 'drained' ? [] : this.#servers;
     const candidates = this.#servers.map(({ identity, weight, priority, health }, place) => ({
       identity,
       weight,

@@ -68,6 +68,8 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   if (credentials === 'refused') return null;
   // Waited for here, so that a slow resolver is not a server's failure.
   const facts = backend.settings.client.length === 0 ? null : factsOf(client, await client.name);
+  // It may have been ended while it was waited for; nobody is dialled for it then.
+  if (client.leg.failure !== null) throw client.leg.failure;
   const visit: Visit = {
     user: errand.kind === 'mail' ? null : userOf(errand.credentials),
     address: client.remote.address,

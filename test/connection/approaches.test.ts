@@ -100,3 +100,14 @@ test('a store that answers a login, with yes or no, serves', () => {
   ask(made, 'failed', ['192.0.2.9']);
   assert.deepEqual(states(), ['closed', 'closed']);
 });
+
+test('that we have no descriptors left is no failure of any server', () => {
+  const { made, states } = backend();
+  const cause = Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' });
+  for (let n = 0; n < 5; n++) {
+    for (const { end } of made.approaches(from('192.0.2.7'))) {
+      end({ kind: 'unreached', error: new GateError('BACKEND_UNREACHABLE', { backend: 'one:143' }, cause) });
+    }
+  }
+  assert.deepEqual(states(), ['closed', 'closed']);
+});
