@@ -6,6 +6,7 @@
 import net from 'node:net';
 import type { BackendSettings, Endpoint, Limits, Timeouts } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
+import type { Ending, Store } from '../identity/store-passwords.ts';
 import { explain, type Level, type Log } from '../log.ts';
 import { chooseOrder } from '../policy/balance.ts';
 import type { BackSession, Dialect } from '../protocol/dialect.ts';
@@ -16,7 +17,6 @@ import type { Proxied } from '../wire/proxy-header.ts';
 import type { World } from '../world.ts';
 import { BackendKnowledge, type Knowledge } from './backend-knowledge.ts';
 import {
-  type Approach,
   isTelling,
   outcomeOf,
   saysWhoFirst,
@@ -48,7 +48,7 @@ export interface Visit {
   /** For the PROXY header, where the backend gets one; null: nobody but ourselves. */
   readonly proxied: Proxied | null;
   /** Tells the server who the client is. From here on a failure may be meant for the client. */
-  readonly introduce?: (back: BackLeg) => Promise<void>;
+  readonly introduce?: ((back: BackLeg) => Promise<void>) | null;
 }
 
 export interface AdminLogin {
@@ -79,13 +79,17 @@ export class Backend {
   readonly #options: BackendOptions;
   readonly #servers: readonly ServerOfBackend[];
   readonly #knowledge: BackendKnowledge;
-  #credits: readonly number[];
+  /** Whose turn it is, for those that come through here. */
+  readonly #turns: Turns;
+  /** The same for those that dial by themselves: they would take every other turn away from the first. */
+  readonly #otherTurns: Turns;
 
   constructor(options: BackendOptions) {
     const { settings, health, world, probeMs } = options;
     this.#options = options;
     this.#servers = serversOf(settings, health);
-    this.#credits = this.#servers.map(() => 0);
+    this.#turns = { credits: this.#servers.map(() => 0) };
+    this.#otherTurns = { ...this.#turns };
     const ask = (): Promise<Knowledge>[] => this.#inUse().map((server) => this.#learn(server));
     this.#knowledge = new BackendKnowledge({ backend: settings.name, probeMs, world, ask });
   }
@@ -110,7 +114,7 @@ export class Backend {
    */
   async connect(visit: Visit): Promise<BackLeg> {
     const { settings, world, timeouts } = this.#options;
-    const order = this.#order(visit);
+    const order = this.#order(visit, this.#turns);
     const deadline = world.monotonic() + timeouts.connectMs;
     let failure: GateError | null = null;
     for (const [index, target] of order.entries()) {
@@ -129,13 +133,27 @@ export class Backend {
   }
 
   /** The servers in the order in which a visitor would try them, for who dials by itself and tells how it went. */
-  approaches(visit: Pick<Visit, 'user' | 'address'>): readonly Approach[] {
+  approaches(visit: Pick<Visit, 'user' | 'address'>): readonly Store[] {
     const { failoverMs } = this.settings;
-    return this.#order(visit).map(({ endpoint, health }) => ({
-      endpoint,
-      begin: () => health.dialled(failoverMs),
-      end: (error) => health.note(error === null ? { kind: 'greeted' } : outcomeOf(error), failoverMs, error),
+    return this.#order(visit, this.#otherTurns).map((server) => ({
+      endpoint: server.endpoint,
+      begin: () => server.health.dialled(failoverMs),
+      end: (ending) => this.#asked(server, visit, ending),
     }));
+  }
+
+  #asked(server: ServerOfBackend, visit: Pick<Visit, 'address'>, ending: Ending): void {
+    const { failoverMs } = this.settings;
+    switch (ending.kind) {
+      case 'answered':
+        return server.health.note({ kind: 'served' }, failoverMs);
+      case 'undecided':
+        return server.health.note({ kind: 'greeted' }, failoverMs);
+      case 'unreached':
+        return this.#unreached(server, ending.error);
+      case 'failed':
+        return this.#blame(server, visit, ending.error);
+    }
   }
 
   /** How the login of a visitor ended: answered, or with a failure of the server. */
@@ -169,20 +187,25 @@ export class Backend {
       const introduced = back !== null || (saysWhoFirst(settings) && isTelling(error));
       const level = isNews ? (introduced ? 'info' : 'warn') : 'debug';
       this.#logFailure(target, error, { visit, level });
-      if (!introduced) health.note(outcomeOf(error), settings.failoverMs, error);
+      if (!introduced) this.#unreached(target, error);
       else if (isTelling(error)) this.#blame(target, visit, error);
       return { error, introduced };
     }
   }
 
   async #introduce(back: BackLeg, visit: Visit, ms: number): Promise<void> {
-    const { introduce } = visit;
-    if (introduce === undefined) return;
+    const { introduce = null } = visit;
+    if (introduce === null) return;
     const limit = { leg: back.leg, ms, server: back.server, what: 'introduction' };
     await within(this.#options.world, limit, () => introduce(back));
   }
 
-  #blame({ health }: ServerOfBackend, visit: Visit, error: GateError): void {
+  #unreached({ health }: ServerOfBackend, error: GateError): void {
+    const outcome = outcomeOf(error);
+    if (outcome !== null) health.note(outcome, this.settings.failoverMs, error);
+  }
+
+  #blame({ health }: ServerOfBackend, visit: Pick<Visit, 'address'>, error: GateError): void {
     const client = blockOf(visit.address, BLOCK_PREFIX6);
     health.note({ kind: 'client-failed', client }, this.settings.failoverMs, error);
   }
@@ -201,19 +224,22 @@ export class Backend {
     });
   }
 
-  #order(visit: Pick<Visit, 'user' | 'address'>): readonly ServerOfBackend[] {
+  #order(visit: Pick<Visit, 'user' | 'address'>, turns: Turns): readonly ServerOfBackend[] {
     const { balance } = this.settings;
+    const [first, second] = this.#servers;
+    if (first !== undefined && second === undefined)
+      return first.health.state === 'drained' ? [] : this.#servers;
     const candidates = this.#servers.map(({ identity, weight, priority, health }, place) => ({
       identity,
       weight,
       priority,
       open: health.open,
       state: health.state,
-      credit: this.#credits[place] ?? 0,
+      credit: turns.credits[place] ?? 0,
     }));
     const key = visit.user === null ? visit.address : visit.user.toLowerCase();
     const { order, credits } = chooseOrder(candidates, balance, key);
-    this.#credits = credits;
+    turns.credits = credits;
     return order.flatMap((place) => this.#servers[place] ?? []);
   }
 
@@ -280,6 +306,10 @@ export class Backend {
       },
     };
   }
+}
+
+interface Turns {
+  credits: readonly number[];
 }
 
 type Attempt =

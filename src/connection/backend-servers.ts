@@ -57,18 +57,15 @@ export function saysWhoFirst({ client }: BackendSettings): boolean {
   return client.some(({ method }) => method.startsWith('proxy'));
 }
 
-/** One server for somebody who dials by itself. */
-export interface Approach {
-  readonly endpoint: Endpoint;
-  readonly begin: () => void;
-  /** null: it works, whatever it answered. */
-  readonly end: (error: GateError | null) => void;
-}
-
 /** What needs no second look: nobody listens, or no way leads there. */
 const ABSENT = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENOTFOUND', 'ENOENT']);
 
-export function outcomeOf({ cause }: GateError): Outcome {
+/** Want of our own: no server is to blame for it. */
+const OURS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
+
+/** Null: it says nothing of the server. */
+export function outcomeOf({ cause }: GateError): Outcome | null {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (OURS.has(code)) return null;
   return { kind: ABSENT.has(code) ? 'refused' : 'failed' };
 }

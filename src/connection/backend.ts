@@ -5,7 +5,7 @@
 // only then is the client told: no relay gets mail in the name of a login that it did not check. For this the
 // credentials live as long as connectBackend() runs; nothing keeps them afterwards.
 
-import type { ClientInfo } from '../config/settings.ts';
+import type { BackendSettings, ClientInfo } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
 import { explain } from '../log.ts';
 import type {
@@ -95,14 +95,23 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   const { errand } = journey;
   const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
   if (credentials === 'refused') return null;
+  // Waited for here, so that a slow resolver is not a server's failure.
+  const told = backend.settings.client.some(isInProtocol);
+  const facts = told ? factsOf(client, await client.name) : null;
+  // It may have been ended while it was waited for; nobody is dialled for it then.
+  if (client.leg.failure !== null) throw client.leg.failure;
   const visit: Visit = {
     user: errand.kind === 'mail' ? null : userOf(errand.credentials),
     address: client.remote.address,
     proxied: proxiedOf(client, backend.settings),
-    introduce: (back) => introduce(client, backend, back),
+    introduce:
+      facts === null
+        ? null
+        : (back) => {
+            client.server = back.server;
+            return introduce(back, backend.settings, facts);
+          },
   };
-  // How long the client's own name servers take is no server's failure.
-  if (backend.settings.client.some(isInProtocol)) await client.name;
   await takeBackend(client, backend);
   const back = await backend.connect(visit);
   client.back = back;
@@ -173,17 +182,13 @@ function isInProtocol(way: ClientInfo): way is ClientInfo & { readonly method: I
   return method !== 'proxy-v1' && method !== 'proxy-v2';
 }
 
-async function introduce(client: Client, backend: Backend, back: BackLeg): Promise<void> {
-  client.server = back.server;
-  const ways = backend.settings.client;
-  if (ways.length === 0) return;
-  const facts = factsOf(client, await client.name);
-  for (const way of ways) {
+async function introduce(back: BackLeg, settings: BackendSettings, facts: ClientFacts): Promise<void> {
+  for (const way of settings.client) {
     if (!isInProtocol(way)) continue;
     if (way.method === 'xpehlo') {
       // It carries a password.
-      if (way.required) requireSecrecy(backend, back);
-      else if (!mayCarryPassword(back, backend.settings)) continue;
+      if (way.required) requireSecrecy(settings, back);
+      else if (!mayCarryPassword(back, settings)) continue;
     }
     const told = await back.session.introduce(way.method, facts);
     if (!told && way.required) {
@@ -198,7 +203,7 @@ async function logIn(
   login: { readonly credentials: Replayable; readonly utf8: boolean },
 ): Promise<Verdict> {
   const { gate } = client;
-  requireSecrecy(backend, back);
+  requireSecrecy(backend.settings, back);
   const limit = { leg: back.leg, ms: gate.timeouts.replyMs, server: back.server, what: 'login' };
   const turn: Turn = { client: false };
   const credentials = onOwnTime(client, login.credentials, turn);
@@ -238,7 +243,7 @@ function onOwnTime(client: Client, credentials: Replayable, turn: Turn): Replaya
   return { ...credentials, ask };
 }
 
-function requireSecrecy({ settings }: Backend, back: BackLeg): void {
+function requireSecrecy(settings: BackendSettings, back: BackLeg): void {
   if (mayCarryPassword(back, settings)) return;
   throw new GateError('BACKEND_CLEAR_PASSWORD', {
     backend: back.server,

@@ -111,6 +111,16 @@ export class ServerHealth {
     }
   }
 
+  /** Experience with other settings says nothing any more. */
+  startAnew(): void {
+    const { phase } = this.#breaker;
+    this.#breaker = CLOSED;
+    this.#cause = null;
+    const { backend, server } = this;
+    if (phase !== 'closed')
+      this.#outside.log.info('backend-up', { backend, server, cause: 'its settings are new' });
+  }
+
   notice({ drained, mark }: ServerNotice): void {
     this.#drained = drained;
     this.#mark = mark;
@@ -155,6 +165,11 @@ export class HealthBoard {
       this.#notices.set(key, notice);
       this.#servers.get(key)?.notice(notice);
     }
+  }
+
+  /** The settings of a backend have changed: its servers are tried again. */
+  startAnew(backend: string): void {
+    for (const health of this.#servers.values()) if (health.backend === backend) health.startAnew();
   }
 
   /** Forgets servers that the settings no longer name. */

@@ -2,6 +2,7 @@
 // with afterwards. Promises: nobody is logged in by proxy whose password was not found right here; the administrator's
 // password goes into the login at the server and nowhere else; a failure to ask is never a wrong password.
 
+import type { PasswordLogin } from '../identity/store-passwords.ts';
 import type { Replayable, Verdict } from '../protocol/dialect.ts';
 import { formatReply } from '../wire/smtp.ts';
 import type { Backend } from './backend-leg.ts';
@@ -10,13 +11,6 @@ import type { Client } from './client.ts';
 /** Asks somebody whether a password is right. Rejects with GateError where that cannot be told. */
 export interface PasswordCheck {
   check(login: PasswordLogin): Promise<'right' | 'wrong'>;
-}
-
-export interface PasswordLogin {
-  readonly user: string;
-  readonly password: string;
-  /** The client's, for who spreads users by it. */
-  readonly address: string;
 }
 
 /** What was found out about a login already: it is asked once, whatever the number of backends. */

@@ -22,6 +22,8 @@ export interface StoreTarget {
   readonly allowClear: boolean;
   readonly timeoutMs: number;
   readonly world: World;
+  /** The password is about to leave; what fails from here on may be meant for the user. */
+  readonly asking?: () => void;
 }
 
 export interface Account {
@@ -149,6 +151,7 @@ async function defineClient(): Promise<LoginClientClass> {
     async [STEP](): Promise<unknown> {
       this.refusal = refusalOf(this, this.#target);
       if (this.refusal !== null) throw this.refusal;
+      this.#target.asking?.();
       const result: unknown = await Reflect.apply(step as () => unknown, this, []);
       this.proven = result === true;
       return result;

@@ -1,17 +1,29 @@
 // Whether a password is right, asked of the stores of a backend (`verify: { store: … }`). Promises: so many logins at
-// once and so many waiting, no more; one answer or failure within `budgetMs`; a store that cannot be asked is followed by
-// the next. On failure: the GateError of the last store, which is a temporary one for the client.
+// once and so many waiting, no more; one answer or failure within `budgetMs`, waiting included; a store that cannot be
+// asked, or says that it cannot say, is followed by the next, one that fails once it has the password is not.
+// On failure: the GateError of the last store, which is a temporary one for the client.
 
 import type { Endpoint } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
 import type { World } from '../world.ts';
 import { logInToStore, type StoreTarget } from './store-login.ts';
 
+/** How it went with a store. */
+export type Ending =
+  /** Yes or no. */
+  | { readonly kind: 'answered' }
+  /** It says that it cannot say. */
+  | { readonly kind: 'undecided' }
+  /** It never got as far as the login. */
+  | { readonly kind: 'unreached'; readonly error: GateError }
+  /** It failed at the login. */
+  | { readonly kind: 'failed'; readonly error: GateError };
+
 /** A store, and whom to tell that it is asked and how that went. */
 export interface Store {
   readonly endpoint: Endpoint;
   readonly begin: () => void;
-  readonly end: (error: GateError | null) => void;
+  readonly end: (ending: Ending) => void;
 }
 
 export interface StorePasswordsOptions {
@@ -33,6 +45,7 @@ const WAITING_MAX = 512;
 export interface PasswordLogin {
   readonly user: string;
   readonly password: string;
+  /** The client's, for who spreads users by it, and for whom a failure is counted. */
   readonly address: string;
 }
 
@@ -48,7 +61,7 @@ export class StorePasswords {
   async check(login: PasswordLogin): Promise<'right' | 'wrong'> {
     const { world, budgetMs } = this.#options;
     const deadline = world.monotonic() + budgetMs;
-    await this.#enter();
+    await this.#enter(budgetMs);
     try {
       return await this.#ask(login, deadline);
     } finally {
@@ -69,22 +82,27 @@ export class StorePasswords {
       if (endpoint.kind === 'unix') continue;
       const { host, port } = endpoint;
       const timeoutMs = Math.min(left, storeMs ?? left / (order.length - index));
+      let asked = false;
+      const asking = (): void => void (asked = true);
       begin();
       try {
-        const answer = await logInToStore({ ...target, host, port, timeoutMs, world }, { user, password });
-        end(null);
+        const store = { ...target, host, port, timeoutMs, world, asking };
+        const answer = await logInToStore(store, { user, password });
+        end({ kind: 'answered' });
         return answer === 'accepted' ? 'right' : 'wrong';
-      } catch (error) {
-        failure = asGateError(error);
-        // A store that says why it cannot say works.
-        end(failure.code === 'BACKEND_REFUSED' ? null : failure);
+      } catch (cause) {
+        const error = asGateError(cause);
+        const undecided = error.code === 'BACKEND_REFUSED';
+        end(undecided ? { kind: 'undecided' } : { kind: asked ? 'failed' : 'unreached', error });
+        if (asked && !undecided) throw error;
+        failure = error;
       }
     }
     throw failure ?? new GateError('BACKEND_TIMEOUT', { backend, phase: 'check of a password' });
   }
 
-  async #enter(): Promise<void> {
-    const { backend, atOnceMax = AT_ONCE_MAX, waitingMax = WAITING_MAX } = this.#options;
+  async #enter(limitMs: number): Promise<void> {
+    const { world, backend, atOnceMax = AT_ONCE_MAX, waitingMax = WAITING_MAX } = this.#options;
     if (this.#busy < atOnceMax) {
       this.#busy++;
       return;
@@ -92,8 +110,13 @@ export class StorePasswords {
     if (this.#waiting.length >= waitingMax) {
       throw new GateError('BACKEND_TIMEOUT', { backend, phase: 'too many passwords wait to be checked' });
     }
-    await new Promise<void>((resolve) => {
-      this.#waiting.push(resolve);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    const timer = world.after(limitMs, () => {
+      this.#waiting.splice(this.#waiting.indexOf(resolve), 1);
+      reject(new GateError('BACKEND_TIMEOUT', { backend, phase: 'wait for the check of a password' }));
     });
+    await promise;
+    timer.cancel();
   }
 }

@@ -63,9 +63,12 @@ export function afterOutcome(breaker: Breaker, outcome: Outcome, moment: Moment)
     }
     case 'client-failed': {
       const recent = [...breaker.suspects].filter(([, at]) => moment.now - at < WINDOW_MS);
+      const known = recent.some(([client]) => client === outcome.client);
       const suspects = new Map([...recent.slice(-SUSPECTS_MAX), [outcome.client, moment.now]]);
       const retried = breaker.phase === 'trial' && breaker.because === 'clients';
       const next = { ...breaker, suspects };
+      // One that was turned away before proves nothing: the next client is the trial, or the banned keep others out.
+      if (retried && known) return { ...next, phase: 'open', retryAt: moment.now };
       return retried || suspects.size >= SUSPECTS_MAX ? open(next, 'clients', moment) : next;
     }
   }

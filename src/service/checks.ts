@@ -1,10 +1,12 @@
 // Looks at the servers behind from time to time, in the one worker that is the prober: a real login where the settings
 // give an account (IMAP), else greeting, TLS and a command that changes nothing. Reports when a server has failed FALL
-// times in a row, and when it has answered RISE times after a failure or at the start. Promises: one look at a server at
-// a time, each bounded by check.timeout; every leg is closed again; nothing throws.
+// times in a row, when it has answered RISE times after a failure or at the start, and when it answers otherwise. Promises: one look at a server at
+// a time, each bounded by check.timeout; every leg is closed again; nothing throws. What is no longer looked at is
+// forgotten, so that it is news again when it comes back.
 
 import type { Endpoint } from '../config/settings.ts';
 import { type Backend, serverName, within } from '../connection/backend-leg.ts';
+import { serverKeys } from '../connection/backend-servers.ts';
 import { keyOf, type Mark } from '../connection/server-health.ts';
 import { asGateError } from '../errors.ts';
 import { logInToStore } from '../identity/store-login.ts';
@@ -41,6 +43,8 @@ interface Record {
   busy: boolean;
   /** The account was refused, and that was said. */
   refused: boolean;
+  /** What was reported last. */
+  told: CheckReport['mark'] | null;
 }
 
 export class Checks {
@@ -57,6 +61,8 @@ export class Checks {
   /** What is to be looked at, from now on. */
   update(targets: readonly CheckTarget[]): void {
     this.#targets = targets.filter(({ backend }) => backend.settings.check.everyMs > 0);
+    const names = new Set(this.#targets.flatMap(({ backend }) => serverKeys(backend.settings)));
+    for (const key of this.#records.keys()) if (!names.has(key)) this.#records.delete(key);
     if (this.#report !== null) this.begin(this.#report);
   }
 
@@ -82,7 +88,7 @@ export class Checks {
     const backend = target.backend.settings.name;
     const name = serverName(server);
     const key = keyOf(backend, name);
-    const record = this.#records.get(key) ?? { good: 0, bad: 0, busy: false, refused: false };
+    const record = this.#records.get(key) ?? fresh();
     this.#records.set(key, record);
     if (record.busy) return;
     record.busy = true;
@@ -90,17 +96,25 @@ export class Checks {
       const mark = await this.#ask(target, server, record);
       record.bad = 0;
       record.good++;
-      if (record.good === RISE) this.#report?.({ backend, server: name, mark, cause: null });
+      const isNews = record.good === RISE || (record.good > RISE && mark !== record.told);
+      if (isNews) this.#tell(record, { backend, server: name, mark, cause: null });
     } catch (cause) {
       const error = asGateError(cause);
       record.good = 0;
       record.bad++;
       const told = `${error.code}: ${explain(error)}`;
       this.#options.log.debug('check-failed', { backend, server: name, times: record.bad, cause: told });
-      if (record.bad === FALL) this.#report?.({ backend, server: name, mark: 'down', cause: told });
+      if (record.bad === FALL) this.#tell(record, { backend, server: name, mark: 'down', cause: told });
     } finally {
       record.busy = false;
     }
+  }
+
+  #tell(record: Record, report: CheckReport): void {
+    // It may have been taken from the settings meanwhile.
+    if (this.#records.get(keyOf(report.backend, report.server)) !== record) return;
+    record.told = report.mark;
+    this.#report?.(report);
   }
 
   async #ask(target: CheckTarget, server: Endpoint, record: Record): Promise<'up' | 'login'> {
@@ -140,4 +154,8 @@ export class Checks {
       throw error;
     }
   }
+}
+
+function fresh(): Record {
+  return { good: 0, bad: 0, busy: false, refused: false, told: null };
 }

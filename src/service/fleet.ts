@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import type { Timer, World } from '../world.ts';
 import type { CheckReport } from './checks.ts';
 import type { ControlAnswer, ControlRequest } from './control.ts';
+import { asServerFacts } from './messages.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -45,8 +46,6 @@ interface Entry {
 
 const APPOINT_MS = 1000;
 const FACTS_LIMIT_MS = 1000;
-const CAUSE_MAX = 500;
-const MARKS: readonly unknown[] = ['down', 'up', 'login'];
 
 export class Fleet {
   readonly #options: FleetOptions;
@@ -63,17 +62,22 @@ export class Fleet {
   settle({ backends }: Settings): void {
     this.#backends = backends;
     const entries = new Map<string, Entry>();
+    const changed: Entry[] = [];
     for (const { name, servers, check } of Object.values(backends)) {
       for (const server of servers.map(serverName)) {
         const key = keyOf(name, server);
         const entry = this.#entries.get(key) ?? fresh(name, server);
         // What nobody looks at any more is not down for ever.
-        if (check.everyMs === 0) Object.assign(entry, { mark: 'none', cause: null });
+        if (check.everyMs === 0 && entry.mark !== 'none') {
+          Object.assign(entry, { mark: 'none', cause: null });
+          changed.push(entry);
+        }
         entries.set(key, entry);
       }
     }
     this.#entries = entries;
-    this.#tell([...entries.values()]);
+    // A mark that was told once is no news: a worker that knows better since is not to forget it.
+    if (changed.length > 0) this.#tell(changed);
     this.#timer ??= this.#options.world.every(APPOINT_MS, () => this.#appoint());
     this.#appoint();
   }
@@ -98,11 +102,11 @@ export class Fleet {
 
   /** What the prober found. */
   checked(worker: WorkerProcess, report: CheckReport): void {
-    const entry = this.#entries.get(keyOf(String(report.backend), String(report.server)));
-    if (entry === undefined || this.#prober?.worker !== worker || !MARKS.includes(report.mark)) return;
+    const entry = this.#entries.get(keyOf(report.backend, report.server));
+    if (entry === undefined || this.#prober?.worker !== worker) return;
     const { backend, server, mark: before } = entry;
     entry.mark = report.mark;
-    entry.cause = typeof report.cause === 'string' ? report.cause.slice(0, CAUSE_MAX) : null;
+    entry.cause = report.cause;
     const { log } = this.#options;
     if (report.mark === 'down' && before !== 'down') {
       log.error('backend-down', { backend, server, because: 'check', cause: entry.cause });
@@ -131,7 +135,10 @@ export class Fleet {
 
   async status(): Promise<readonly BackendStatus[]> {
     const answers = await this.#options.pool.ask((id) => ({ kind: 'servers', id }), FACTS_LIMIT_MS);
-    const workers = answers.filter((answer) => Array.isArray(answer)) as (readonly ServerFacts[])[];
+    const workers = answers.flatMap((answer) => {
+      const facts = asServerFacts(answer);
+      return facts === null ? [] : [facts];
+    });
     return Object.values(this.#backends).map(({ name, balance, servers }) => ({
       name,
       balance,

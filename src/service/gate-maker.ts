@@ -161,11 +161,13 @@ export class GateMaker {
     ]);
     const made = this.backends.get(key);
     if (made !== undefined) return made;
-    const kept =
-      old.get(key) ??
-      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
-    this.backends.set(key, kept);
-    return kept;
+    const kept = old.get(key);
+    // What was found out with other settings, a certificate that did not fit say, may be mended by these.
+    if (kept === undefined) health.startAnew(backend.name);
+    const used =
+      kept ?? makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
+    this.backends.set(key, used);
+    return used;
   }
 }
 

@@ -3,11 +3,11 @@
 // A message with an `id` is answered by exactly one `reply` with the same id.
 
 import type { Settings } from '../config/settings.ts';
-import type { ServerNotice } from '../connection/server-health.ts';
+import type { ServerFacts, ServerNotice } from '../connection/server-health.ts';
 import type { CheckReport } from './checks.ts';
 import type { FrontMaterial } from './material.ts';
 import type { SessionFilter } from './sessions.ts';
-import type { FromGuard, Sharing, SharingStart, ToGuard } from './sharing.ts';
+import type { Sharing, SharingStart, ToGuard } from './sharing.ts';
 
 export type Counters = Readonly<Record<string, number>>;
 
@@ -54,22 +54,80 @@ export type FromWorker =
   | { readonly kind: 'listen-failed'; readonly key: string; readonly code: string }
   | { readonly kind: 'reply'; readonly id: number; readonly answer: unknown }
   /** Not checked yet: asFromGuard() does. */
-  | { readonly kind: 'shared'; readonly note: FromGuard }
+  | { readonly kind: 'shared'; readonly note: unknown }
   | { readonly kind: 'checked'; readonly report: CheckReport }
   | { readonly kind: 'drained'; readonly cut: number };
 
-/** A message of a worker, or null: a child that runs something else must not confuse the supervisor. */
+/** A message of a worker, or null: neither a child that runs something else nor one that strangers have taken over
+ * may confuse the supervisor. What an answer is about, who asked must look at. */
 export function asFromWorker(value: unknown): FromWorker | null {
-  if (typeof value !== 'object' || value === null || !('kind' in value)) return null;
-  switch (value.kind) {
+  if (!isRecord(value)) return null;
+  const { kind, key, code, id, answer, cut } = value;
+  switch (kind) {
     case 'ready':
+      return { kind };
     case 'listen-failed':
+      return isText(key) && isText(code) ? { kind, key, code } : null;
     case 'reply':
-    case 'checked':
+      return isCount(id) ? { kind, id, answer } : null;
+    case 'checked': {
+      const report = asReport(value['report']);
+      return report === null ? null : { kind, report };
+    }
     case 'drained':
+      return isCount(cut) ? { kind, cut } : null;
     case 'shared':
-      return value as FromWorker;
+      return { kind, note: value['note'] };
     default:
       return null;
   }
+}
+
+const CAUSE_MAX = 500;
+const MARKS: readonly unknown[] = ['down', 'up', 'login'] satisfies readonly CheckReport['mark'][];
+
+function asReport(value: unknown): CheckReport | null {
+  if (!isRecord(value)) return null;
+  const { backend, server, mark, cause } = value;
+  if (!isText(backend) || !isText(server) || !MARKS.includes(mark)) return null;
+  return {
+    backend,
+    server,
+    mark: mark as CheckReport['mark'],
+    cause: isText(cause) ? cause.slice(0, CAUSE_MAX) : null,
+  };
+}
+
+/** What a worker says of its servers. */
+export function asServerFacts(answer: unknown): readonly ServerFacts[] | null {
+  if (!Array.isArray(answer)) return null;
+  return answer.filter(
+    (facts): facts is ServerFacts =>
+      isRecord(facts) &&
+      isText(facts['backend']) &&
+      isText(facts['server']) &&
+      isText(facts['phase']) &&
+      isCount(facts['open']) &&
+      (facts['cause'] === null || isText(facts['cause'])),
+  );
+}
+
+/** What a worker has counted. */
+export function asCounters(answer: unknown): Counters | null {
+  if (!isRecord(answer)) return null;
+  return Object.fromEntries(
+    Object.entries(answer).filter((pair): pair is [string, number] => isCount(pair[1])),
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value);
 }

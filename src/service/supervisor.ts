@@ -24,7 +24,7 @@ import { bindCause } from './handles.ts';
 import { Lineage } from './lineage.ts';
 import type { LineageOptions } from './lineage.ts';
 import type { LiveLog } from './live-log.ts';
-import type { Counters } from './messages.ts';
+import { asCounters } from './messages.ts';
 import { decidePrivileges, limitWarnings } from './machine.ts';
 import { addressesByService, createStatus } from './status.ts';
 import type { Status } from './status.ts';
@@ -172,7 +172,7 @@ export class Supervisor {
       configuration: this.#crew.configuration,
       listeners: this.#crew.listeners.values(),
       workers: workers
-        .map((worker, place) => ({ worker, counters: (counters[place] ?? null) as Counters | null }))
+        .map((worker, place) => ({ worker, counters: asCounters(counters[place]) }))
         .filter(({ worker }) => worker.state !== 'ended'),
       changes: this.#changes.values(),
       shared: this.#crew.shared.status,

@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { StorePasswords } from '../../src/identity/store-passwords.ts';
 import { BackendTls } from '../../src/tls/client.ts';
 import { realWorld } from '../../src/world.ts';
+import { manualWorld } from '../support/manual-world.ts';
 import { startPasswordStore, type PasswordStoreOptions } from '../support/password-store.ts';
 
 const rules = {
@@ -34,7 +35,7 @@ async function stores(
       all.map(({ port }, index) => ({
         endpoint: { kind: 'tcp', host: '127.0.0.1', port },
         begin: () => void told.push(`begin ${index}`),
-        end: (error) => void told.push(`end ${index} ${error?.code ?? 'well'}`),
+        end: ({ kind }) => void told.push(`end ${index} ${kind}`),
       })),
     storeMs: null,
     budgetMs: 5000,
@@ -62,11 +63,11 @@ test('where a store cannot say, the next one is asked, and how each did is told'
   assert.equal(await check('secret'), 'right');
   assert.deepEqual(told, [
     'begin 0',
-    'end 0 BACKEND_TIMEOUT',
+    'end 0 unreached',
     'begin 1',
-    'end 1 well',
+    'end 1 undecided',
     'begin 2',
-    'end 2 well',
+    'end 2 answered',
   ]);
 });
 
@@ -82,4 +83,47 @@ test('so many are asked at once, others wait, and those that are too many are to
   assert.equal(answers.filter((answer) => answer === 'BACKEND_TIMEOUT').length, 2);
   assert.ok((all[0]?.most() ?? 0) <= 3, `${all[0]?.most()} at once`);
   assert.equal(await check('secret'), 'right', 'places are free again');
+});
+
+test('a store that fails once it has the password is the last that gets it', async (t) => {
+  const { check, all, told } = await stores(t, [{ verdict: null }, {}]);
+  assert.match(await check('secret'), /^BACKEND_(CLOSED|UNREACHABLE)$/);
+  assert.deepEqual(told, ['begin 0', 'end 0 failed']);
+  assert.deepEqual(all[1]?.logins, []);
+});
+
+test('a store that calls a login malformed has failed at it, not before', async (t) => {
+  const { check, told } = await stores(t, [{ verdict: 'BAD what is that' }, {}]);
+  assert.match(await check('secret'), /^BACKEND_/);
+  assert.deepEqual(told, ['begin 0', 'end 0 failed']);
+});
+
+test('who waits behind others waits no longer than the budget, and leaves the queue', async () => {
+  const world = manualWorld();
+  let asked = 0;
+  const passwords = new StorePasswords({
+    backend: 'stores',
+    target: { mode: 'notls', tls: new BackendTls(rules), allowClear: false },
+    stores: () => {
+      asked++;
+      return [];
+    },
+    storeMs: null,
+    budgetMs: 5000,
+    world,
+    atOnceMax: 0,
+    waitingMax: 2,
+  });
+  const check = (): Promise<string> =>
+    passwords
+      .check({ user: 'anna', password: 'secret', address: '192.0.2.7' })
+      .catch((error: { code: string }) => error.code);
+  const first = [check(), check()];
+  assert.equal(await check(), 'BACKEND_TIMEOUT', 'the queue is full');
+  world.advance(5000);
+  assert.deepEqual(await Promise.all(first), ['BACKEND_TIMEOUT', 'BACKEND_TIMEOUT']);
+  const second = check();
+  world.advance(5000);
+  assert.equal(await second, 'BACKEND_TIMEOUT', 'there was room in it again');
+  assert.deepEqual([asked, world.pending], [0, 0]);
 });

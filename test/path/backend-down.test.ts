@@ -1,9 +1,10 @@
 // The backend cannot be reached: the client is told in its protocol's words for "later", and may try again in IMAP and
 // POP3, where the connection stays.
 
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ALL, IMAP, SEND, SMTP } from '../support/dialects.ts';
-import { assertLine, openGateway } from '../support/gateway.ts';
+import { assertLine, frontMaterial, openGateway } from '../support/gateway.ts';
 
 for (const errands of ALL) {
   const { protocol } = errands;
@@ -95,3 +96,21 @@ function firstRefused(gateway: ReturnType<typeof openGateway>): {
     },
   };
 }
+
+test('imap: a backend whose settings are mended is tried at once, one that is as it was is still left alone', async (t) => {
+  const gateway = openGateway(t, { protocol: 'imap', backend: 'refused' });
+  const phases = (): string[] => gateway.front.servers().map(({ phase }) => phase);
+  const reload = (allowClearBackend: boolean): void => {
+    const { behind } = gateway.settings.backends;
+    assert.ok(behind !== undefined);
+    const settings = { ...gateway.settings, backends: { behind: { ...behind, allowClearBackend } } };
+    gateway.front.update(settings, frontMaterial(settings), 1000);
+  };
+  reload(false);
+  await gateway.play(`${IMAP.greeting}\n${IMAP.tries}\n${IMAP.unavailable}\n${IMAP.logout}`);
+  assert.deepEqual(phases(), ['open']);
+  reload(false);
+  assert.deepEqual(phases(), ['open']);
+  reload(true);
+  assert.deepEqual(phases(), ['closed']);
+});

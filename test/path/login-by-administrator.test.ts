@@ -44,6 +44,11 @@ async function open(t: TestContext, errands: Errands, scene: Scene = {}): Promis
   return { gateway, asked, logins: behind.logins };
 }
 
+async function until(check: () => boolean): Promise<void> {
+  for (let wait = 0; wait < 500 && !check(); wait++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(check());
+}
+
 /** A login up to its answer, with PLAIN. */
 function tries({ protocol }: Errands, message: string): string {
   return {
@@ -68,6 +73,11 @@ const UNAVAILABLE = {
   imap: 'S: a1 NO [UNAVAILABLE] *',
   pop3: 'S: -ERR [SYS/TEMP] *',
   smtp: 'S: 421 4.4.1 *',
+};
+const KICKED = {
+  imap: 'S: * BYE [UNAVAILABLE] *\n-- eof\n-- end',
+  pop3: 'S: -ERR [SYS/TEMP] *\n-- eof\n-- end',
+  smtp: 'S: 421 4.3.2 *\n-- eof\n-- end',
 };
 const WIRE = {
   imap: `AUTHENTICATE PLAIN ${VECTOR}\r\n`,
@@ -143,6 +153,27 @@ for (const errands of ALL) {
       `${greeting}\n${tries(errands, plain(USER, PASSWORD))}\n${ACCEPTED[protocol]}\n${logout}`,
     );
     assert.equal(secured.logins[0]?.authzid, USER);
+  });
+}
+
+for (const errands of ALL) {
+  const { protocol, greeting } = errands;
+  test(`${protocol}: a client that is kicked while its password is checked is told so at once, and no server is dialled for it`, async (t) => {
+    const held = Promise.withResolvers<void>();
+    const { gateway, asked } = await open(t, errands, {
+      store: { held: held.promise },
+      service: { capabilities: protocol === 'smtp' ? ['SIZE'] : ['UIDL'] },
+    });
+    const client = await gateway.play(`${greeting}\n${tries(errands, plain(USER, PASSWORD))}`);
+    await until(() => asked.open() === 1);
+    const dialled = gateway.dialled.length;
+    const everybody = { id: null, user: null, network: null, backend: null, service: null };
+    assert.equal(gateway.front.kick(everybody), 1);
+    await gateway.resume(client, KICKED[protocol]);
+    held.resolve();
+    await until(() => asked.open() === 0);
+    assertLine(await gateway.closed(), { code: 'KICKED', user: null });
+    assert.equal(gateway.dialled.length, dialled);
   });
 }
 

@@ -100,7 +100,18 @@ test('what clients have opened is closed by a client that is served, not by a gr
   const trial = afterOutcome(afterDial(breaker, later), greeted, later);
   assert.equal(trial.phase, 'trial');
   assert.equal(afterOutcome(trial, served, later).phase, 'closed');
-  assert.equal(afterOutcome(trial, turnedAway('a'), later).phase, 'open', 'one is enough on trial');
+  const again = afterOutcome(trial, turnedAway('d'), later);
+  assert.deepEqual([again.phase, again.retryAt], ['open', later.now + PAUSE_MS], 'one is enough on trial');
+});
+
+test('a client that was turned away before is no trial, the next one is', () => {
+  const { breaker, now } = after(turnedAway('a'), turnedAway('b'), turnedAway('c'));
+  const later = { now: now + PAUSE_MS, pauseMs: PAUSE_MS };
+  const trial = afterDial(breaker, later);
+  assert.equal(isUsable(trial, later.now), false);
+  const undecided = afterOutcome(trial, turnedAway('b'), later);
+  assert.equal(isUsable(undecided, later.now), true);
+  assert.equal(afterOutcome(afterDial(undecided, later), served, later).phase, 'closed');
 });
 
 test('failures of one that is tried for want of another do not make its penalty longer', () => {

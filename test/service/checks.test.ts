@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { ALL, type Errands, IMAP } from '../support/dialects.ts';
-import { type BackendPlan, type Gateway, openGateway } from '../support/gateway.ts';
+import { type BackendPlan, frontMaterial, type Gateway, openGateway } from '../support/gateway.ts';
 import { startPasswordStore, type PasswordStoreOptions } from '../support/password-store.ts';
 import type { CheckReport } from '../../src/service/checks.ts';
 
@@ -86,6 +86,11 @@ test('only the one that is told to looks, and a front that drains looks no more'
   assert.deepEqual(gateway.dialled, [ONE]);
 });
 
+/** For a while; who asks looks whether it came. */
+async function until(check: () => boolean): Promise<void> {
+  for (let wait = 0; wait < 100 && !check(); wait++) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
 async function withAccount(
   t: TestContext,
   store: PasswordStoreOptions,
@@ -99,9 +104,7 @@ async function withAccount(
   const reports: CheckReport[] = [];
   gateway.front.probe((report) => reports.push(report));
   for (let look = 0; look < 5; look++) {
-    for (let wait = 0; wait < 100 && logins.length <= look; wait++) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    await until(() => logins.length > look);
     await new Promise((resolve) => setTimeout(resolve, 50));
     gateway.world.advance(10_000);
   }
@@ -148,4 +151,45 @@ test('imap: the prober’s word decides which server clients are led to', async 
   gateway.front.notice([{ backend: 'behind', server: ONE, drained: false, mark: 'down' }]);
   await gateway.play(`${IMAP.greeting}\n${IMAP.login}\n${IMAP.logout}`);
   assert.deepEqual(gateway.dialled, ['127.0.0.3:1002']);
+});
+
+test('a server that is taken from the checks and comes back is looked at anew: down is said again', async (t) => {
+  const { gateway, reports } = prober(t, IMAP, 'refused');
+  const look = async (times: number): Promise<void> => {
+    for (let n = 0; n < times; n++) await gateway.advance(EVERY_MS);
+  };
+  const { behind } = gateway.settings.backends;
+  assert.ok(behind !== undefined);
+  const reload = (everyMs: number): void => {
+    const backends = { behind: { ...behind, check: { ...behind.check, everyMs } } };
+    const settings = { ...gateway.settings, backends };
+    gateway.front.update(settings, frontMaterial(settings), 1000);
+  };
+  await look(3);
+  assert.deepEqual(reports.map(brief), [`${ONE} down`]);
+  reload(0);
+  await look(3);
+  reload(EVERY_MS);
+  await look(3);
+  assert.deepEqual(reports.map(brief), [`${ONE} down`, `${ONE} down`]);
+});
+
+test('imap: an account that is let in again is said so, not only a server that comes back', async (t) => {
+  const store = { user: 'probe', password: 'changed' };
+  const { port, logins } = await startPasswordStore(t, store);
+  const gateway = openGateway(t, {
+    protocol: 'imap',
+    backend: 'refused',
+    to: { servers: [`127.0.0.1:${port}`], tls: 'notls', check: { every: 10, user: 'probe', password: 'pw' } },
+  });
+  const marks: string[] = [];
+  gateway.front.probe(({ mark }) => marks.push(mark));
+  for (let look = 1; look <= 4; look++) {
+    await until(() => logins.length >= look);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (look === 3) store.password = 'pw';
+    gateway.world.advance(10_000);
+  }
+  await until(() => marks.length >= 2);
+  assert.deepEqual(marks, ['up', 'login']);
 });

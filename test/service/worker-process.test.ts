@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 
 import { createLog } from '../../src/log.ts';
+import type { CheckReport } from '../../src/service/checks.ts';
 import type { FromWorker, ToWorker } from '../../src/service/messages.ts';
 import { restartDelay, WorkerProcess } from '../../src/service/worker-process.ts';
 import { manualWorld } from '../support/manual-world.ts';
@@ -47,19 +48,20 @@ function startWorker(fork?: () => ChildProcess) {
     return child as unknown as ChildProcess;
   };
   let ready = 0;
+  const reports: CheckReport[] = [];
   const worker = new WorkerProcess({
     index: 1,
     fork: fork ?? makeChild,
     introduce: (send) => send({ kind: 'begin' }),
     onReady: () => ready++,
     onListenFailed: () => {},
-    onChecked: () => {},
+    onChecked: (_worker, report) => reports.push(report),
     log: createLog({ level: 'debug', format: 'json', write: (line) => events.push(JSON.parse(line)) }),
     world: clock,
   });
   worker.start();
   const last = (): StubChild => children.at(-1)!;
-  return { worker, clock, children, events, last, ready: () => ready };
+  return { worker, clock, children, events, reports, last, ready: () => ready };
 }
 
 test('the waits between restarts are 0, 100 ms, and then double to 30 s', () => {
@@ -168,4 +170,25 @@ test('a message that is none is ignored', () => {
   const { worker, last } = startWorker();
   for (const value of [null, 1, 'ready', {}, { kind: 'nonsense' }, []]) last().emit('message', value);
   assert.equal(worker.state, 'starting');
+});
+
+test('what a worker says is looked at: nonsense is dropped, and a report comes through, shortened', () => {
+  const { children, reports } = startWorker();
+  const report = { backend: 'stores', server: 'one:143', mark: 'down', cause: 'x'.repeat(10_000) };
+  const nonsense: unknown[] = [
+    null,
+    'ready',
+    { kind: 'checked' },
+    { kind: 'checked', report: null },
+    { kind: 'checked', report: { ...report, backend: { toString: 1 } } },
+    { kind: 'checked', report: { ...report, server: 143 } },
+    { kind: 'checked', report: { ...report, mark: 'drained' } },
+    { kind: 'listen-failed', key: 1, code: null },
+    { kind: 'reply', id: '1', answer: 1 },
+    { kind: 'drained', cut: 'many' },
+  ];
+  for (const message of nonsense) children[0]!.emit('message', message);
+  assert.deepEqual(reports, []);
+  children[0]!.emit('message', { kind: 'checked', report: { ...report, more: 1 } });
+  assert.deepEqual(reports, [{ ...report, cause: 'x'.repeat(500) }]);
 });

@@ -324,7 +324,8 @@ function isEnd(error: unknown): boolean {
   );
 }
 
-function frontMaterial(
+/** What a front of these settings is given. */
+export function frontMaterial(
   settings: Settings,
   shown = testMaterial().front,
 ): Parameters<typeof createFront>[0]['material'] {

@@ -15,6 +15,8 @@ export interface PasswordStoreOptions {
   readonly greeting?: string | null;
   /** What a login is answered with, whoever it is: `NO …`, `BAD …`; null: the connection is closed. */
   readonly verdict?: string | null;
+  /** A login is answered when this is over. */
+  readonly held?: Promise<void>;
 }
 
 export interface PasswordStore {
@@ -98,7 +100,10 @@ function answer(socket: net.Socket, line: string, session: Session): ((line: str
       return null;
     case 'AUTHENTICATE':
       socket.write('+ \r\n');
-      return (message) => judge(socket, { tag, message }, session);
+      return (message) => {
+        if (session.held === undefined) judge(socket, { tag, message }, session);
+        else void session.held.then(() => judge(socket, { tag, message }, session));
+      };
     case 'LOGOUT':
       socket.end(`* BYE\r\n${tag} OK bye\r\n`);
       return null;
