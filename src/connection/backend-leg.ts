@@ -12,6 +12,7 @@ import { chooseOrder } from '../policy/balance.ts';
 import type { BackSession, Dialect } from '../protocol/dialect.ts';
 import type { BackendTls } from '../tls/client.ts';
 import { clientFacts } from '../tls/facts.ts';
+import { isLoopback } from '../wire/address.ts';
 import { blockOf } from '../wire/network.ts';
 import type { Proxied } from '../wire/proxy-header.ts';
 import type { World } from '../world.ts';
@@ -319,14 +320,12 @@ type Attempt =
 /** A password may go in clear over loopback and Unix sockets, else only where the settings say so by name. */
 export function mayCarryPassword(back: BackLeg, settings: BackendSettings): boolean {
   if (back.leg.secured || settings.allowClearBackend) return true;
-  return back.endpoint.kind === 'unix' || isLoopback(back.endpoint.host, back.leg);
+  return back.endpoint.kind === 'unix' || isNear(back.endpoint.host, back.leg);
 }
 
-const LOOPBACK = /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/;
-
 /** An address says it itself; for a name it is where the name led to that counts. */
-function isLoopback(host: string, leg: Leg): boolean {
-  return LOOPBACK.test(net.isIP(host) === 0 ? (leg.socket.remoteAddress ?? '') : host);
+function isNear(host: string, leg: Leg): boolean {
+  return isLoopback(net.isIP(host) === 0 ? (leg.socket.remoteAddress ?? '') : host);
 }
 
 /** Runs `work` and fails the leg, so that whatever waits on it ends, when `ms` milliseconds are over. */

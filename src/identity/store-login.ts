@@ -10,7 +10,8 @@ import tls from 'node:tls';
 import type { TlsMode } from '../config/settings.ts';
 import { type ErrorCode, GateError } from '../errors.ts';
 import type { BackendTls } from '../tls/client.ts';
-import { formatHostPort } from '../wire/address.ts';
+import { formatHostPort, isLoopback } from '../wire/address.ts';
+import { isTemporary } from '../wire/imap.ts';
 import type { World } from '../world.ts';
 
 export interface StoreTarget {
@@ -31,8 +32,6 @@ export interface Account {
   readonly password: string;
 }
 
-/** RFC 5530: the store cannot say now, or not for a reason that is the password. */
-const TEMPORARY = /^(UNAVAILABLE|SERVERBUG|INUSE|LIMIT|CONTACTADMIN|OVERQUOTA|CORRUPTION)$/;
 /** What no login has in it, and a line must not. */
 // oxlint-disable-next-line no-control-regex
 const UNSENDABLE = /[\x00\r\n]/;
@@ -64,7 +63,7 @@ function verdictOf(error: unknown, target: StoreTarget): 'refused' {
   const facts = factsOf(error);
   if (facts.authenticationFailed === true && facts.responseStatus === 'NO') {
     const { serverResponseCode: code } = facts;
-    if (typeof code !== 'string' || !TEMPORARY.test(code.toUpperCase())) return 'refused';
+    if (typeof code !== 'string' || !isTemporary(code.toUpperCase())) return 'refused';
     throw failure('BACKEND_REFUSED', target, code);
   }
   const words = typeof facts.message === 'string' ? facts.message : 'unknown';
@@ -173,8 +172,4 @@ function refusalOf(client: object, target: StoreTarget): GateError | null {
     return failure('BACKEND_TLS_MISSING', target, 'no TLS');
   const near = socket instanceof net.Socket && isLoopback(socket.remoteAddress ?? '');
   return target.allowClear || near ? null : failure('BACKEND_CLEAR_PASSWORD', target, 'no TLS');
-}
-
-function isLoopback(address: string): boolean {
-  return /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/.test(address);
 }

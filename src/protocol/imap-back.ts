@@ -2,7 +2,7 @@
 // TLS is dropped with it, every reply is bounded, and nothing but the result of the login reaches the client.
 
 import { GateError } from '../errors.ts';
-import { capabilitiesIn, formatId, literalAtEnd, parseResponse, quoted } from '../wire/imap.ts';
+import { capabilitiesIn, formatId, isTemporary, literalAtEnd, parseResponse, quoted } from '../wire/imap.ts';
 import { formatPlain } from '../wire/sasl.ts';
 import type {
   BackPlan,
@@ -24,9 +24,6 @@ interface Heard {
   /** No literal hung on it. */
   readonly whole: boolean;
 }
-
-/** RFC 5530 codes of a login that failed for another reason than the credentials. */
-const TEMPORARY = /^(UNAVAILABLE|SERVERBUG|INUSE|LIMIT|CONTACTADMIN|OVERQUOTA|CORRUPTION)\b/;
 
 export class ImapBack implements BackSession {
   readonly #talk: Talk;
@@ -156,7 +153,7 @@ export class ImapBack implements BackSession {
     const { tagged, capabilityLine, alerts } = await this.#run(command, onChallenge);
     const words = `${tagged.code === '' ? '' : `[${tagged.code}] `}${tagged.text}`;
     const accepted = tagged.status === 'OK';
-    const temporary = !accepted && TEMPORARY.test(tagged.code);
+    const temporary = !accepted && isTemporary(tagged.code);
     if (!accepted) return { accepted, temporary, words, extra: alerts };
     // RFC 9051 6.2.3: the client may only trust the list from after the login, so it must get one.
     const told = tagged.code.startsWith('CAPABILITY');

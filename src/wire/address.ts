@@ -25,6 +25,12 @@ const V4_MAPPED = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/;
 const HOST_NAME =
   /^(?=.{1,253}\.?$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?$/i;
 
+const LOOPBACK = /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/;
+
+export function isLoopback(address: string): boolean {
+  return LOOPBACK.test(address);
+}
+
 /** The canonical text of an IP address: IPv6 as in RFC 5952 4, without zone; an IPv4-mapped one as IPv4. */
 export function ipOf(text: string): IpAddress | null {
   const family = text.length > MAX_TEXT ? 0 : isIP(text);

@@ -222,3 +222,11 @@ export function formatId(fields: ReadonlyMap<string, string>): string {
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '');
 }
+
+/** RFC 5530 codes of a login that failed for another reason than the credentials. */
+const TEMPORARY = /^(UNAVAILABLE|SERVERBUG|INUSE|LIMIT|CONTACTADMIN|OVERQUOTA|CORRUPTION)\b/;
+
+/** Whether a refused login may succeed later, by its response code. */
+export function isTemporary(code: string): boolean {
+  return TEMPORARY.test(code);
+}

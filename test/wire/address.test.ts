@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatHostPort, ipOf, parseEndpoint, parseHostPort } from '../../src/wire/address.ts';
+import { formatHostPort, ipOf, isLoopback, parseEndpoint, parseHostPort } from '../../src/wire/address.ts';
 
 test('an address has one canonical text, whatever form it came in', () => {
   const cases: readonly (readonly [string, string | undefined])[] = [
@@ -81,4 +81,25 @@ test('an endpoint is a host with a port or the absolute path of a Unix socket', 
   assert.deepEqual(parseEndpoint('[::1]:24'), { kind: 'tcp', host: '::1', port: 24 });
   const wrong = ['unix:run/lmtp', 'run/lmtp', '/', '', 'unix:', 'unix:25', '/a\0b', `/${'x'.repeat(107)}`];
   for (const text of wrong) assert.equal(parseEndpoint(text), null, text);
+});
+
+test('what is on this machine is loopback in both families, and names and neighbours are not', () => {
+  const near = ['127.0.0.1', '127.9.8.7', '::1', '::ffff:127.0.0.1'];
+  const far = [
+    '',
+    '128.0.0.1',
+    '1127.0.0.1',
+    '127.0.0.1.example.org',
+    'localhost',
+    '::2',
+    '::ffff:192.0.2.7',
+  ];
+  assert.deepEqual(
+    near.map(isLoopback),
+    near.map(() => true),
+  );
+  assert.deepEqual(
+    far.map(isLoopback),
+    far.map(() => false),
+  );
 });
