@@ -1,6 +1,7 @@
 // `sallyport backend NAME [drain|up [SERVER]]`: the servers of a backend and how they are; takes one, or all of them, out
 // of use for new logins, and back.
 
+import { harmless } from '../log.ts';
 import type { BackendStatus, FleetServerStatus } from '../service/fleet.ts';
 import { askSupervisor, refusalText } from './ask.ts';
 import { CONFIG_HELP, CONFIG_OPTION, counted, DONE, FAILED, JSON_HELP, JSON_OPTION } from './usage.ts';
@@ -32,7 +33,8 @@ export const backend: Command = {
 
 /** One line a server. */
 export function backendLines({ name, balance, servers }: BackendStatus): string[] {
-  return servers.map((server) => `backend ${name} (${balance}): ${serverText(server)}\n`);
+  // A cause may be in the words of a server.
+  return servers.map((server) => `${harmless(`backend ${name} (${balance}): ${serverText(server)}`)}\n`);
 }
 
 function serverText({ server, state, open, checked, cause }: FleetServerStatus): string {

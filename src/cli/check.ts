@@ -5,6 +5,7 @@
 
 import { findSettingsFile } from '../config/load.ts';
 import { SettingsError } from '../errors.ts';
+import { harmless } from '../log.ts';
 import { createConfigurationSource } from '../service/configuration.ts';
 import type { Configuration } from '../service/configuration.ts';
 import { probeBackends } from '../service/probe.ts';
@@ -121,7 +122,7 @@ export function probeText(result: ProbeResult, now: number): string {
   const { backend, protocol, server, error, tls, certificateNotAfter, capabilities, mechanisms, warnings } =
     result;
   const name = `probe ${backend} ${server} (${protocol})`;
-  if (error !== null) return `${name}: FAILED, ${error}\n`;
+  if (error !== null) return `${harmless(`${name}: FAILED, ${error}`)}\n`;
   const secured = tls === null ? 'without TLS' : tls;
   const expiry =
     certificateNotAfter === null
@@ -133,5 +134,5 @@ export function probeText(result: ProbeResult, now: number): string {
     `${name}: ${secured}${expiry}; offers ${offered || 'nothing'}`,
     ...warnings.map((warning) => `warning: ${name}: ${warning}`),
   ];
-  return lines.map((line) => `${line}\n`).join('');
+  return lines.map((line) => `${harmless(line)}\n`).join('');
 }

@@ -232,3 +232,13 @@ test('a successor knows of the drains and marks of the supervisor before it, whe
   after.fleet.settle(settings(['one', 'two'], 1000));
   assert.deepEqual(await after.show(), ['one:143 drained 0', 'two:143 down 0']);
 });
+
+test('what a server says of itself cannot move the cursor of who asks', async () => {
+  const { fleet: all, workers, as } = fleet();
+  all.settle(settings(['one'], 1000));
+  all.checked(as(workers[0]), { ...down, cause: 'BACKEND_REFUSED: \x1b[2J\u202eall is well' });
+  const [status] = await all.status();
+  assert.deepEqual(backendLines(status as BackendStatus), [
+    'backend stores (hash): one:143 down, 0 connections, check fails; BACKEND_REFUSED: \\u001b[2J\\u202eall is well\n',
+  ]);
+});
