@@ -114,6 +114,7 @@ async function start(
 dataDir: ${join(folder, 'data')}
 workers: ${shape.workers}
 log: { level: info, format: json }
+limits: { perAddress: 0, perUser: 0 }
 services:
   imaps: ${service(port, 'sink')}
 ${crowdPorts.map((at, place) => `  crowd${place}: ${service(at, `crowd${place}`)}`).join('\n')}
