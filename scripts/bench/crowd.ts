@@ -45,6 +45,8 @@ export interface CrowdResult {
 const PER_CLIENT = 4500;
 const PER_REQUEST = 1500;
 const LANES = 32;
+/** One collection of a large heap falls into one part and must not stand for all. */
+const LOGIN_PARTS = 3;
 const SETTLE_MS = 3000;
 
 class Crowd {
@@ -114,6 +116,7 @@ async function start(
 dataDir: ${join(folder, 'data')}
 workers: ${shape.workers}
 log: { level: info, format: json }
+limits: { perAddress: 0, perUser: 0 }
 services:
   imaps: ${service(port, 'sink')}
 ${crowdPorts.map((at, place) => `  crowd${place}: ${service(at, `crowd${place}`)}`).join('\n')}
@@ -141,9 +144,11 @@ interface Costs {
 async function measureCosts(bench: Bench, server: RunningPeer): Promise<Costs> {
   const costs: Costs = { login: [], down: [] };
   for (let round = 0; round < bench.plan.rounds; round += 1) {
-    const { loginFullMs = Number.NaN } = await measureLogins(bench, server, bench.plan.logins);
+    for (let part = 0; part < LOGIN_PARTS; part += 1) {
+      const { loginFullMs = Number.NaN } = await measureLogins(bench, server, bench.plan.logins);
+      costs.login.push(loginFullMs);
+    }
     const { downSecondsPerGiB = Number.NaN } = await measureRelay(bench, server);
-    costs.login.push(loginFullMs);
     costs.down.push(downSecondsPerGiB);
   }
   return costs;
