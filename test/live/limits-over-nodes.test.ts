@@ -1,9 +1,11 @@
 // Two Sallyports on one Redis, with real servers behind: limits and penalties hold over both. When Redis stops, logins go
-// on with local counts and each node says so once; when it is back, they count together again.
+// on with local counts and each node says so once; when it is back, they count together again. TLS sessions of one are
+// resumed by the other.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import tls from 'node:tls';
 
 import { Dialogue } from '../support/dialogue.ts';
 import { type Front, startFront } from '../support/front.ts';
@@ -18,6 +20,7 @@ const site = await startSite({
   adjust: (settings) => ({
     ...settings,
     redis: redis.url,
+    tickets: { secret: 'known to both nodes' },
     workers: 1,
     log: { level: 'debug' },
     limits: { perAddress: 0, perUser: PER_USER },
@@ -61,6 +64,37 @@ async function eventually(check: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + 8000;
   while (!(await check())) assert.ok(performance.now() < end, 'it did not come to that');
 }
+
+/** Connects and logs out; the session that it was given, and whether it was resumed. */
+function visit(node: Front, session?: Buffer): Promise<{ resumed: boolean; session: Buffer | null }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ resumed: boolean; session: Buffer | null }>();
+  const socket = tls.connect({
+    port: node.port('imaps'),
+    host: '127.0.0.1',
+    servername: 'localhost',
+    ca: site.authority.ca,
+    ...(session === undefined ? {} : { session }),
+  });
+  let given: Buffer | null = null;
+  socket.on('session', (ticket: Buffer) => (given = ticket));
+  let resumed = false;
+  socket.once('data', () => {
+    resumed = socket.isSessionReused();
+    socket.write('a LOGOUT\r\n');
+  });
+  socket.on('data', () => undefined).on('error', reject);
+  socket.on('close', () => resolve({ resumed, session: given }));
+  return promise;
+}
+
+test('a TLS session that one node issued is resumed by the other, so both have the same ticket keys', async () => {
+  await eventually(async () => {
+    const first = await visit(site.front);
+    assert.ok(first.session !== null);
+    return (await visit(other, first.session)).resumed;
+  });
+  assert.ok(saying(other, 'ticket-keys') >= 1, 'the later one took the keys of the first');
+});
 
 test('a user’s logins on both nodes together reach his limit and no further', async () => {
   const sessions: Dialogue[] = [];
