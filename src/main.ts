@@ -3,18 +3,11 @@
 
 import { readFileSync } from 'node:fs';
 
-import {
-  DONE,
-  FAILED,
-  nearestName,
-  programUsage,
-  runCommand,
-  WRONG_SETTINGS,
-  WRONG_USAGE,
-} from './cli/usage.ts';
+import { DONE, FAILED, programUsage, runCommand, WRONG_SETTINGS, WRONG_USAGE } from './cli/usage.ts';
 import type { Command, Program } from './cli/usage.ts';
 import { SettingsError } from './errors.ts';
 import { explain } from './log.ts';
+import { nearNames } from './spelling.ts';
 import { realWorld } from './world.ts';
 
 /** Loaded when they are run: a worker has no use for the settings reader, nor `status` for the dialects. */
@@ -84,8 +77,8 @@ async function usage(): Promise<string> {
 }
 
 function unknownCommand(name: string): string {
-  const near = nearestName(name, Object.keys(COMMANDS));
-  const hint = near === null ? '' : `, did you mean ${near}?`;
+  const [near] = nearNames(name, Object.keys(COMMANDS));
+  const hint = near === undefined ? '' : `, did you mean ${near}?`;
   return `sallyport: there is no command ${JSON.stringify(name.slice(0, 64))}${hint}`;
 }
 

@@ -20,8 +20,8 @@ const MAX_COMMON_NAME = 64;
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** PEM texts of a new certificate and its key. */
-export async function makeSelfSigned(options: SelfSignedOptions): Promise<{ cert: string; key: string }> {
+/** A new certificate (PEM) and its key. */
+export async function makeSelfSigned(options: SelfSignedOptions): Promise<{ cert: string; key: KeyObject }> {
   // @peculiar/x509 uses decorators and leaves it to us to bring their metadata.
   await import('reflect-metadata');
   const x509 = await import('@peculiar/x509');
@@ -45,8 +45,7 @@ export async function makeSelfSigned(options: SelfSignedOptions): Promise<{ cert
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }).toString();
-  return { cert: `${certificate.toString('pem').trimEnd()}\n`, key };
+  return { cert: `${certificate.toString('pem').trimEnd()}\n`, key: KeyObject.from(keys.privateKey) };
 }
 
 // RFC 5280 4.1.2.2: positive, at most 20 octets. The first octet is 0x40..0x7f: never negative, never padded.

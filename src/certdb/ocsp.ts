@@ -11,6 +11,8 @@ import { createHash, verify, X509Certificate } from 'node:crypto';
 import type { CertID, ResponseData, SingleResponse } from '@peculiar/asn1-ocsp';
 import type { AlgorithmIdentifier, TBSCertificate } from '@peculiar/asn1-x509';
 
+import { isIssuedBy } from './chain.ts';
+
 /** A certificate whose status can be asked for. */
 export interface OcspSubject {
   readonly certificate: X509Certificate;
@@ -67,10 +69,6 @@ export function ocspSubject(chain: string): OcspSubject | 'no-issuer' | null {
     .map((block) => new X509Certificate(block))
     .find((candidate) => isIssuedBy(certificate, candidate));
   return issuer === undefined ? 'no-issuer' : { certificate, issuer, responder };
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 /** RFC 6960 4.1: one certificate, no nonce (RFC 5019 2.1.1), no signature. */

@@ -5,7 +5,7 @@
 // On failure: a SettingsError that names the file, what is wrong and, where there is one, the command that mends it.
 // A passphrase is never part of a message.
 
-import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
@@ -27,10 +27,12 @@ export interface KeyPair {
   /** Milliseconds since 1970. */
   readonly notBefore: number;
   readonly notAfter: number;
-  readonly keyType: 'rsa' | 'ec' | 'ed25519' | 'other';
+  readonly keyType: KeyType;
   readonly subject: string;
   readonly fingerprint256: string;
 }
+
+export type KeyType = 'rsa' | 'ec' | 'ed25519' | 'other';
 
 interface Block {
   readonly label: string;
@@ -48,10 +50,18 @@ export function readKeyPair(files: KeyFiles): KeyPair {
   checkNotSwapped(files, certBlocks, keyBlocks);
   const chain = chainOf(files.cert, certBlocks);
   const key = keyOf(files, keyBlocks);
-  const leaf = leafOf(files, chain, key);
+  checkFirst(files, chain, key);
+  return pairOf(files.cert, chain, key);
+}
+
+/** A pair whose halves belong together; `source` is what a message names. */
+export function pairOf(source: string, chain: readonly X509Certificate[], key: KeyObject): KeyPair {
+  const [leaf] = chain;
+  if (leaf?.checkPrivateKey(key) !== true)
+    return fail(source, 'the certificate does not match its private key');
   const cert = chain.map((certificate) => certificate.toString()).join('');
   const keyPem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
-  checkUsable(files, cert, keyPem);
+  checkUsable(source, cert, keyPem);
   return {
     cert,
     key: keyPem,
@@ -182,9 +192,9 @@ function keyOf(files: KeyFiles, blocks: readonly Block[]): KeyObject {
   }
 }
 
-function leafOf(files: KeyFiles, chain: readonly X509Certificate[], key: KeyObject): X509Certificate {
+function checkFirst(files: KeyFiles, chain: readonly X509Certificate[], key: KeyObject): void {
   const [leaf, ...rest] = chain;
-  if (leaf?.checkPrivateKey(key) === true) return leaf;
+  if (leaf?.checkPrivateKey(key) === true) return;
   const place = rest.findIndex((certificate) => certificate.checkPrivateKey(key));
   if (place >= 0) {
     fail(
@@ -192,25 +202,33 @@ function leafOf(files: KeyFiles, chain: readonly X509Certificate[], key: KeyObje
       `certificate ${place + 2} in it matches the key: the server's own certificate comes first`,
     );
   }
-  return fail(files.cert, `the certificate does not match the private key in ${files.key}`);
+  fail(files.cert, `the certificate does not match the private key in ${files.key}`);
 }
 
-function checkUsable(files: KeyFiles, cert: string, key: string): void {
+function checkUsable(source: string, cert: string, key: string): void {
   try {
     tls.createSecureContext({ cert, key });
   } catch (error) {
     const reason = error instanceof Error && 'reason' in error ? String(error.reason) : 'OpenSSL refuses it';
-    fail(files.cert, `cannot serve TLS: ${reason}`, error);
+    fail(source, `cannot serve TLS: ${reason}`, error);
   }
 }
 
-function keyTypeOf(key: KeyObject): KeyPair['keyType'] {
+/** SHA-256 of the public half (SPKI), hex; the same for the private and the public key. */
+export function keyIdOf(key: KeyObject): string {
+  const half = key.type === 'private' ? createPublicKey(key) : key;
+  return createHash('sha256')
+    .update(half.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
+}
+
+export function keyTypeOf(key: KeyObject): KeyType {
   const type = key.asymmetricKeyType;
   return type === 'rsa' || type === 'ec' || type === 'ed25519' ? type : 'other';
 }
 
 // RFC 6125 6.4.4: the common name counts only where there are no alternative names.
-function namesOf(certificate: X509Certificate): readonly string[] {
+export function namesOf(certificate: X509Certificate): readonly string[] {
   const entries = (certificate.subjectAltName ?? '').match(/[A-Za-z ]+:(?:"(?:[^"\\]|\\.)*"|[^,]*)/g) ?? [];
   const names = entries.flatMap((entry) => {
     const [kind = '', ...rest] = entry.trim().split(':');

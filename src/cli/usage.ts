@@ -103,31 +103,3 @@ export function textOption(values: OptionValues, name: string): string | undefin
 export function counted(count: number, one: string, more = `${one}s`): string {
   return `${count} ${count === 1 ? one : more}`;
 }
-
-/** The name nearest to what was typed, if it is near enough to be meant. */
-export function nearestName(typed: string, names: readonly string[]): string | null {
-  let best: string | null = null;
-  let bestDistance = Math.min(3, Math.ceil(typed.length / 2) + 1);
-  for (const name of names) {
-    const distance = editDistance(typed.slice(0, 64), name);
-    if (distance < bestDistance) {
-      best = name;
-      bestDistance = distance;
-    }
-  }
-  return best;
-}
-
-// Insertions, deletions and replacements that make one word of the other.
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}

@@ -99,8 +99,11 @@ function complete(
     redis: secretOf(values.redis, locate),
     pidFile: values.pidFile === null ? null : locate(values.pidFile),
     log: values.log,
-    certificateDatabase: locate(values.certificates.database),
-    certificateWatchMs: values.certificates.watch,
+    certificates: {
+      database: locate(values.certificates.database),
+      passwordFile: locate(values.certificates.passwordFile),
+      watchMs: values.certificates.watch,
+    },
     tickets: {
       rotateMs: values.tickets.rotate,
       secret: secretOf(values.tickets.secret, locate),

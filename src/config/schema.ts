@@ -68,7 +68,18 @@ export const settingsSchema = {
     nullable: true,
   },
   certificates: {
-    database: { doc: 'Folder of the certificate database.', format: 'path', default: './certs' },
+    database: {
+      doc: 'Folder of the certificate database, managed by `sallyport cert`; made at the first start.',
+      format: 'path',
+      default: './certs',
+    },
+    passwordFile: {
+      doc:
+        'File with a line `moduleName:password` for the certificate database, whose module is called ' +
+        "`Internal (Software) Token`, and for each token; its owner's only.",
+      format: 'path',
+      default: './sslpassword.conf',
+    },
     watch: { doc: 'Seconds between looks at the certificate files.', ...TIME, default: 10 },
   },
   tls: serverTlsLeaves,

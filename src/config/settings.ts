@@ -199,6 +199,15 @@ export interface PenaltySettings {
   readonly remembered: number;
 }
 
+export interface CertificateSettings {
+  /** Folder. */
+  readonly database: string;
+  /** sslpassword.conf. */
+  readonly passwordFile: string;
+  /** How often certificate files are looked at for a change. */
+  readonly watchMs: number;
+}
+
 export interface TicketSettings {
   /** How long ticket keys are used; 0: until the end of the run. */
   readonly rotateMs: number;
@@ -234,9 +243,7 @@ export interface Settings {
   readonly redis: Secret | null;
   readonly pidFile: string | null;
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'text' };
-  readonly certificateDatabase: string;
-  /** How often certificate files are looked at for a change. */
-  readonly certificateWatchMs: number;
+  readonly certificates: CertificateSettings;
   readonly tickets: TicketSettings;
   readonly services: Readonly<Record<string, ServiceSettings>>;
   readonly channels: Readonly<Record<string, ChannelSettings>>;

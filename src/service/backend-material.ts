@@ -31,7 +31,7 @@ export interface BackendMaterial {
 
 export interface BackendReader {
   readonly settings: Settings;
-  readonly readPair: (ref: CertificateRef) => KeyPair;
+  readonly readPairs: (ref: CertificateRef) => readonly KeyPair[];
   readonly fail: (error: unknown, where: string) => void;
   readonly warn: (ref: CertificateRef, pair: KeyPair) => void;
 }
@@ -64,10 +64,9 @@ function readSecrets(backend: BackendSettings, reader: BackendReader): BackendSe
   const secretOf = (secret: Secret | null | undefined): string | null =>
     secret === null || secret === undefined ? null : attempt(reader, name, () => resolveSecret(secret));
   const certificates = tls.certificates.flatMap((ref) => {
-    const pair = attempt(reader, name, () => reader.readPair(ref));
-    if (pair === null) return [];
-    reader.warn(ref, pair);
-    return [{ cert: pair.cert, key: pair.key }];
+    const pairs = attempt(reader, name, () => reader.readPairs(ref)) ?? [];
+    for (const pair of pairs) reader.warn(ref, pair);
+    return pairs.map(({ cert, key }) => ({ cert, key }));
   });
   // Keys and ciphers that do not go together are found here, not by the workers.
   attempt(reader, name, () => new BackendTls({ ...tls, ca: null, verify: false, certificates }));

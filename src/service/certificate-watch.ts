@@ -32,7 +32,7 @@ export class CertificateWatch {
     this.#watch?.close();
     const { world, inTurn } = this.#options;
     this.#watch = watchFiles({
-      everyMs: settings.certificateWatchMs,
+      everyMs: settings.certificates.watchMs,
       world,
       known: fingerprints,
       onChange: (files) => void inTurn(() => this.#changed(files)),

@@ -6,7 +6,6 @@
 
 import { readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
-import { ensureSelfSigned, openCertificates } from '../certdb/store.ts';
 import { resolveSecret } from '../config/secret.ts';
 import type { CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
@@ -16,7 +15,7 @@ import { buildServerContexts } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
-import { makeFolder } from './machine.ts';
+import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
 
 export interface FrontMaterial extends BackendMaterial {
@@ -55,27 +54,29 @@ export interface MaterialRequest {
   readonly world: World;
 }
 
-/** The nickname that a first start makes a certificate for; any other one that is missing is a mistake. */
-const DEFAULT_NICKNAME = 'Server-Cert';
 const DAY_MS = 86_400_000;
 const EXPIRY_WARNING_DAYS = 14;
 
 export async function readMaterial(request: MaterialRequest): Promise<Material> {
-  const reader = new MaterialReader(request);
-  await reader.makeDefault();
-  return reader.read();
+  const keeper = new CertificateKeeper(request.settings, request.world);
+  try {
+    const reader = new MaterialReader(request, keeper);
+    await reader.makeDefault();
+    return reader.read();
+  } finally {
+    keeper.close();
+  }
 }
 
 /** Every file whose change changes the material. */
 export function materialFiles(settings: Settings): string[] {
-  const store = openCertificates(settings.certificateDatabase);
   const backends = Object.values(settings.backends);
   const shown = tlsServices(settings).flatMap(({ tls }) => [
     ...tls.certificates,
     ...Object.values(tls.sni).flat(),
   ]);
   const certificates = [...shown, ...backends.flatMap(({ tls }) => tls.certificates)].flatMap((ref) => {
-    if (ref.kind === 'nickname') return Object.values(store.files(ref.nickname));
+    if (ref.kind === 'nickname') return databaseFiles(settings);
     return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
   });
   return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...tierPasswordFiles(settings)])];
@@ -88,20 +89,22 @@ function tlsServices(settings: Settings): ServiceSettings[] {
 interface Wanted {
   readonly ref: CertificateRef;
   readonly services: Set<string>;
-  /** null until it is read, and where it cannot be. */
-  pair: KeyPair | null;
+  /** Of a nickname one per type of key. null until it is read, and where it cannot be. */
+  pairs: readonly KeyPair[] | null;
 }
 
 class MaterialReader {
   readonly #request: MaterialRequest;
+  readonly #keeper: CertificateKeeper;
   readonly #services: readonly ServiceSettings[];
   readonly #wanted = new Map<string, Wanted>();
   readonly #mistakes: string[] = [];
   readonly #warnings: string[] = [];
   #foreseen = false;
 
-  constructor(request: MaterialRequest) {
+  constructor(request: MaterialRequest, keeper: CertificateKeeper) {
     this.#request = request;
+    this.#keeper = keeper;
     this.#services = tlsServices(request.settings);
     for (const { name, tls } of this.#services) {
       for (const ref of [...tls.certificates, ...Object.values(tls.sni).flat()]) this.#want(ref, name);
@@ -109,27 +112,19 @@ class MaterialReader {
   }
 
   async makeDefault(): Promise<void> {
-    const { settings, missing, world } = this.#request;
-    const wanted = this.#wanted.get(DEFAULT_NICKNAME);
-    if (wanted === undefined || missing === 'refuse') return;
-    const { certificateDatabase: folder, hostname } = settings;
-    if (missing === 'foresee') {
-      this.#foreseen = !openCertificates(folder).nicknames().includes(DEFAULT_NICKNAME);
-      if (this.#foreseen)
-        this.#warnings.push(`${folder}: ${DEFAULT_NICKNAME} will be made, self-signed, at the first start`);
-      return;
-    }
-    const refusal = makeFolder(folder);
-    if (refusal !== null) {
-      this.#mistakes.push(`certificates.database ${folder} ${refusal}`);
-      return;
-    }
+    const { settings, missing } = this.#request;
+    if (!this.#wanted.has(DEFAULT_NICKNAME) || missing === 'refuse') return;
     try {
-      const made = await ensureSelfSigned(folder, { nickname: DEFAULT_NICKNAME, names: [hostname], world });
-      if (made === 'made') {
-        this.#warnings.push(
-          `${folder}: made ${DEFAULT_NICKNAME}, self-signed, for ${hostname}; clients will not trust it`,
-        );
+      if (missing === 'foresee') {
+        this.#foreseen = this.#keeper.lacksDefault();
+        if (this.#foreseen) {
+          const { database } = settings.certificates;
+          this.#warnings.push(
+            `${database}: ${DEFAULT_NICKNAME} will be made, self-signed, at the first start`,
+          );
+        }
+      } else {
+        this.#warnings.push(...(await this.#keeper.makeFirst(settings.hostname)));
       }
     } catch (error) {
       this.#fail(error, '');
@@ -137,13 +132,13 @@ class MaterialReader {
   }
 
   read(): Material {
-    for (const wanted of this.#wanted.values()) wanted.pair = this.#readPair(wanted);
+    for (const wanted of this.#wanted.values()) wanted.pairs = this.#readPairs(wanted);
     const services: Record<string, ServerTlsMaterial | null> = {};
     for (const { name } of Object.values(this.#request.settings.services)) services[name] = null;
     for (const service of this.#services) services[service.name] = this.#serviceMaterial(service);
     const backends = readBackendMaterial({
       settings: this.#request.settings,
-      readPair: (ref) => this.#readFiles(ref),
+      readPairs: (ref) => this.#readFiles(ref),
       fail: (error, where) => this.#fail(error, where),
       warn: (ref, pair) => this.#warnOfValidity(ref, pair),
     });
@@ -157,28 +152,27 @@ class MaterialReader {
 
   #want(ref: CertificateRef, service: string): void {
     const source = sourceOf(ref);
-    const wanted = this.#wanted.get(source) ?? { ref, services: new Set(), pair: null };
+    const wanted = this.#wanted.get(source) ?? { ref, services: new Set(), pairs: null };
     wanted.services.add(service);
     this.#wanted.set(source, wanted);
   }
 
-  #readPair({ ref, services }: Wanted): KeyPair | null {
+  #readPairs({ ref, services }: Wanted): readonly KeyPair[] | null {
     if (this.#foreseen && sourceOf(ref) === DEFAULT_NICKNAME) return null;
     try {
-      const pair = this.#readFiles(ref);
-      this.#warnOfValidity(ref, pair);
-      return pair;
+      const pairs = this.#readFiles(ref);
+      for (const pair of pairs) this.#warnOfValidity(ref, pair);
+      return pairs;
     } catch (error) {
       this.#fail(error, ` (for ${[...services].map((name) => `services.${name}`).join(', ')})`);
       return null;
     }
   }
 
-  #readFiles(ref: CertificateRef): KeyPair {
-    if (ref.kind === 'nickname')
-      return openCertificates(this.#request.settings.certificateDatabase).keyPair(ref.nickname);
+  #readFiles(ref: CertificateRef): readonly KeyPair[] {
+    if (ref.kind === 'nickname') return this.#keeper.pairs(ref.nickname);
     const passphrase = ref.passphrase === null ? null : resolveSecret(ref.passphrase);
-    return readKeyPair({ cert: ref.cert, key: ref.key, passphrase });
+    return [readKeyPair({ cert: ref.cert, key: ref.key, passphrase })];
   }
 
   #warnOfValidity(ref: CertificateRef, pair: KeyPair): void {
@@ -223,8 +217,9 @@ class MaterialReader {
   #warnOfHostname({ tls }: ServiceSettings, pairs: readonly KeyPair[]): void {
     const { hostname } = this.#request.settings;
     if (Object.keys(tls.sni).some((pattern) => isNameCovered(hostname, pattern))) return;
-    for (const [index, { names }] of pairs.entries()) {
-      const ref = tls.certificates[index];
+    for (const pair of pairs) {
+      const { names } = pair;
+      const ref = tls.certificates.find((one) => this.#wanted.get(sourceOf(one))?.pairs?.includes(pair));
       if (ref === undefined || names.some((shown) => isNameCovered(hostname, shown))) continue;
       const warning = `certificate ${sourceOf(ref)}: is for ${names.join(', ') || 'no name'}, not for the hostname ${hostname}`;
       if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
@@ -233,10 +228,9 @@ class MaterialReader {
 
   /** null where one of them is not there; why is a mistake already. */
   #pairs(refs: readonly CertificateRef[], key: string): KeyPair[] | null {
-    const pairs = refs
-      .map((ref) => this.#wanted.get(sourceOf(ref))?.pair ?? null)
-      .filter((pair) => pair !== null);
-    if (pairs.length < refs.length) return null;
+    const found = refs.map((ref) => this.#wanted.get(sourceOf(ref))?.pairs ?? null);
+    if (found.includes(null)) return null;
+    const pairs = found.flatMap((some) => some ?? []);
     const types = pairs.map(({ keyType }) => keyType);
     if (new Set(types).size === types.length) return pairs;
     this.#mistakes.push(
@@ -246,11 +240,16 @@ class MaterialReader {
   }
 
   #facts(): CertificateFacts[] {
-    return [...this.#wanted].flatMap(([source, { services, pair }]) => {
-      if (pair === null) return [];
-      const { names, notBefore, notAfter, keyType } = pair;
-      return [{ source, services: [...services], names, notBefore, notAfter, keyType }];
-    });
+    return [...this.#wanted].flatMap(([source, { services, pairs }]) =>
+      (pairs ?? []).map(({ names, notBefore, notAfter, keyType }) => ({
+        source,
+        services: [...services],
+        names,
+        notBefore,
+        notAfter,
+        keyType,
+      })),
+    );
   }
 
   #fail(error: unknown, where: string): void {

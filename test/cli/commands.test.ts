@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { statusText } from '../../src/cli/status.ts';
-import { counted, nearestName } from '../../src/cli/usage.ts';
+import { counted } from '../../src/cli/usage.ts';
 import { temporaryFolder } from '../service/stub-supervisor.ts';
 import { run } from '../support/program.ts';
 import type { Run } from '../support/program.ts';
@@ -57,14 +57,6 @@ test('wrong usage is 64, and a command that was nearly right is named', async ()
   }
   assert.match((await sallyport(['relod'])).text, /no command "relod", did you mean reload\?/);
   assert.doesNotMatch((await sallyport(['frobnicate'])).text, /did you mean/);
-});
-
-test('a name is near only if it is', () => {
-  const names = ['serve', 'check', 'reload', 'drain', 'status'];
-  assert.equal(nearestName('statsu', names), 'status');
-  assert.equal(nearestName('srve', names), 'serve');
-  assert.equal(nearestName('x', names), null);
-  assert.equal(nearestName('z'.repeat(100_000), names), null);
 });
 
 test('one thing is counted as one, and the last changes are told with their mistakes', () => {

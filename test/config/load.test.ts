@@ -57,7 +57,8 @@ test('the same file without its mistakes loads', (t) => {
   const settings = loadSettings({ file });
   assert.equal(settings.file, file);
   assert.equal(settings.hostname, hostname());
-  assert.equal(settings.certificateDatabase, join(folder, 'certs'));
+  assert.equal(settings.certificates.database, join(folder, 'certs'));
+  assert.equal(settings.certificates.passwordFile, join(folder, 'sslpassword.conf'));
   assert.equal(settings.services['imap']?.tlsMode, 'maytls');
 });
 

@@ -145,21 +145,25 @@ test('a first start makes the default certificate, and later loads miss it where
   const first = await made.load();
   assert.match(first.warnings.join(), /made Server-Cert, self-signed, for mx\.test/);
   assert.deepEqual(first.certificates[0]?.names, ['mx.test']);
-  assert.equal(statSync(join(certs, 'Server-Cert.key.pem')).mode & 0o777, 0o600);
+  assert.equal(statSync(join(certs, 'cert.db')).mode & 0o777, 0o600);
+  const passwordFile = join(folder.path, 'sslpassword.conf');
+  assert.match(readFileSync(passwordFile, 'utf8'), /^Internal \(Software\) Token:\S{32}\n$/);
+  assert.equal(statSync(passwordFile).mode & 0o777, 0o600);
   const second = await made.load();
   assert.deepEqual(second.material.services, first.material.services);
   assert.ok(second.material.ticketKeys.equals(first.material.ticketKeys));
   rmSync(certs, { recursive: true });
-  assert.match((await mistakesOf(made.load())).join(), /Server-Cert.*\(for services\.imap\)/);
-  assert.match((await mistakesOf(made.refresh(first.settings))).join(), /Server-Cert/);
+  const gone = /cert\.db: the certificate database does not exist.*\(for services\.imap\)/;
+  assert.match((await mistakesOf(made.load())).join(), gone);
+  assert.match((await mistakesOf(made.refresh(first.settings))).join(), gone);
   assert.equal(existsSync(certs), false);
 });
 
 test('a certificate database is made in a folder that exists; /proc is told and not waited for', async () => {
   using folder = temporaryFolder();
   for (const [database, refusal] of [
-    ['./no/certs', /certificates\.database .*\/no\/certs cannot be made: there is no folder .*\/no$/m],
-    ['/proc/sallyport', /certificates\.database \/proc\/sallyport cannot be made: ENOENT/],
+    ['./no/certs', /certificates\.database: .*\/no\/certs cannot be made: there is no folder .*\/no$/m],
+    ['/proc/sallyport', /certificates\.database: \/proc\/sallyport cannot be made: ENOENT/],
   ] as const) {
     const settings = imap({ certificates: { database } });
     assert.match((await mistakesOf(source(folder.path, settings, 'make').load())).join('\n'), refusal);
@@ -169,7 +173,7 @@ test('a certificate database is made in a folder that exists; /proc is told and 
 test('a nickname that is not the default one is never made', async () => {
   using folder = temporaryFolder();
   const settings = imap({ tls: { certificate: 'Servr-Cert' } });
-  assert.match((await mistakesOf(source(folder.path, settings, 'make').load())).join(), /Servr-Cert/);
+  assert.match((await mistakesOf(source(folder.path, settings, 'make').load())).join(), /cert\.db/);
   assert.equal(existsSync(join(folder.path, 'certs')), false);
 });
 

@@ -1,0 +1,38 @@
+// The way from a certificate to its root, put together from certificates at hand. Pure.
+
+import { X509Certificate } from 'node:crypto';
+
+/** A PKI has a handful of levels; a longer way is a loop or an attack. */
+const MAX_CHAIN = 10;
+
+/**
+ * The certificate and those above it as far as the given ones lead; a self-signed root is left out, clients have it or
+ * will not believe it (RFC 8446 4.4.2).
+ */
+export function servedChain(
+  leaf: X509Certificate,
+  known: readonly X509Certificate[],
+): readonly X509Certificate[] {
+  return pathOf(leaf, known).filter((certificate, place) => place === 0 || !isSelfSigned(certificate));
+}
+
+/** The same with the root, where it is known. */
+export function pathOf(leaf: X509Certificate, known: readonly X509Certificate[]): readonly X509Certificate[] {
+  const chain = [leaf];
+  while (chain.length < MAX_CHAIN) {
+    const last = chain.at(-1) ?? leaf;
+    if (isSelfSigned(last)) break;
+    const issuer = known.find((candidate) => !chain.includes(candidate) && isIssuedBy(last, candidate));
+    if (issuer === undefined) break;
+    chain.push(issuer);
+  }
+  return chain;
+}
+
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+export function isSelfSigned(certificate: X509Certificate): boolean {
+  return isIssuedBy(certificate, certificate);
+}

@@ -1,0 +1,174 @@
+// The certificate database as a running server uses it: opened unattended by the password in sslpassword.conf, read and
+// closed again; and made at a first start, with a random password and a self-signed certificate. Certificates of
+// versions before 0.3, PEM files in the same folder, are taken in when the database is made; the files are left alone.
+// On failure: SettingsError that names file and nickname.
+
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { servedChain } from '../certdb/chain.ts';
+import { createDatabase, databaseExists, databaseFile, openDatabase } from '../certdb/database.ts';
+import type { CertificateDatabase, Entry } from '../certdb/database.ts';
+import { makeSelfSigned } from '../certdb/issue.ts';
+import { pairOf, readKeyPair } from '../certdb/pem.ts';
+import type { KeyPair } from '../certdb/pem.ts';
+import {
+  databasePassword,
+  INTERNAL_MODULE,
+  keepPassword,
+  randomPassword,
+  readPasswordFile,
+} from '../config/password-file.ts';
+import type { Settings } from '../config/settings.ts';
+import { SettingsError } from '../errors.ts';
+import type { World } from '../world.ts';
+import { makeFolder } from './machine.ts';
+
+/** The nickname that a first start makes a certificate for; any other one that is missing is a mistake. */
+export const DEFAULT_NICKNAME = 'Server-Cert';
+const SELF_SIGNED_DAYS = 90;
+const CERT_ENDING = '.cert.pem';
+const KEY_ENDING = '.key.pem';
+
+/** The files whose change may change what a nickname means. */
+export function databaseFiles({ certificates }: Settings): string[] {
+  return [databaseFile(certificates.database), certificates.passwordFile];
+}
+
+export class CertificateKeeper {
+  readonly #folder: string;
+  readonly #passwordFile: string;
+  readonly #world: World;
+  #database: CertificateDatabase | null = null;
+  #isUnlocked = false;
+
+  constructor({ certificates }: Settings, world: World) {
+    this.#folder = certificates.database;
+    this.#passwordFile = certificates.passwordFile;
+    this.#world = world;
+  }
+
+  close(): void {
+    this.#database?.close();
+    this.#database = null;
+    this.#isUnlocked = false;
+  }
+
+  /** Whether a first start has a certificate to make. */
+  lacksDefault(): boolean {
+    if (!databaseExists(this.#folder)) return !this.#looseNames().includes(DEFAULT_NICKNAME);
+    return !this.#open()
+      .entries()
+      .some(({ nickname }) => nickname === DEFAULT_NICKNAME);
+  }
+
+  /** The database and its default certificate, where they are not there yet; what was done, in words for the log. */
+  async makeFirst(hostname: string): Promise<readonly string[]> {
+    const done: string[] = [];
+    if (!databaseExists(this.#folder)) done.push(...this.#makeDatabase());
+    if (!this.lacksDefault()) return done;
+    const { cert, key } = await makeSelfSigned({
+      names: [hostname],
+      days: SELF_SIGNED_DAYS,
+      now: this.#world.now(),
+    });
+    this.#unlocked().change((change) => {
+      change.addKey(key);
+      change.addCertificate({ nickname: DEFAULT_NICKNAME, cert });
+    });
+    const what = `made ${DEFAULT_NICKNAME}, self-signed, for ${hostname}; clients will not trust it`;
+    return [...done, `${databaseFile(this.#folder)}: ${what}`];
+  }
+
+  /** The certificates of a nickname with their keys, one per type of key. */
+  pairs(nickname: string): readonly KeyPair[] {
+    const database = this.#unlocked();
+    const known = database.entries();
+    return database.find(nickname).map((entry) => {
+      const key = database.privateKey(entry.keyId);
+      const source = `${database.file}: certificate "${nickname}"`;
+      if (key === null)
+        throw new SettingsError([`${source}: there is no private key for it in the database`]);
+      return pairOf(source, chainOf(entry, known), key);
+    });
+  }
+
+  #open(): CertificateDatabase {
+    this.#database ??= openDatabase(this.#folder, this.#world);
+    return this.#database;
+  }
+
+  #unlocked(): CertificateDatabase {
+    if (this.#database !== null && this.#isUnlocked) return this.#database;
+    const database = this.#open();
+    const password = databasePassword(readPasswordFile(this.#passwordFile));
+    if (password === null) {
+      const wanted = `expected a line "${INTERNAL_MODULE}:password", which opens ${database.file}`;
+      throw new SettingsError([`${this.#passwordFile}: ${wanted}`]);
+    }
+    try {
+      database.unlock(password);
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error;
+      throw new SettingsError(error.mistakes.map((mistake) => `${mistake} (from ${this.#passwordFile})`));
+    }
+    this.#isUnlocked = true;
+    return database;
+  }
+
+  #makeDatabase(): string[] {
+    for (const folder of [this.#folder, dirname(this.#passwordFile)]) {
+      const refusal = makeFolder(folder);
+      if (refusal !== null) throw new SettingsError([`certificates.database: ${folder} ${refusal}`]);
+    }
+    const loose = this.#looseNames().map((nickname) => ({
+      nickname,
+      pair: readKeyPair({
+        cert: join(this.#folder, `${nickname}${CERT_ENDING}`),
+        key: join(this.#folder, `${nickname}${KEY_ENDING}`),
+        passphrase: null,
+      }),
+    }));
+    let password = databasePassword(readPasswordFile(this.#passwordFile));
+    if (password === null) {
+      password = randomPassword();
+      keepPassword(this.#passwordFile, INTERNAL_MODULE, password);
+    }
+    createDatabase(this.#folder, password);
+    const database = this.#unlocked();
+    database.change((change) => {
+      for (const { nickname, pair } of loose) {
+        const [cert = '', ...extra] = pair.cert.split(/(?<=-----END CERTIFICATE-----\n)/);
+        change.addKey(createPrivateKey(pair.key));
+        change.addCertificate({ nickname, cert, extra });
+      }
+    });
+    const made = `${database.file}: made the certificate database; its password is in ${this.#passwordFile}`;
+    const taken = loose.map(
+      ({ nickname }) =>
+        `${database.file}: took in ${nickname} from ${nickname}${CERT_ENDING} and ${nickname}${KEY_ENDING} beside it, ` +
+        `which nothing reads any more: remove them`,
+    );
+    return [made, ...taken];
+  }
+
+  /** Pairs of PEM files, as versions before 0.3 had them. */
+  #looseNames(): readonly string[] {
+    try {
+      const files = readdirSync(this.#folder);
+      return files
+        .filter((name) => name.endsWith(CERT_ENDING) && !name.startsWith('.'))
+        .map((name) => name.slice(0, -CERT_ENDING.length))
+        .filter((name) => files.includes(`${name}${KEY_ENDING}`));
+    } catch {
+      return [];
+    }
+  }
+}
+
+/** Those that came with it first, then what else the database knows. */
+function chainOf(entry: Entry, known: readonly Entry[]): readonly X509Certificate[] {
+  const others = [...entry.extra, ...known.map(({ cert }) => cert)].map((pem) => new X509Certificate(pem));
+  return servedChain(new X509Certificate(entry.cert), others);
+}
