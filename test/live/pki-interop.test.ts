@@ -113,6 +113,14 @@ async function nssDatabase(label: string): Promise<string> {
   return place;
 }
 
+async function addToNss(
+  database: string,
+  { nickname, trust, file }: { nickname: string; trust: string; file: string },
+): Promise<void> {
+  const what = ['-n', nickname, '-t', trust, '-i', file, '-a'];
+  await ok('certutil', ['-A', '-d', database, '-f', passwordFile, ...what]);
+}
+
 for (const type of TYPES) {
   test(`openssl reads our ${type} certificate and request, and verifies both`, async () => {
     const { certFile, caFile, requestFile, cert } = kits[type];
@@ -208,20 +216,7 @@ for (const type of NSS_TYPES) {
       const database = await nssDatabase(`nss.${type}.${form}`);
       const open = ['-d', database, '-k', passwordFile, '-w', passwordFile];
       await ok('pk12util', ['-i', bundleFile(type, form), ...open]);
-      await ok('certutil', [
-        '-A',
-        '-d',
-        database,
-        '-n',
-        'ca',
-        '-t',
-        'C,,',
-        '-i',
-        kits[type].caFile,
-        '-a',
-        '-f',
-        passwordFile,
-      ]);
+      await addToNss(database, { nickname: 'ca', trust: 'C,,', file: kits[type].caFile });
       await ok('certutil', ['-V', '-d', database, '-n', NICKNAME, '-u', 'V', '-e', '-f', passwordFile]);
       // Long names go on in the next line there.
       const text = (await ok('certutil', ['-L', '-d', database, '-n', NICKNAME])).replaceAll(/\n +/g, '');
@@ -266,34 +261,8 @@ for (const type of NSS_TYPES) {
     });
     const file = at('nss.signed.pem');
     writeFileSync(file, signed);
-    await ok('certutil', [
-      '-A',
-      '-d',
-      database,
-      '-n',
-      'ca',
-      '-t',
-      'C,,',
-      '-i',
-      kits[type].caFile,
-      '-a',
-      '-f',
-      passwordFile,
-    ]);
-    await ok('certutil', [
-      '-A',
-      '-d',
-      database,
-      '-n',
-      'signed',
-      '-t',
-      ',,',
-      '-i',
-      file,
-      '-a',
-      '-f',
-      passwordFile,
-    ]);
+    await addToNss(database, { nickname: 'ca', trust: 'C,,', file: kits[type].caFile });
+    await addToNss(database, { nickname: 'signed', trust: ',,', file });
     await ok('certutil', ['-V', '-d', database, '-n', 'signed', '-u', 'V', '-e', '-f', passwordFile]);
   });
 }
@@ -371,7 +340,10 @@ for (const type of TYPES) {
     // It takes requests in PEM only.
     const request = at('ours.csr');
     const body = kits[type].request.toString('base64').replaceAll(/.{64}/g, '$&\n');
-    writeFileSync(request, `-----BEGIN CERTIFICATE REQUEST-----\n${body}\n-----END CERTIFICATE REQUEST-----\n`);
+    writeFileSync(
+      request,
+      `-----BEGIN CERTIFICATE REQUEST-----\n${body}\n-----END CERTIFICATE REQUEST-----\n`,
+    );
     assert.match(await ok('keytool', ['-printcertreq', '-file', request]), /Siroe, Inc\./);
   });
 }
