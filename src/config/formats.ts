@@ -178,6 +178,13 @@ function readMap(value: unknown, leaf: Leaf): Given {
   throw new Misfit([misfit(leaf, value)]);
 }
 
+/** `RSA-Cert, EC-Cert` is a list, as in local.imap.sslnicknames. */
+function nicknamesOf(value: unknown): unknown {
+  return typeof value === 'string' && value.includes(',')
+    ? value.split(',').map((name) => name.trim())
+    : value;
+}
+
 function inRange(words: string, { min, max }: Leaf): string {
   if (min === undefined || max === undefined) return words;
   return `${words} from ${min} to ${max}`;
@@ -331,7 +338,7 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     expected: () => 'a nickname without a path separator, or { cert: …, key: … }, or a list of these',
     takesMap: true,
     read: (value, leaf) =>
-      readList<string | Given>(value, leaf, (item) =>
+      readList<string | Given>(nicknamesOf(value), leaf, (item) =>
         item instanceof Map || isNickname(item) ? item : null,
       ),
     salvage: (value) =>

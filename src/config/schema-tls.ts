@@ -27,7 +27,7 @@ export const serverTlsLeaves = {
   certificate: {
     doc:
       'What this server shows: a nickname of the certificate database, or PEM files as `{ cert, key, passphrase }`, ' +
-      'or a list of these, one per key type (RSA and ECDSA).',
+      'or a list of these, one per key type (RSA and ECDSA); nicknames may also stand in one text with commas between.',
     format: 'certificates',
     default: 'Server-Cert',
     min: 1,
