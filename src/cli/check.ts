@@ -106,13 +106,14 @@ function offerLines({ name, offer }: ServiceSummary, services: readonly ServiceS
   return same === undefined || same.name === name ? text : [`  TLS as for service ${same.name}`];
 }
 
-function offerText({ versions, groups, keys, unusable }: TlsOffer): string[] {
+function offerText({ versions, groups, keys, names, unusable }: TlsOffer): string[] {
   const missing = new Map<string, string[]>();
   for (const { suite, reason } of unusable) missing.set(reason, [...(missing.get(reason) ?? []), suite]);
   return [
     ...versions.map(({ version, suites }) => `  ${version}: ${suites.join(' ') || 'no suite'}`),
     `  groups: ${groups.join(' ') || 'none'}`,
     `  certificates: ${keys.join(', ')}`,
+    ...names.map((shown) => `  certificates for ${shown.name}: ${shown.keys.join(', ')}`),
     ...[...missing].map(([reason, suites]) => `  not offered (${reason}): ${suites.join(' ')}`),
   ];
 }

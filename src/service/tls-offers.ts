@@ -27,8 +27,7 @@ export async function tlsOffers({ settings, material }: Configuration, world: Wo
       standIn ??= await certificateToCome(settings, world);
       served = materialOf(service, standIn);
     }
-    const { sni: _names, ...rules } = served;
-    const id = JSON.stringify(rules);
+    const id = JSON.stringify(served);
     const offer = known.get(id) ?? (await offerOf(served));
     known.set(id, offer);
     offers[service.name] = offer;

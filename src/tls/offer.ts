@@ -2,7 +2,7 @@
 // contexts that the workers would have and a client that takes everything.
 // A client's list is shortened by each suite that was chosen until nothing is chosen any more; so the order is the
 // server's, and a suite that the key, the security level or the build forbids is not in it.
-// Certificates by name (SNI) are not looked at, only the service's own. Nothing is dialled, no ticket outlives it.
+// Suites are those of the service's own certificates, not of those by name (SNI). Nothing is dialled, no ticket outlives it.
 // Never throws for what a handshake does; what was unexpected stands in `problems`.
 
 import { X509Certificate } from 'node:crypto';
@@ -21,6 +21,8 @@ export interface TlsOffer {
   readonly groups: readonly string[];
   /** Type and size of each certificate's key, as in `RSA 2048` and `ECDSA P-256`. */
   readonly keys: readonly string[];
+  /** The same of the certificates by name; a client that asks for one gets the suites of those keys. */
+  readonly names: readonly { readonly name: string; readonly keys: readonly string[] }[];
   /** In the list of ciphers, and never chosen. */
   readonly unusable: readonly { readonly suite: string; readonly reason: string }[];
   readonly problems: readonly string[];
@@ -59,13 +61,17 @@ export async function offerOf(material: ServerTlsMaterial): Promise<TlsOffer> {
     versions.push({ version, suites });
     if (problem !== null) problems.push(`${version}: ${problem}`);
   }
-  const keys = material.certificates.map(({ cert }) => keyOf(new X509Certificate(cert)));
+  const keys = keysOf(material.certificates);
   const list = cipherList(material.ciphers, material.minVersion);
   const offered = new Set(versions.flatMap(({ suites }) => suites));
   return {
     versions,
     groups: await groupsOf(initial, material),
     keys: keys.map(({ text }) => text),
+    names: material.sni.map(({ pattern, certificates }) => ({
+      name: pattern,
+      keys: keysOf(certificates).map(({ text }) => text),
+    })),
     unusable: suitesIn(list)
       .filter((suite) => !offered.has(suite))
       .map((suite) => ({ suite, reason: whyUnusable(suite, new Set(keys.map(({ kind }) => kind))) })),
@@ -184,7 +190,16 @@ const CURVES: Readonly<Record<string, string>> = {
   secp521r1: 'P-521',
 };
 
-function keyOf({ publicKey }: X509Certificate): { kind: KeyKind; text: string } {
+interface Key {
+  readonly kind: KeyKind;
+  readonly text: string;
+}
+
+function keysOf(certificates: ServerTlsMaterial['certificates']): Key[] {
+  return certificates.map(({ cert }) => keyOf(new X509Certificate(cert)));
+}
+
+function keyOf({ publicKey }: X509Certificate): Key {
   const { asymmetricKeyType: type = 'unknown', asymmetricKeyDetails: details = {} } = publicKey;
   if (type === 'rsa' || type === 'rsa-pss')
     return { kind: 'RSA', text: `RSA ${details.modulusLength ?? ''}` };

@@ -81,6 +81,13 @@ test('a version that the security level forbids has no suite', async () => {
   assert.deepEqual(offer.problems, []);
 });
 
+test('certificates by name are told with their keys, and do not change the suites', async () => {
+  const sni = [{ pattern: '*.other.test', certificates: [rsa, ec] }];
+  const offer = await offerOf({ ...material, certificates: [ec], sni });
+  assert.deepEqual(offer.names, [{ name: '*.other.test', keys: ['RSA 2048', 'ECDSA P-256'] }]);
+  assert.equal(suitesOf(offer)['TLSv1.2']?.length, 3);
+});
+
 test('groups come in the order of the settings, and only where the version has them', async () => {
   const { groups } = await offerOf({
     ...material,
