@@ -2,10 +2,11 @@
 // was typed.
 
 import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
 
 import { commonNameOf, nameOf, parseName } from '../../certdb/distinguished-name.ts';
 import type { Name } from '../../certdb/distinguished-name.ts';
+import { checkedNames } from '../../certdb/extensions.ts';
+import type { AlternativeNames } from '../../certdb/extensions.ts';
 import { keyWishProblem } from '../../certdb/keys.ts';
 import type { KeyWish } from '../../certdb/keys.ts';
 import { oneOf, shown } from './verb.ts';
@@ -50,11 +51,7 @@ export const SUBJECT_USAGE = `{-S DN|--name NAME [--org ORG] [--org-unit ORG-UNI
 export const USES = ['server', 'client', 'ca'] as const;
 export type Use = (typeof USES)[number];
 
-export interface Alternatives {
-  readonly dns: string[];
-  readonly ip: string[];
-  readonly email: string[];
-}
+const FULL_HOST_NAME = /^(\*\.)?[a-z\d-]+(\.[a-z\d-]+)+$/i;
 
 export function readSubject(given: Given): Name {
   const dn = given.text('subject');
@@ -74,18 +71,15 @@ export function readSubject(given: Given): Name {
   return name;
 }
 
-/** A server is found by the alternative names alone, so its common name is among them (RFC 6125 6.4.4). */
-export function readAlternatives(given: Given, subject: Name, use: Use): Alternatives {
-  const dns = listOf(given, 'dns').map(hostOf);
-  const ip = listOf(given, 'ip').map(addressOf);
-  const email = listOf(given, 'email').map(mailboxOf);
-  if (use !== 'server') return { dns, ip, email };
+/** What was asked for by name; a common name that is a full host name is always among them. */
+export function readAlternatives(given: Given, subject: Name, use: Use): AlternativeNames {
+  const dns = listOf(given, 'dns');
+  const ip = listOf(given, 'ip');
   const common = commonNameOf(subject) ?? '';
-  const isAlone = dns.length === 0 && ip.length === 0;
-  if (isIP(common) !== 0) return { dns, ip: isAlone ? [common] : ip, email };
-  const host = asHost(common);
-  const isWanted = host !== null && !dns.includes(host) && (isAlone || host.includes('.'));
-  return { dns: isWanted ? [host, ...dns] : dns, ip, email };
+  const isHost = use === 'server' && FULL_HOST_NAME.test(common) && isIP(common) === 0;
+  // Without any host the issuing code takes the common name.
+  const isLeftOut = isHost && dns.length + ip.length > 0;
+  return checkedNames({ dns: isLeftOut ? [common, ...dns] : dns, ip, email: listOf(given, 'email') });
 }
 
 export function readKeyWish(given: Given): KeyWish {
@@ -102,31 +96,4 @@ export function readKeyWish(given: Given): KeyWish {
 function listOf(given: Given, option: string): string[] {
   const items = given.texts(option).flatMap((text) => text.split(','));
   return [...new Set(items.map((item) => item.trim()).filter((item) => item !== ''))];
-}
-
-function hostOf(text: string): string {
-  const host = isIP(text) === 0 ? asHost(text) : null;
-  if (host !== null) return host;
-  throw new Error(`--dns ${shown(text)} is no host name${isIP(text) === 0 ? '' : ': --ip takes addresses'}`);
-}
-
-/** In ASCII, lower case; null where it cannot be one. */
-function asHost(text: string): string | null {
-  const [, wildcard = '', name = ''] = /^(\*\.)?(.+)$/.exec(text) ?? [];
-  // domainToASCII() would take 127.1 for an address.
-  const host = /^[\d.]+$/.test(name) ? '' : domainToASCII(name);
-  const isHost =
-    host.length <= 253 && /^(?!-)[a-z\d_-]{1,63}(?<!-)(\.(?!-)[a-z\d_-]{1,63}(?<!-))*$/.test(host);
-  return isHost ? wildcard + host : null;
-}
-
-function addressOf(text: string): string {
-  if (isIP(text) !== 0) return text;
-  throw new Error(`--ip ${shown(text)} is no IP address`);
-}
-
-function mailboxOf(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  if (/^[^\s@\u0000-\u0020]+@[^\s@]+$/.test(text) && /^[\u0021-\u007e]+$/.test(text)) return text;
-  throw new Error(`--email ${shown(text)} is no e-mail address in ASCII`);
 }

@@ -1,5 +1,7 @@
 // How long a certificate is to be valid: `--validity 90`, `90d`, `2w`, `3m`, `1y`. Months are those of the calendar. Pure.
 
+import { monthsLater } from '../../certdb/issue.ts';
+
 export interface Validity {
   readonly count: number;
   readonly unit: 'd' | 'w' | 'm' | 'y';
@@ -28,11 +30,5 @@ export function readValidity(text: string): Validity {
 /** Milliseconds since 1970. */
 export function endOf(start: number, { count, unit }: Validity): number {
   if (unit === 'd' || unit === 'w') return start + count * (unit === 'w' ? 7 : 1) * DAY_MS;
-  const date = new Date(start);
-  const day = date.getUTCDate();
-  date.setUTCDate(1);
-  date.setUTCMonth(date.getUTCMonth() + count * (unit === 'y' ? 12 : 1));
-  const lastDay = new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
-  date.setUTCDate(Math.min(day, lastDay));
-  return date.getTime();
+  return monthsLater(start, count * (unit === 'y' ? 12 : 1));
 }
