@@ -1,6 +1,6 @@
 // generate-certDB: the database, its password in sslpassword.conf, and the default self-signed certificate.
 
-import { createDatabase, databaseExists, databaseFile, openDatabase } from '../../certdb/database.ts';
+import { createDatabase, databaseExists, databaseFile } from '../../certdb/database.ts';
 import { makeSelfSigned } from '../../certdb/issue.ts';
 import { defaultSettings } from '../../config/load.ts';
 import { INTERNAL_MODULE, keepPassword } from '../../config/password-file.ts';
@@ -43,18 +43,14 @@ async function generate(desk: Desk): Promise<void> {
   });
   const refusal = makeFolder(place.folder);
   if (refusal !== null) throw new SettingsError([`${place.folder}: ${refusal}`]);
-  createDatabase(place.folder, password);
-  keepPassword(place.passwordFile, INTERNAL_MODULE, password);
-  const database = openDatabase(place.folder, program.world);
-  try {
-    database.unlock(password);
-    database.change((change) => {
+  createDatabase(place.folder, password, {
+    world: program.world,
+    fill(change) {
       change.addKey(key);
       change.addCertificate({ nickname: DEFAULT_NICKNAME, cert });
-    });
-  } finally {
-    database.close();
-  }
+    },
+  });
+  keepPassword(place.passwordFile, INTERNAL_MODULE, password);
   desk.say(`${databaseOf(desk)}: made the certificate database`);
   desk.say(`${place.passwordFile}: keeps its password, so that the server opens it unattended`);
   desk.say(`${DEFAULT_NICKNAME}: made, self-signed, for ${hostname}; clients will not trust it`);

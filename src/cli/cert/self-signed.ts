@@ -1,5 +1,7 @@
 // add-selfsign-cert and renew-selfsign-cert: certificates that are their own issuer, a site's own CA among them.
 
+import type { KeyObject } from 'node:crypto';
+
 import { isSelfSigned } from '../../certdb/chain.ts';
 import type { CertificateDatabase, Entry } from '../../certdb/database.ts';
 import { generateKey, softwareSigner } from '../../certdb/keys.ts';
@@ -113,7 +115,7 @@ export const renewSelfSignedVerb: Verb = {
     return (desk) =>
       withDatabase(desk, async (database) => {
         const entries = database.find(nickname);
-        const renewed = [];
+        const renewed: Renewal[] = [];
         for (const entry of entries) renewed.push(await renewal(database, entry, { desk, validity }));
         database.change((change) => {
           for (const { entry, cert, key } of renewed) {
@@ -128,11 +130,18 @@ export const renewSelfSignedVerb: Verb = {
   },
 };
 
+interface Renewal {
+  readonly entry: Entry;
+  readonly key: KeyObject;
+  /** PEM. */
+  readonly cert: string;
+}
+
 async function renewal(
   database: CertificateDatabase,
   entry: Entry,
   { desk, validity }: { readonly desk: Desk; readonly validity: Validity | undefined },
-) {
+): Promise<Renewal> {
   const { nickname } = entry;
   const { certificate, notBefore, notAfter, issuer } = factsOf(entry);
   const source = `${databaseOf(desk)}: "${nickname}"`;
