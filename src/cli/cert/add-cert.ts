@@ -1,8 +1,7 @@
 // add-cert: a certificate that somebody else signed, for a key of the database; with -C the certificates of authorities.
 
-import { basename } from 'node:path';
-
 import { X509Certificate } from 'node:crypto';
+import { basename } from 'node:path';
 
 import type { CertificateDatabase } from '../../certdb/database.ts';
 import { certificateNames } from '../../certdb/distinguished-name.ts';
@@ -37,7 +36,8 @@ export const addCertificate: Verb = {
     const nickname = nicknameOf(words.length > 1 ? (words[0] ?? '') : nameOfFile(file));
     const isAuthority = given.flag('ca');
     return (desk) => {
-      const { certificates, warnings } = readCertificates(file, desk.program.world.now());
+      const { certificates: pems, warnings } = readCertificates(file, desk.program.world.now());
+      const certificates = pems.map((pem) => new X509Certificate(pem));
       for (const warning of warnings) desk.note(`warning: ${warning}`);
       return withDatabase(desk, (database) =>
         isAuthority

@@ -12,7 +12,7 @@ import { counted } from '../usage.ts';
 import { withDatabase } from './place.ts';
 import { dateText, tableText } from './table.ts';
 import type { Column } from './table.ts';
-import { DATABASE_OPTIONS } from './verb.ts';
+import { DATABASE_OPTIONS, quoted } from './verb.ts';
 import type { Desk, Verb } from './verb.ts';
 
 export const JSON_OPTION = { json: { type: 'boolean', doc: 'the answer as JSON' } } as const;
@@ -105,7 +105,7 @@ export function warnOfExpiry({ entry, notAfter, selfSigned }: Facts, { program, 
   if (left > SOON_MS) return;
   const days = counted(Math.floor(left / DAY_MS), 'day');
   const when = left <= 0 ? `has expired, on ${dateText(notAfter)}` : `expires in ${days}`;
-  const alias = JSON.stringify(entry.nickname);
+  const alias = quoted(entry.nickname);
   const remedy =
     entry.hasKey && selfSigned ? `: ${tool} renew-selfsign-cert ${alias}` : `: ${tool} renew-cert ${alias} CERT_FILE`;
   note(`warning: ${entry.nickname} ${when}${remedy}`);

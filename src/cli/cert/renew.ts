@@ -32,7 +32,8 @@ export const renewCertificate: Verb = {
     const nickname = nicknameOf(alias);
     const isForced = given.flag('force');
     return (desk) => {
-      const { certificates } = readCertificates(file, desk.program.world.now());
+      const pems = readCertificates(file, desk.program.world.now()).certificates;
+      const certificates = pems.map((pem) => new X509Certificate(pem));
       return withDatabase(desk, (database) => {
         const step = chooseStep(database, { nickname, file, certificates });
         const objections = objectionsTo(step, desk);

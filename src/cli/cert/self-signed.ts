@@ -24,7 +24,7 @@ import {
 import { dateText } from './table.ts';
 import { AUTHORITY_VALIDITY, endOf, readValidity, USUAL_VALIDITY } from './validity.ts';
 import type { Validity } from './validity.ts';
-import { DATABASE_OPTIONS, oneOf } from './verb.ts';
+import { DATABASE_OPTIONS, oneOf, quoted } from './verb.ts';
 import type { Desk, Options, Verb } from './verb.ts';
 
 /** Trusted as the issuer of servers only, like what add-cert -C adds. */
@@ -95,7 +95,7 @@ export function takenText(nickname: string, keyType: string): string {
 }
 
 export function tellOfAuthority(nickname: string, { tool, note }: Desk): void {
-  const alias = JSON.stringify(nickname);
+  const alias = quoted(nickname);
   note(`${nickname} is trusted for servers; to let its clients log in as well: ${tool} trust ${alias} CT,,`);
 }
 
@@ -146,7 +146,7 @@ async function renewal(
   const { certificate, notBefore, notAfter, issuer } = factsOf(entry);
   const source = `${databaseOf(desk)}: "${nickname}"`;
   if (!isSelfSigned(certificate)) {
-    const remedy = `${desk.tool} renew-cert ${JSON.stringify(nickname)} CERT_FILE takes what its issuer renewed`;
+    const remedy = `${desk.tool} renew-cert ${quoted(nickname)} CERT_FILE takes what its issuer renewed`;
     throw new SettingsError([`${source} is not self-signed but issued by ${issuer}: ${remedy}`]);
   }
   const key = database.privateKey(entry.keyId);

@@ -1,10 +1,10 @@
 // show-cert: what is in a certificate. chain: the way to its root, and whether it holds.
 
-import { describeCertificate, certificateText } from '../../certdb/describe.ts';
+import { certificateFacts, certificateText } from '../../certdb/describe.ts';
 import type { Entry } from '../../certdb/database.ts';
 import { harmless } from '../../log.ts';
 import { nicknameOf } from './home.ts';
-import { factsOf, JSON_OPTION } from './list.ts';
+import { JSON_OPTION } from './list.ts';
 import { withDatabase } from './place.ts';
 import { deliver, OUTPUT_OPTION } from './result.ts';
 import { dateText } from './table.ts';
@@ -44,6 +44,19 @@ export const showCertificate: Verb = {
       });
   },
 };
+
+function pageOf({ cert, trust, hasKey }: Entry): string {
+  return certificateText(cert, { trust, hasKey });
+}
+
+function jsonText(entries: readonly Entry[]): string {
+  const pages = entries.map(({ nickname, cert, trust, hasKey }) => ({
+    alias: nickname,
+    ...certificateFacts(cert, { trust, hasKey }),
+    hasKey,
+  }));
+  return `${JSON.stringify(pages, null, 2)}\n`;
+}
 
 function pemOf({ cert }: Entry): string {
   return `${cert.trimEnd()}\n`;

@@ -159,3 +159,8 @@ export function oneOf<T extends string>(
   if (found === undefined) throw new Error(`${option} is one of ${known.join(', ')}, found ${shown(typed)}`);
   return found;
 }
+
+/** As it is typed in a shell, for commands in messages. */
+export function quoted(alias: string): string {
+  return /^[\w.@%+-]+$/.test(alias) ? alias : `'${alias.replaceAll("'", String.raw`'\''`)}'`;
+}

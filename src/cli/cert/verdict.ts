@@ -9,6 +9,7 @@ import type { Entry } from '../../certdb/database.ts';
 import { certificateNames } from '../../certdb/distinguished-name.ts';
 import { isClientAuthority, isServerAuthority } from '../../certdb/trust.ts';
 import { dateText } from './table.ts';
+import { quoted } from './verb.ts';
 
 export interface Verdict {
   readonly steps: readonly Step[];
@@ -92,7 +93,7 @@ function endProblem(end: Verdict['end'], { subject, issuer, alias }: Step, tool:
       return [`the certificate of its issuer ${issuer} is not there: ${tool} add-cert -C CERT_ALIAS CERT_FILE`];
     case 'untrusted': {
       const remedy =
-        alias === null ? `add-cert -C CERT_ALIAS CERT_FILE` : `trust ${JSON.stringify(alias)} C,,`;
+        alias === null ? `add-cert -C CERT_ALIAS CERT_FILE` : `trust ${quoted(alias)} C,,`;
       return [`it ends in ${subject}, which is not trusted: ${tool} ${remedy}`];
     }
   }
