@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 
+import { run } from '../../support/program.ts';
 import { certTool, PASSWORD, toolWithDatabase } from '../../support/cert-tool.ts';
 import type { CertTool } from '../../support/cert-tool.ts';
 
@@ -110,7 +111,10 @@ test('-W takes a line, a sslpassword.conf, or a pipe, and refuses what is none o
   const withFile = (file: string) => tool.msgcert(['list-certs', '-W', file]);
   assert.equal((await withFile(tool.file('sslpassword.conf'))).code, 0);
   assert.equal((await withFile(tool.write('crlf', `${PASSWORD}\r\n\n`))).code, 0);
-  assert.equal((await tool.msgcert(['list-certs', '-W', '/dev/stdin'], PASSWORD)).code, 0);
+  const piped = await run('bash', ['-c', `${tool.command} list-certs -W <(echo ${PASSWORD})`], {
+    cwd: tool.folder,
+  });
+  assert.equal(piped.code, 0, piped.text);
   assert.match((await withFile(tool.write('two', 'one\ntwo\n'))).text, /expected one line with the password/);
   assert.match((await withFile(tool.write('none', '\n'))).text, /expected a password, found an empty line/);
   assert.match((await withFile('nowhere')).text, /nowhere: the password cannot be read \(ENOENT\)/);
@@ -301,7 +305,7 @@ test('renew-cert takes a later certificate of the same key or of a new request, 
   assert.match(await tool.ok('renew-cert', '--force', 'Mine', 'blue.pem'), /^Mine: renewed, CN=blue\.test/);
   assert.match(
     await tool.refused(1, 'renew-selfsign-cert', 'Mine'),
-    /is not self-signed but issued by CN=The CA: msgcert renew-cert Mine CERT_FILE/,
+    /is not self-signed but issued by CN=The CA: sallyport cert renew-cert Mine CERT_FILE/,
   );
 });
 
