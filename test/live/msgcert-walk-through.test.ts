@@ -19,6 +19,7 @@ import { after, test } from 'node:test';
 import tls from 'node:tls';
 
 import { startFront } from '../support/front.ts';
+import { OpensslAuthority } from '../support/openssl-authority.ts';
 import { run, until } from '../support/program.ts';
 import type { Run } from '../support/program.ts';
 
@@ -34,8 +35,9 @@ for (const host of [site, second]) {
   mkdirSync(host);
   writeFileSync(join(host, 'sallyport.yaml'), 'hostname: perseids\ndataDir: ./data\n');
 }
-const authority = join(folder, 'authority');
-mkdirSync(authority);
+const elsewhere = join(folder, 'elsewhere');
+mkdirSync(elsewhere);
+const authority = new OpensslAuthority(elsewhere, '/O=Elsewhere/CN=Elsewhere CA');
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A line as the guide prints it; the words of a shell, `"` included. `input`: what is typed at the prompts. */
@@ -61,22 +63,6 @@ async function done(
   const asked = options.asked ?? ASKED;
   assert.ok(stderr.toString().startsWith(asked), `${line}: ${text}`);
   return stdout.toString();
-}
-
-async function openssl(...words: string[]): Promise<string> {
-  const { code, text } = await run('openssl', words, { cwd: authority });
-  assert.equal(code, 0, `openssl ${words.join(' ')}: ${text}`);
-  return text;
-}
-
-async function certify(
-  request: string,
-  form: 'DER' | 'PEM',
-  certificate: string,
-  days = '60',
-): Promise<void> {
-  const by = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-days', days];
-  await openssl('x509', '-req', '-inform', form, '-in', request, ...by, '-out', certificate);
 }
 
 test('the help is laid out as in the guide, for the tool and for each verb', async () => {
@@ -164,29 +150,13 @@ test('requests in both formats are signed elsewhere, added, and trusted once the
   assert.equal(readFileSync(binary)[0], 0x30);
   assert.match(readFileSync(ascii, 'utf8'), /^-----BEGIN (NEW )?CERTIFICATE REQUEST-----\n/);
   const subject = ['req', '-noout', '-verify', '-subject', '-nameopt', 'RFC2253', '-in'];
-  assert.match(await openssl(...subject, binary, '-inform', 'DER'), /CN=aqua,OU=Messaging,O=siroe/);
-  assert.match(await openssl(...subject, ascii), /CN=aqua,OU=Messaging,O=siroe/);
+  assert.match(authority.openssl(...subject, binary, '-inform', 'DER'), /CN=aqua,OU=Messaging,O=siroe/);
+  assert.match(authority.openssl(...subject, ascii), /CN=aqua,OU=Messaging,O=siroe/);
 
-  await openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca-cert-file',
-    '-subj',
-    '/O=Elsewhere/CN=Elsewhere CA',
-    '-days',
-    '365',
-  );
-  await openssl('x509', '-in', 'ca-cert-file', '-out', 'ca.pem');
-  await certify(binary, 'DER', 'server-cert-file');
-  await certify(ascii, 'PEM', 'second-cert-file');
+  authority.certify({ request: binary, form: 'DER', certificate: 'server-cert-file' });
+  authority.certify({ request: ascii, certificate: 'second-cert-file' });
 
-  const added = await msgcert(`add-cert ${authority}/server-cert-file`);
+  const added = await msgcert(`add-cert ${elsewhere}/server-cert-file`);
   assert.equal(added.code, 0, added.text);
   assert.equal(added.stdout.toString(), 'server-cert-file: added, CN=aqua,OU=Messaging,O=siroe\n');
   assert.match(
@@ -194,8 +164,8 @@ test('requests in both formats are signed elsewhere, added, and trusted once the
     /is installed, but is not yet trusted: .*CN=Elsewhere CA,O=Elsewhere/,
   );
   assert.equal((await msgcert('chain server-cert-file')).code, 1);
-  await done(`add-cert "First Certificate" ${authority}/second-cert-file`);
-  await done(`add-cert -C CA-cert ${authority}/ca-cert-file`);
+  await done(`add-cert "First Certificate" ${elsewhere}/second-cert-file`);
+  await done(`add-cert -C CA-cert ${elsewhere}/ca.pem`);
   assert.match(await done('chain server-cert-file'), /ends in a CA that is trusted for servers/);
 
   assert.match(await done('list-certs'), /^4 certificates found$/m);
@@ -222,7 +192,7 @@ test('certificates are exported, and imported into another database', async () =
     assert.equal(statSync(join(folder, file)).mode & 0o777, 0o600);
   }
   const p12 = ['pkcs12', '-in', `${folder}/first-certificate`, '-passin', 'pass:p12 secret', '-nodes'];
-  assert.match(await openssl(...p12), /friendlyName: First Certificate[^]*BEGIN PRIVATE KEY/);
+  assert.match(authority.openssl(...p12), /friendlyName: First Certificate[^]*BEGIN PRIVATE KEY/);
 
   const other = 'other password';
   await done('Generate_CertDB', { input: [other, other], asked: 'Choose', at: second });
@@ -259,8 +229,13 @@ test('certificates are renewed and removed', async () => {
   const serial = async (alias: string): Promise<string> =>
     JSON.parse(await done(`show-cert --json ${alias}`))[0].serialNumber;
   const before = await serial('server-cert-file');
-  await certify(join(site, 'my_ca_signed_request_cert'), 'DER', 'renewed', '120');
-  assert.match(await done(`renew-cert server-cert-file ${authority}/renewed`), /^server-cert-file: renewed/);
+  authority.certify({
+    request: join(site, 'my_ca_signed_request_cert'),
+    form: 'DER',
+    certificate: 'renewed',
+    days: 120,
+  });
+  assert.match(await done(`renew-cert server-cert-file ${elsewhere}/renewed`), /^server-cert-file: renewed/);
   assert.notEqual(await serial('server-cert-file'), before);
   const own = await serial('MySelfSigned-Cert');
   await done('renew-selfsign-cert MySelfSigned-Cert');
@@ -303,7 +278,8 @@ test('a running server shows what the tool changes, without a restart and with i
     (await msgcert('remove-cert Server-Cert')).text,
     /tls\.certificate \(by default\) names "Server-Cert"/,
   );
-  await done('renew-selfsign-cert Server-Cert');
+  const renewed = await msgcert('renew-selfsign-cert Server-Cert');
+  assert.match(renewed.stderr.toString(), /\nthe running server takes it up by itself, within 1 s\n$/);
   await until(
     async () => (await served()) !== before,
     20_000,

@@ -19,6 +19,7 @@ import { judgePath } from './verdict.ts';
 
 export const addCertificate: Verb = {
   name: 'add-cert',
+  changes: true,
   summary: 'Adds a certificate to the certificate database',
   usage: '[-C] [-W CERT_PW_FILE]',
   operands: ['[CERT_ALIAS]', 'CERT_FILE'],
@@ -66,7 +67,10 @@ function addOwn(database: CertificateDatabase, { nickname, certificates }: Found
   const leaf = own ?? certificates[0];
   if (leaf === undefined) throw new SettingsError(['there is no certificate in the file']);
   refuseKnown(database, leaf);
-  refuseTaken(database, nickname, keyTypeOf(leaf.publicKey));
+  refuseTaken(database, nickname, {
+    keyType: keyTypeOf(leaf.publicKey),
+    remedy: `; ${desk.tool} renew-cert puts a new certificate in the place of an old one`,
+  });
   const extra = certificates.filter((certificate) => certificate !== leaf).map(String);
   const entry = database.change((change) =>
     change.addCertificate({ nickname, cert: leaf.toString(), extra }),

@@ -19,6 +19,7 @@ export const KEY_TYPES = ['rsa', 'ec', 'ed25519'] as const;
 
 export const removeCertificate: Verb = {
   name: 'remove-cert',
+  changes: true,
   summary: 'Removes a certificate and its private key from the database',
   usage: '[-W CERT_PW_FILE] [--keytype TYPE] [--force]',
   operands: ['CERT_ALIAS'],

@@ -18,6 +18,7 @@ import type { Desk, Verb } from './verb.ts';
 
 export const renewCertificate: Verb = {
   name: 'renew-cert',
+  changes: true,
   summary: 'Renews a certificate that a certificate authority signed',
   usage: '[-W CERT_PW_FILE] [--force]',
   operands: ['CERT_ALIAS', 'CERT_FILE'],
