@@ -147,7 +147,7 @@ export function macFits(mac: Node, bytes: Buffer, secret: Secret): boolean {
     const hash = HMACS[oidOf(partsOf(hmac, 1)[0])];
     if (hash === undefined) throw unknown('checksum', oidOf(partsOf(hmac, 1)[0]));
     const [, , stated] = partsOf(partsOf(derivation, 2)[1], 2);
-    // RFC 9579 6: the length of the key is stated.
+    // RFC 9579: the length of the key is stated.
     const size = numberOf(stated);
     if (size > MAX_MAC_KEY_BYTES) throw damaged();
     const key = pbkdf2(derivation, {
