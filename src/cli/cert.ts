@@ -38,6 +38,10 @@ async function runTool(args: readonly string[], program: Program): Promise<numbe
     program.out(about === undefined ? toolPage(tool, VERBS) : verbPage(tool, about));
     return DONE;
   }
+  if (first === '--version' || first === '-V') {
+    program.out(`${tool} ${program.version}\n`);
+    return DONE;
+  }
   const verb = findVerb(first);
   if (verb !== undefined) return runVerb(verb, rest, { program, tool });
   const problem = first === '' ? '' : `${tool}: there is no ${shown(first)}${nearVerb(first)}\n\n`;

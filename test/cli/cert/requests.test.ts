@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
+import { makeAuthority } from '../../support/authority.ts';
 import { toolWithDatabase } from '../../support/cert-tool.ts';
 import { openssl, OpensslAuthority } from '../../support/openssl-authority.ts';
 
@@ -92,6 +93,19 @@ test('add-cert joins a certificate to the key of its request, and says what its 
     authorities.map(({ alias, trust }: { alias: string; trust: string }) => [alias, trust]),
     [['CA-cert', 'C,,']],
   );
+});
+
+test('a certificate that is not valid at the moment is added with a warning', async () => {
+  using tool = await toolWithDatabase();
+  const authority = makeAuthority(tool.folder);
+  const { certFile: expired } = authority.issue({ names: ['a.test'], days: -1, file: 'expired' });
+  const { certFile: early } = authority.issue({ names: ['b.test'], startsInDays: 2, file: 'early' });
+  const add = (file: string) => tool.msgcert(['add-cert', '-W', tool.passwordFile, file]);
+  const [first, second] = [await add(expired), await add(early)];
+  assert.deepEqual([first.code, second.code], [0, 0], first.text + second.text);
+  assert.match(first.text, /warning: .*expired\.cert\.pem.* expired/);
+  assert.match(second.text, /warning: .*early\.cert\.pem.*not yet valid/);
+  assert.match(second.text, /there is no private key for it in the database, so no server can use it/);
 });
 
 test('a chain in one file is taken whole, whatever its order', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { certTool, PASSWORD, toolWithDatabase } from '../../support/cert-tool.ts';
@@ -181,6 +181,14 @@ test('another password opens the database from then on, for the server as well',
   const typo = await tool.msgcert(['change-password', '-W', 'sslpassword.conf'], 'one\ntwo\n');
   assert.equal(typo.code, 1);
   assert.match(typo.text, /the two passwords are not the same, nothing was changed/);
+});
+
+test('a database that others may read is refused, with the chmod to run', async () => {
+  using tool = await toolWithDatabase();
+  chmodSync(tool.file('certs/cert.db'), 0o640);
+  assert.match(await tool.refused(1, 'list-certs'), /has mode 0640, .*: chmod 600 .*cert\.db/);
+  chmodSync(tool.file('certs/cert.db'), 0o600);
+  assert.match(await tool.ok('list-certs'), /1 certificate found/);
 });
 
 test('generate-certDB overlooks no certificates of an older version', async () => {
