@@ -12,6 +12,7 @@ import { checkChannels } from './references-channels.ts';
 import { settingsSchema } from './schema.ts';
 import { checkBackends } from './references-backend.ts';
 import type { Endpoint, Protocol } from './settings.ts';
+import { checkGrants } from './references-grants.ts';
 import { suggest } from './suggest.ts';
 import { checkTiers } from './tier-references.ts';
 
@@ -32,6 +33,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkClients(given, report);
   checkBackends(given, report);
   checkTiers(given, report);
+  checkGrants(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);
   checkVersions(given, report);
