@@ -27,7 +27,7 @@ backends:
 test('help goes to standard output with 0, and lists every command that there is', async () => {
   const { code, stdout, stderr } = await sallyport(['--help']);
   assert.deepEqual([code, stderr.length], [0, 0]);
-  for (const name of ['serve', 'check', 'reload', 'drain', 'status', 'sessions', 'kick']) {
+  for (const name of ['serve', 'check', 'reload', 'drain', 'status', 'sessions', 'kick', 'grants']) {
     assert.match(stdout.toString(), new RegExp(`^  ${name} `, 'm'));
     const page = await sallyport([name, '--help']);
     assert.equal(page.code, 0);
