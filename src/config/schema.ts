@@ -55,7 +55,7 @@ export const settingsSchema = {
   redis: {
     doc:
       'Redis that several machines share (`redis://` or `rediss://`, password in the URL): limits per user and ' +
-      'address and penalties then hold over all of them; empty: this machine alone, in dataDir.',
+      'address, penalties and grants then hold over all of them; empty: this machine alone, in dataDir.',
     format: 'redis',
     default: null,
     nullable: true,

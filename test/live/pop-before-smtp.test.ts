@@ -78,17 +78,15 @@ function curl(from: string, args: readonly string[], input?: string): Promise<Ru
   return run('curl', [...common, '--max-time', '20', ...args], input === undefined ? {} : { input });
 }
 
+/** Sends one message without a login. */
+function mail(from: string, to = OUTSIDE): Promise<Run> {
+  const envelope = ['--mail-from', anna.user, '--mail-rcpt', to, '--upload-file', '-'];
+  const url = `smtp://localhost:${ports.smtp}/laptop.example.com`;
+  return curl(from, [...envelope, url], 'Subject: from the road\r\n\r\nhello\r\n');
+}
+
 test('curl reads by POP3 and then sends to another domain without a login; before, and from elsewhere, it may not', async () => {
   const from = '127.0.0.31';
-  const mail = (address: string): Promise<Run> =>
-    curl(
-      address,
-      [
-        ...['--mail-from', anna.user, '--mail-rcpt', OUTSIDE, '--upload-file', '-'],
-        `smtp://localhost:${ports.smtp}/laptop.example.com`,
-      ],
-      'Subject: from the road\r\n\r\nhello\r\n',
-    );
   const before = await mail(from);
   assert.notEqual(before.code, 0);
   assert.match(before.text, /554/);
@@ -187,7 +185,12 @@ test('XCLIENT LOGIN: Postfix takes the session for one of the user who read, and
   await readMail(site, ports.pop3s, from);
   assert.equal(await askToRelay(ports.smtp, from), REFUSED, 'it is told nothing unless the settings say so');
   await reload({ channel: 'tcp_intranet', ttl: 600, tell: ['login'] }, relay);
-  assert.equal(await askToRelay(ports.smtp, from), 250);
+  const to = 'by-login@elsewhere.example';
+  const sent = await mail(from, to);
+  assert.equal(sent.code, 0, sent.text);
+  await site.arrived(to, 1);
+  const said = `client=unknown[${from}], sasl_method=XCLIENT, sasl_username=${anna.user}`;
+  assert.ok(site.postfix.logText().includes(said), site.postfix.logText().slice(-2000));
   assert.equal(await askToRelay(ports.smtp, '127.0.0.38'), REFUSED);
 });
 
