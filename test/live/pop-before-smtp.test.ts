@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
+import { Dialogue } from '../support/dialogue.ts';
 import { startFront } from '../support/front.ts';
 import { askToRelay, OUTSIDE, readMail } from '../support/pop-then-smtp.ts';
 import { freePort } from '../support/ports.ts';
@@ -174,8 +175,23 @@ test('IMAP earns nothing unless the setting says so', async () => {
 test('a grant outlives a restart of Sallyport', async () => {
   const from = '127.0.0.36';
   await readMail(site, ports.pop3s, from);
+  const late = '127.0.0.41';
+  await using session = await Dialogue.connectTls({
+    port: ports.pop3s,
+    ca: site.authority.ca,
+    localAddress: late,
+  });
+  await session.expect(/^\+OK /);
   assert.equal((await front.restart())['event'], 'handed-over');
   assert.equal(await askToRelay(ports.smtp, from), 250);
+  // A login at the old process, which drains, is good for the new one a moment later.
+  await session.ask(`USER ${anna.user}`, /^\+OK/);
+  await session.ask(`PASS ${anna.password}`, /^\+OK/);
+  await until(
+    async () => (await askToRelay(ports.smtp, late)) === 250,
+    10_000,
+    () => 'the new process did not hear of it',
+  );
 });
 
 test('XCLIENT LOGIN: Postfix takes the session for one of the user who read, and says so', async () => {
