@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
   kick: async () => (await import('./cli/kick.ts')).kick,
   grants: async () => (await import('./cli/grants.ts')).grants,
+  import: async () => (await import('./cli/import.ts')).importSettings,
 };
 
 const program: Program = {
