@@ -1,6 +1,7 @@
 // The supervisor's table of grants (POP before SMTP): what its workers' logins earn, what other machines say, and the
 // store in which it all outlives a restart. Order of an earned grant: the store, then all workers, then the answer to
-// the worker whose client waits for its +OK; so the very next connection, at whatever worker or machine, finds it.
+// the worker whose client waits for its +OK; so the very next connection finds it, at whatever worker, and at whatever
+// machine, since a machine that does not know a grant yet asks the store (find).
 // On failure: a store that is down or fails gives no grant. Logins go on, one warning says so until a grant is kept
 // again; grants that were given before hold until their end. A revocation holds here at once, and is written when the
 // store is back.
@@ -65,10 +66,11 @@ export class GrantBook {
     return this.#unwritten.size > 0;
   }
 
-  /** A login was accepted. Never rejects. */
-  async earn(store: Store | null, key: string, grant: Grant): Promise<void> {
+  /** A login was accepted, as a worker says, which cannot make it longer than it is. Never rejects. */
+  async earn(store: Store | null, key: string, earned: Grant): Promise<void> {
     const rules = this.rules;
     if (rules === null) return;
+    const grant: Grant = { ...earned, at: Math.min(earned.at, this.#options.world.now()) };
     try {
       if (store === null || store.state === 'down') throw new Error('the store is not reached');
       await store.put(GRANT_TABLE, [{ key, value: formatGrant(grant), expiresAt: endOf(grant, rules) }]);

@@ -26,7 +26,17 @@ const WRITES_MAX = 120;
 const WRITES = 'pwrite64,fsync,fdatasync,unlink,unlinkat,ftruncate,rename,renameat2,link,linkat,chmod,fchmod';
 
 function certArgs(folder: string, words: readonly string[]): string[] {
-  return [MAIN, 'cert', ...words, '-W', passwordFile, '--config', join(base, 'sallyport.yaml'), '--database', folder];
+  return [
+    MAIN,
+    'cert',
+    ...words,
+    '-W',
+    passwordFile,
+    '--config',
+    join(base, 'sallyport.yaml'),
+    '--database',
+    folder,
+  ];
 }
 
 async function cert(folder: string, words: readonly string[]): Promise<Run> {
@@ -39,7 +49,16 @@ async function certKilledAt(n: number, folder: string, words: readonly string[])
   const drafts = ['sslpassword.conf'].map((name) => join(base, name));
   const paths = [...names, ...drafts, folder].flatMap((path) => ['-P', path]);
   const inject = ['-e', `trace=${WRITES}`, '-e', `inject=${WRITES}:signal=KILL:when=${n}`];
-  return run('strace', ['-f', '-qq', '-o', '/dev/null', ...paths, ...inject, process.execPath, ...certArgs(folder, words)]);
+  return run('strace', [
+    '-f',
+    '-qq',
+    '-o',
+    '/dev/null',
+    ...paths,
+    ...inject,
+    process.execPath,
+    ...certArgs(folder, words),
+  ]);
 }
 
 interface Content {
@@ -97,13 +116,17 @@ test('a renewal killed at any write leaves the old certificate or the new one, w
   assert.equal(made.code, 0, made.text);
   let olds = 0;
   let news = 0;
-  const writes = await killEverywhere(first, ['renew-selfsign-cert', 'Server-Cert'], (before, now, killed) => {
-    assert.equal(now.serials.length, 1);
-    if (now.serials[0] === before.serials[0]) {
-      assert.ok(killed, 'a renewal that came through changed nothing');
-      olds++;
-    } else news++;
-  });
+  const writes = await killEverywhere(
+    first,
+    ['renew-selfsign-cert', 'Server-Cert'],
+    (before, now, killed) => {
+      assert.equal(now.serials.length, 1);
+      if (now.serials[0] === before.serials[0]) {
+        assert.ok(killed, 'a renewal that came through changed nothing');
+        olds++;
+      } else news++;
+    },
+  );
   assert.ok(writes >= 5, `only ${writes} writes were seen: strace looks at the wrong files`);
   assert.ok(olds > 0 && news > 0, `old ${olds}, new ${news}`);
 });
@@ -129,7 +152,10 @@ test('a database killed while it is made is not there, or whole, and can be made
       const again = await cert(folder, ['generate-certDB']);
       assert.equal(again.code, 0, again.text);
       assert.equal(contentOf(folder).serials.length, 1);
-      assert.deepEqual(readdirSync(folder).filter((name) => name === 'cert.db'), ['cert.db']);
+      assert.deepEqual(
+        readdirSync(folder).filter((name) => name === 'cert.db'),
+        ['cert.db'],
+      );
     }
   }
   assert.ok(seen >= 1, 'no write was seen');

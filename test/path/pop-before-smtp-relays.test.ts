@@ -178,3 +178,23 @@ test('a password that we check at a store earns a grant for the user, not for th
   assert.equal(await send(), GRANTED);
   assert.equal(gateway.lines.find((line) => line['event'] === 'grant-used')?.['user'], 'anna');
 });
+
+test('where a login is required, a grant stands in for it; at a service that takes no part it does not', async (t) => {
+  for (const grants of [true, false]) {
+    const { gateway, logIn } = openGranting(t, {
+      channels: { ...CHANNELS, tcp_submit: { keywords: 'smtp mx maytlsserver mustsaslserver' } },
+      service: { channel: 'tcp_submit', grants },
+    });
+    await logIn();
+    const mail = `C: EHLO x\nS> 250 *\nC: MAIL FROM:<anna@example.org>\nS: ${grants ? '250' : '530'} *`;
+    await gateway.play(`${SMTP.greeting}\n${mail}\n${SMTP.logout}`);
+    assertLine(await gateway.closed(), { channel: grants ? 'tcp_intranet' : 'tcp_submit' });
+  }
+});
+
+test('on a port with TLS from the first byte the grant leads to the same channel', async (t) => {
+  const { gateway, logIn } = openGranting(t, { tls: 'implicit' });
+  await logIn();
+  await gateway.play(`-- tls\n${SMTP.greeting}\n${SEND}\n${SMTP.logout}`);
+  assertLine(await gateway.closed(), { rule: GRANTED, grant: 'anna', messages: 1 });
+});

@@ -204,6 +204,14 @@ test('a login refreshes, ttl ends it, and a shorter ttl of new settings ends it 
   assert.equal(await book.find(store, 'a'), null);
 });
 
+test('a worker whose clock is ahead, or who lies, makes no grant longer', async () => {
+  const world = manualWorld();
+  const { book } = open(world);
+  await book.earn(memory(world), 'a', grant('anna', world.now() + 86_400_000));
+  world.advance(RULES.ttlMs);
+  assert.deepEqual(usersOf(book), []);
+});
+
 test('of too many grants the oldest is forgotten', () => {
   const world = manualWorld();
   const table = new GrantTable(world, 2);
