@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | Tool>>> = {
   status: async () => (await import('./cli/status.ts')).status,
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
   kick: async () => (await import('./cli/kick.ts')).kick,
+  grants: async () => (await import('./cli/grants.ts')).grants,
   cert: async () => (await import('./cli/cert.ts')).cert,
   import: async () => (await import('./cli/import.ts')).importSettings,
 };

@@ -43,10 +43,10 @@ export function statusText(found: Status): string {
   lines.push(...found.backends.flatMap(backendLines).map((line) => line.trimEnd()));
   lines.push(...found.certificates.map(certificateText));
   lines.push(...found.changes.flatMap(changeLines));
-  const { store, storeState, penalised } = found.shared;
+  const { store, storeState, penalised, granted } = found.shared;
   lines.push(
     `state: ${store}${storeState === 'up' ? '' : ' (NOT REACHED, this machine counts alone)'}; ` +
-      `${counted(penalised, 'address', 'addresses')} penalised`,
+      `${counted(penalised, 'address', 'addresses')} penalised${granted > 0 ? `, ${granted} with a grant` : ''}`,
   );
   const refused = Object.entries(found.refused).map(([code, count]) => `${code} ${count}`);
   if (refused.length > 0) lines.push(`refused: ${refused.join(', ')}`);

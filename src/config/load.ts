@@ -129,6 +129,7 @@ function complete(
       excluded: values.penalties.excluded,
       remembered: values.penalties.remembered,
     },
+    popBeforeSmtp: completeGrants(values.popBeforeSmtp),
     timeouts: {
       proxyHeaderMs: values.timeouts.proxyHeader,
       handshakeMs: values.timeouts.handshake,
@@ -185,11 +186,21 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     mechanisms: values.mechanisms,
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
+    grants: values.grants,
+    authService: values.authService,
     frontTier: {
       from: values.frontTier.from,
       password: secretOf(values.frontTier.password, locate),
     },
   };
+}
+
+function completeGrants({
+  channel,
+  ttl,
+  ...rest
+}: GivenSettings['top']['values']['popBeforeSmtp']): Settings['popBeforeSmtp'] {
+  return channel === null ? null : { channel, ttlMs: ttl, ...rest };
 }
 
 function completeProxyProtocol({

@@ -11,6 +11,7 @@ import { serviceSchema } from './schema-service.ts';
 import { checkChannels } from './references-channels.ts';
 import { checkBackends } from './references-backend.ts';
 import type { Endpoint, Protocol } from './settings.ts';
+import { checkGrants } from './references-grants.ts';
 import { suggest } from './suggest.ts';
 import { checkTiers } from './tier-references.ts';
 import { checkVersions } from './tls-versions.ts';
@@ -32,6 +33,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkClients(given, report);
   checkBackends(given, report);
   checkTiers(given, report);
+  checkGrants(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);
   checkVersions(given, report);

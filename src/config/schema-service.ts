@@ -108,6 +108,22 @@ export const serviceSchema = {
     format: 'flag',
     default: false,
   },
+  grants: {
+    doc:
+      'Whether the service takes part in popBeforeSmtp: logins at it earn grants, or (smtp) sessions are taken to ' +
+      'its channel.',
+    format: 'flag',
+    default: true,
+  },
+  authService: {
+    from: {
+      doc:
+        'Who may ask by XQUERYAUTH, before any login, which user has a grant for an address: addresses or networks; ' +
+        'pop3 only. Empty: nobody.',
+      format: 'networks',
+      default: [],
+    },
+  },
   frontTier: {
     from: {
       doc:

@@ -55,7 +55,7 @@ export const settingsSchema = {
   redis: {
     doc:
       'Redis that several machines share (`redis://` or `rediss://`, password in the URL): limits per user and ' +
-      'address and penalties then hold over all of them; empty: this machine alone, in dataDir.',
+      'address, penalties and grants then hold over all of them; empty: this machine alone, in dataDir.',
     format: 'redis',
     default: null,
     nullable: true,
@@ -211,6 +211,47 @@ export const settingsSchema = {
       default: 10_000,
       min: 0,
       max: 100_000,
+    },
+  },
+  popBeforeSmtp: {
+    channel: {
+      doc:
+        'Name of the channel on which an SMTP session starts whose address has a grant: a login at a mailbox came ' +
+        'from there not long ago. Empty: there are no grants.',
+      format: 'name',
+      default: null,
+      nullable: true,
+    },
+    ttl: { doc: 'How long a grant holds; each further login begins it anew.', ...TIME, default: 900 },
+    protocols: {
+      doc: 'Logins in these protocols earn a grant.',
+      format: 'choices',
+      choices: ['pop3', 'imap'],
+      default: ['pop3'],
+      min: 1,
+    },
+    prefix6: {
+      doc: 'Length of the block around an IPv6 address that a grant is for; 128: that address only.',
+      format: 'count',
+      default: 64,
+      min: 48,
+      max: 128,
+    },
+    tell: {
+      doc:
+        "What the relay of that channel is told of a grant. `login`: XCLIENT LOGIN (or XPEHLO's) with the user who " +
+        'earned it, whom the relay then takes for authenticated; `channel`: XPEHLO CHANNEL with the name of the ' +
+        'channel. Empty: nothing, its relay is a port that trusts us.',
+      format: 'choices',
+      choices: ['login', 'channel'],
+      default: [],
+    },
+    excluded: {
+      doc:
+        'Networks that never have a grant: where many people share an address. Balancers and front tiers of the ' +
+        'services never have one either.',
+      format: 'networks',
+      default: [],
     },
   },
   timeouts: {

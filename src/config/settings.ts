@@ -68,6 +68,11 @@ export interface FrontTierSettings {
   readonly password: Secret | null;
 }
 
+/** Who may ask who has a grant. */
+export interface AuthServiceSettings {
+  readonly from: readonly Network[];
+}
+
 export interface ServiceSettings {
   readonly name: string;
   readonly protocol: Protocol;
@@ -95,6 +100,10 @@ export interface ServiceSettings {
   readonly lineEndings: 'refuse' | 'normalise';
   /** smtp: look up the client's name for XCLIENT NAME. */
   readonly clientLookup: boolean;
+  /** Takes part in popBeforeSmtp. */
+  readonly grants: boolean;
+  /** pop3 only. */
+  readonly authService: AuthServiceSettings;
   /** Peers that may say who their client is. */
   readonly frontTier: FrontTierSettings;
 }
@@ -199,6 +208,18 @@ export interface PenaltySettings {
   readonly remembered: number;
 }
 
+/** What a login at a mailbox is worth to SMTP sessions from its address; policy/grants.ts. */
+export interface PopBeforeSmtpSettings {
+  /** Name in `channels`. */
+  readonly channel: string;
+  readonly ttlMs: number;
+  readonly protocols: readonly ('pop3' | 'imap')[];
+  readonly prefix6: number;
+  /** What the relay of the channel is told. */
+  readonly tell: readonly ('login' | 'channel')[];
+  readonly excluded: readonly Network[];
+}
+
 export interface CertificateSettings {
   /** Folder. */
   readonly database: string;
@@ -250,6 +271,8 @@ export interface Settings {
   readonly backends: Readonly<Record<string, BackendSettings>>;
   readonly limits: Limits;
   readonly penalties: PenaltySettings;
+  /** null: there are no grants. */
+  readonly popBeforeSmtp: PopBeforeSmtpSettings | null;
   readonly timeouts: Timeouts;
   /** How long a backend's probed capabilities are believed. */
   readonly probeMs: number;

@@ -20,6 +20,7 @@ import { SmtpFront } from '../protocol/smtp-front.ts';
 import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import { earnGrant, type GrantTold, toldOf } from './grants.ts';
 import { isRefusal } from './refusals.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
@@ -43,6 +44,7 @@ export async function connectBackend(
       client.leave('user');
       return null;
     }
+    if (errand.kind === 'login') await earnGrant(client, userOf(errand.credentials));
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     return last.back;
@@ -97,7 +99,8 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   if (credentials === 'refused') return null;
   // Waited for here, so that a slow resolver is not a server's failure.
   const told = backend.settings.client.some(isInProtocol);
-  const facts = told ? factsOf(client, await client.name) : null;
+  const grant = errand.kind === 'mail' ? toldOf(client) : {};
+  const facts = told ? factsOf(client, await client.name, grant) : null;
   // It may have been ended while it was waited for; nobody is dialled for it then.
   if (client.leg.failure !== null) throw client.leg.failure;
   const visit: Visit = {
@@ -251,7 +254,7 @@ function requireSecrecy(settings: BackendSettings, back: BackLeg): void {
   });
 }
 
-function factsOf(client: Client, name: string | null): ClientFacts {
+function factsOf(client: Client, name: string | null, grant: GrantTold): ClientFacts {
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
   // What secures the way from the tier to us says nothing about the client.
   const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);
@@ -268,7 +271,8 @@ function factsOf(client: Client, name: string | null): ClientFacts {
     secured: tls !== null,
     tlsVersion: tls?.version ?? null,
     tlsCipher: tls?.cipher ?? null,
-    login: client.outerLogin,
+    login: client.outerLogin ?? grant.login ?? null,
+    channel: grant.channel ?? null,
   };
 }
 

@@ -4,10 +4,12 @@
 // insists on TLS is not entered where no TLS can be had.
 
 import type { ChannelBook, Decision, SourceDecision, Standing } from '../policy/channels.ts';
+import type { Grant } from '../policy/grants.ts';
 import type { Course, FrontRules } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import type { Backend } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import { findGrant } from './grants.ts';
 import { lookUpNames } from './names.ts';
 
 /** A channel made ready for the clients of one service. */
@@ -32,6 +34,8 @@ export class ChannelCourse implements Course {
   #arrived = false;
   #vouchedFor: string | null = null;
   #login: string | null = null;
+  /** By which it came to the channel of grants. */
+  #grant: Grant | null = null;
 
   constructor(client: Client, channels: GateChannels) {
     this.#client = client;
@@ -53,6 +57,11 @@ export class ChannelCourse implements Course {
 
   get login(): string | null {
     return this.#login;
+  }
+
+  /** The grant by which it is where it is; null once anything else has led it away. */
+  get grant(): Grant | null {
+    return this.#standing.channel === this.#client.gate.grants?.channel ? this.#grant : null;
   }
 
   gateAt({ channel }: Standing): ChannelGate {
@@ -123,24 +132,57 @@ export class ChannelCourse implements Course {
     return session instanceof SmtpFront && session.authenticated && !session.isVouchedFor;
   }
 
+  /** A grant of the address comes first, then the address itself, then its names. */
   #decideBySource(): void {
     const { book, start } = this.#channels;
-    const decision = book.byAddress(start.channel, this.#client.remote.address);
+    const { address } = this.#client.remote;
     this.#settling = null;
-    if (!decision.open || this.#client.remote.address === '') return this.#enter(decision);
+    this.#grant = null;
+    const grant = findGrant(this.#client);
+    const bySource = book.byAddress(start.channel, address);
+    const open = bySource.open && address !== '';
+    if (!(grant instanceof Promise)) {
+      if (grant !== null) return this.#enterGranted(grant);
+      if (!open) return this.#enter(bySource);
+    }
     // Where another client had come to is nothing to go on from meanwhile.
     this.follow({ standing: start, rule: null });
-    const settling = this.#decideByName(decision, () => this.#settling === settling);
+    const settling = this.#decideLater(grant, { ...bySource, open }, () => this.#settling === settling);
     this.#settling = settling;
   }
 
-  async #decideByName(byAddress: SourceDecision, isAwaited: () => boolean): Promise<void> {
+  async #decideLater(
+    asked: Grant | null | Promise<Grant | null>,
+    bySource: SourceDecision,
+    isAwaited: () => boolean,
+  ): Promise<void> {
     const { gate, remote } = this.#client;
-    const names = await lookUpNames(gate, remote.address);
+    const grant = await asked;
+    const names =
+      grant === null && bySource.open && isAwaited() ? await lookUpNames(gate, remote.address) : null;
     // Another address, or an order, may have come meanwhile.
     if (!isAwaited()) return;
     this.#settling = null;
-    this.#enter(this.#channels.book.byNames(byAddress, names));
+    if (grant !== null) this.#enterGranted(grant);
+    else this.#enter(names === null ? bySource : this.#channels.book.byNames(bySource, names));
+  }
+
+  #enterGranted(grant: Grant): void {
+    const { id, gate, remote } = this.#client;
+    if (gate.grants === null) return;
+    const decision = this.#channels.book.byGrant(this.#channels.start.channel, gate.grants.channel);
+    this.#grant = grant;
+    gate.log.info('grant-used', {
+      service: gate.name,
+      session: id,
+      client: remote.address,
+      channel: decision.standing.channel,
+      rule: decision.rule,
+      user: grant.user,
+      earnedAt: grant.service,
+      since: new Date(grant.at).toISOString(),
+    });
+    this.#enter(decision);
   }
 
   #enter(decision: Decision): void {

@@ -5,11 +5,12 @@
 import type net from 'node:net';
 import type { Limits } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
-import type { FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
+import type { AuthService, FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
 import { ipOf } from '../wire/address.ts';
 import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
 import type { Gate } from './gate.ts';
+import { authServiceOf } from './grants.ts';
 import { noPlaces, type Places } from './guard.ts';
 import { ChannelCourse } from './channel-course.ts';
 import { CLIENT_ROLE, Leg } from './leg.ts';
@@ -189,6 +190,10 @@ export class Client implements Visitor {
   /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */
   askChannel(name: string): boolean {
     return this.course?.switchChannel(name, 'XPEHLO') ?? false;
+  }
+
+  get authService(): AuthService | null {
+    return authServiceOf(this);
   }
 
   get phase(): Phase {

@@ -55,6 +55,7 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
     mechanism: client.mechanism,
     channel: client.course?.standing.channel,
     rule: client.course === null ? undefined : pathText(client.course.standing),
+    grant: client.course?.grant?.user,
     backend: client.server,
     backendTls: client.serverTls,
     messages: gate.dialect.protocol === 'smtp' ? client.messages : undefined,

@@ -8,6 +8,7 @@ import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
 import type { AccessRules } from '../wire/access-rules.ts';
+import type { GateGrants } from './grants.ts';
 import type { Guard } from './guard.ts';
 import type { GateChannels } from './channel-course.ts';
 import type { Upgrader } from './leg.ts';
@@ -30,6 +31,8 @@ export interface Gate {
   /** null: everybody. */
   readonly access: AccessRules | null;
   readonly guard: Guard;
+  /** null: there is no POP before SMTP. */
+  readonly grants: GateGrants | null;
   readonly refusals: Refusals;
   /** Who says whether a password is right before any backend is asked; null: the backend says it. */
   readonly passwordCheck: PasswordCheck | null;

@@ -4,6 +4,7 @@
 import type { ChannelSettings, ServiceSettings } from '../config/settings.ts';
 import { formatChannelMatch } from '../wire/channel-match.ts';
 import { ChannelBook, serverRules } from './channels.ts';
+import { POP_BEFORE_SMTP } from './grants.ts';
 
 export interface Way {
   readonly from: string;
@@ -17,8 +18,8 @@ type Channels = Readonly<Record<string, ChannelSettings>>;
 /** How far a connection is: each event comes once, and after a login only STARTTLS, which begins anew. */
 type Stage = 'source' | 'tls' | 'login';
 
-/** Every switch that can happen to a connection that starts on a channel, nearest first. */
-export function waysFrom(start: string, book: ChannelBook): readonly Way[] {
+/** Every switch that can happen to a connection that starts on a channel, nearest first; `granted`: where grants lead. */
+export function waysFrom(start: string, book: ChannelBook, granted: string | null = null): readonly Way[] {
   const ways = new Map<string, Way>();
   const seen = new Set<string>();
   const queue: { readonly at: string; readonly stage: Stage }[] = [];
@@ -28,6 +29,9 @@ export function waysFrom(start: string, book: ChannelBook): readonly Way[] {
   };
   queue.push({ at: start, stage: 'source' });
   for (const way of sourceWays(start, book)) go(way, 'source');
+  if (granted !== null && granted !== start && book.channels.has(granted)) {
+    go({ from: start, to: granted, rule: POP_BEFORE_SMTP }, 'source');
+  }
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
     const { at, stage } = next;
     const channel = book.channels.get(at);
@@ -54,14 +58,24 @@ function sourceWays(start: string, book: ChannelBook): Way[] {
 }
 
 /** The channels that a connection of a service can be on, its first one first. */
-export function channelsOf(service: ServiceSettings, channels: Channels): readonly ChannelSettings[] {
+export function channelsOf(
+  service: ServiceSettings,
+  channels: Channels,
+  granted: string | null = null,
+): readonly ChannelSettings[] {
   if (service.channel === null) return [];
-  const ways = waysFrom(service.channel, new ChannelBook(Object.values(channels)));
+  const ways = waysFrom(service.channel, new ChannelBook(Object.values(channels)), granted);
   return [...new Set([service.channel, ...ways.map(({ to }) => to)])].flatMap((name) => channels[name] ?? []);
 }
 
 /** Whether clients of a service can be offered TLS by it anywhere on their way, so that it needs a certificate. */
-export function offersTls(service: ServiceSettings, channels: Channels): boolean {
+export function offersTls(
+  service: ServiceSettings,
+  channels: Channels,
+  granted: string | null = null,
+): boolean {
   if (service.channel === null) return serverRules(service, null).tls !== 'notls';
-  return channelsOf(service, channels).some((channel) => serverRules(service, channel).tls !== 'notls');
+  return channelsOf(service, channels, granted).some(
+    (channel) => serverRules(service, channel).tls !== 'notls',
+  );
 }

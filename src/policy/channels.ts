@@ -1,12 +1,14 @@
 // Channels: what the channel of an SMTP service, or the TLS mode of an IMAP or POP3 service, asks of its clients, and
 // which channel a connection is on. Pure: a standing and an event go in, a standing and the rule that decided come out.
-// The order of events is Sun's: source (address, else name) → TLS → login; an order of a trusted peer at any time.
+// The order of events is Sun's: source (address, else name; a grant comes before both) → TLS → login; an order of a
+// trusted peer at any time.
 // Promises: one event is at most one switch, so targets in a circle end; only a source is held back by noswitchchannel.
 
 import type { ChannelSettings, ServiceSettings } from '../config/settings.ts';
 import { type ChannelKeywords, parseChannelKeywords } from '../wire/channel-keywords.ts';
 import { type ChannelMatch, formatChannelMatch, isNamedBy } from '../wire/channel-match.ts';
 import { NetworkTable } from '../wire/network.ts';
+import { POP_BEFORE_SMTP } from './grants.ts';
 
 export interface ServerRules {
   readonly tls: 'notls' | 'maytls' | 'musttls';
@@ -31,7 +33,7 @@ export interface Channel {
 
 /** One switch: what brought it about, where it led, and the keyword that decided, with what it went by. */
 export interface Move {
-  readonly by: 'source' | 'tls' | 'login' | 'order';
+  readonly by: 'source' | 'grant' | 'tls' | 'login' | 'order';
   readonly to: string;
   readonly rule: string;
 }
@@ -103,12 +105,18 @@ export class ChannelBook {
     return found === undefined ? byAddress : this.#bySource(byAddress.standing.start, found);
   }
 
+  /** The client's address has a grant: the proxy itself orders it there, so nothing holds it back. */
+  byGrant(start: string, to: string): Decision {
+    const decision = follow(this.start(start), { by: 'grant', to, rule: POP_BEFORE_SMTP });
+    return { ...decision, rule: POP_BEFORE_SMTP };
+  }
+
   /**
-   * TLS is established. RFC 3207 4.2: what was known from before is forgotten, a login and an order with it; the source,
-   * which the client did not say, holds. Then tlsswitchchannel of the channel that it is on.
+   * TLS is established. RFC 3207 4.2: what was known from before is forgotten, a login and an order with it; the source
+   * and its grant, which the client did not say, hold. Then tlsswitchchannel of the channel that it is on.
    */
   afterTls({ start, moves }: Standing): Decision {
-    const known = moves.filter(({ by }) => by === 'source');
+    const known = moves.filter(({ by }) => by === 'source' || by === 'grant');
     const channel = known.at(-1)?.to ?? start;
     const standing: Standing = { channel, start, moves: known };
     return follow(standing, {

@@ -139,7 +139,11 @@ export interface Visitor {
   readonly course: Course | null;
   /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */
   askChannel(name: string): boolean;
+  /** XQUERYAUTH: gives who has a grant for an address; null: there is no such command for this peer. */
+  readonly authService: AuthService | null;
 }
+
+export type AuthService = (address: string) => Promise<string | null>;
 
 /** An SMTP connection's way through the channels. Where it leads, the front session is given the rules that hold. */
 export interface Course {
@@ -212,8 +216,10 @@ export interface ClientFacts {
   readonly secured: boolean;
   readonly tlsVersion: string | null;
   readonly tlsCipher: string | null;
-  /** Proven without the backend's help (EXTERNAL, a front tier's word); a replayed login is not told. */
+  /** Proven without the backend's help (EXTERNAL, a front tier's word, a grant); a replayed login is not told. */
   readonly login: string | null;
+  /** XPEHLO: the channel that it is to be on there; null: none is asked for. */
+  readonly channel?: string | null;
 }
 
 /** Ways to tell a backend inside its own protocol. */

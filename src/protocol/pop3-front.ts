@@ -1,8 +1,10 @@
 // POP3 before login, towards the client: CAPA, STLS, USER, PASS, AUTH, UTF8, NOOP, QUIT; the rest is answered -ERR and
-// counted. A front tier may say who its client is by XCLIENT; to anybody else there is no such command. Promises: no password is asked for or taken where TLS is required and missing; USER is always answered
-// alike, so that nobody learns which names exist (RFC 1939 7).
+// counted. A front tier may say who its client is by XCLIENT, and XQUERYAUTH is for those that the service allows; to
+// anybody else there are no such commands. Promises: no password is asked for or taken where TLS is required and
+// missing; USER is always answered alike, so that nobody learns which names exist (RFC 1939 7).
 
 import { ERRORS, GateError } from '../errors.ts';
+import { ipOf } from '../wire/address.ts';
 import { parsePop3Xclient } from '../wire/introduction.ts';
 import { parseCommand } from '../wire/pop3.ts';
 import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Visitor, Wish } from './dialect.ts';
@@ -85,6 +87,8 @@ export class Pop3Front implements FrontSession {
         return this.#auth(argument);
       case 'UTF8':
         return this.#takeUtf8();
+      case 'XQUERYAUTH':
+        return this.#queryAuth(argument);
       case 'XCLIENT':
         if (this.#visitor.isFrontTier) return this.#takeIntroduction(argument);
         return this.#err('Log in first');
@@ -132,6 +136,20 @@ export class Pop3Front implements FrontSession {
     this.#visitor.introduce(xclient.told);
     this.#user = null;
     return this.#ok('Updated');
+  }
+
+  /** Whoever may ask is told before any login. */
+  async #queryAuth(argument: string): Promise<null> {
+    const { authService } = this.#visitor;
+    if (authService === null) return this.#err('Log in first');
+    if (this.#mustSecure()) return this.#needsTls();
+    const address = ipOf(argument)?.address;
+    if (address === undefined) return this.#err('XQUERYAUTH takes an IP address');
+    const user = await authService(address);
+    if (user !== null) return this.#ok(user);
+    this.#patience.waste();
+    this.#talk.send('-ERR not authenticated\r\n');
+    return null;
   }
 
   #takeUser(name: string): null {

@@ -92,7 +92,13 @@ export class SmtpBack implements BackSession {
     const password = this.#plan?.xpehloPassword ?? null;
     if (password === null || !this.has('XPEHLO')) return false;
     const { HELO: _isTheName, ...told } = Object.fromEntries(xclientAttributes(client));
-    const words = Object.entries({ PASSWORD: encodeXtext(password), ...told, ...tlsAttribute(client) });
+    const channel = client.channel == null ? {} : { CHANNEL: client.channel };
+    const words = Object.entries({
+      PASSWORD: encodeXtext(password),
+      ...told,
+      ...tlsAttribute(client),
+      ...channel,
+    });
     const line = words.map(([name, value]) => `${name}=${value}`).join(' ');
     const reply = await this.#run(`XPEHLO ${client.helo ?? this.#hostname} ${line}`);
     if (isLoop(reply)) throw this.#error('PROXY_LOOP', reply);

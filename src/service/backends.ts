@@ -5,6 +5,7 @@ import { type AdminLogin, Backend } from '../connection/backend-leg.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
 import type { Log } from '../log.ts';
 import { channelsOf } from '../policy/channel-map.ts';
+import { grantChannelOf } from '../policy/grants.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { imap } from '../protocol/imap.ts';
 import { pop3 } from '../protocol/pop3.ts';
@@ -68,7 +69,7 @@ export function backendOf(settings: Settings, service: ServiceSettings): Backend
 
 /** All that a connection of a service can come to: smtp may switch to channels with other relays. */
 export function backendsOf(settings: Settings, service: ServiceSettings): readonly BackendSettings[] {
-  const channels = channelsOf(service, settings.channels);
+  const channels = channelsOf(service, settings.channels, grantChannelOf(service, settings));
   const names = new Set([...channels.map(({ relay }) => relay), service.backend ?? '']);
   return [...names].flatMap((name) => settings.backends[name] ?? []);
 }

@@ -8,6 +8,7 @@ import type { ChannelGate, GateChannels } from '../connection/channel-course.ts'
 import { type Gate, offerOf } from '../connection/gate.ts';
 import { channelsOf } from '../policy/channel-map.ts';
 import { ChannelBook, serverRules } from '../policy/channels.ts';
+import { grantChannelOf } from '../policy/grants.ts';
 import type { FrontRules, Offer } from '../protocol/dialect.ts';
 import { parseChannelKeywords } from '../wire/channel-keywords.ts';
 import { DIALECTS } from './backends.ts';
@@ -75,7 +76,8 @@ export function makeChannels(parts: ChannelParts): GateChannels | null {
 
 /** The rules that clients of a gate can come under. */
 export function rulesAhead(gate: Gate, settings: Settings): ReadonlySet<FrontRules> {
-  const channels = channelsOf(gate.settings, settings.channels);
+  const granted = grantChannelOf(gate.settings, settings);
+  const channels = channelsOf(gate.settings, settings.channels, granted);
   const ahead = channels.flatMap(({ name }) => gate.channels?.gates.get(name) ?? []);
   return new Set([gate.rules, ...ahead.map(({ rules }) => rules)]);
 }

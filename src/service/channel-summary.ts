@@ -4,6 +4,7 @@
 import type { ChannelSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import { channelsOf, type Way, waysFrom } from '../policy/channel-map.ts';
 import { ChannelBook } from '../policy/channels.ts';
+import { grantChannelOf } from '../policy/grants.ts';
 import { type ChannelKeywords, parseChannelKeywords } from '../wire/channel-keywords.ts';
 
 export interface ChannelSummary {
@@ -23,13 +24,20 @@ export function summariseChannels({ channels }: Settings): ChannelSummary[] {
 }
 
 /** Every switch that a connection of the service can meet. */
-export function channelWays(service: ServiceSettings, { channels }: Settings): readonly Way[] {
-  return service.channel === null ? [] : waysFrom(service.channel, new ChannelBook(Object.values(channels)));
+export function channelWays(service: ServiceSettings, settings: Settings): readonly Way[] {
+  if (service.channel === null) return [];
+  const book = new ChannelBook(Object.values(settings.channels));
+  return waysFrom(service.channel, book, grantChannelOf(service, settings));
 }
 
-export function channelWarnings({ services, channels }: Settings): string[] {
+export function channelWarnings(settings: Settings): string[] {
+  const { services, channels } = settings;
   const all = Object.values(services);
-  const reached = new Set(all.flatMap((service) => channelsOf(service, channels).map(({ name }) => name)));
+  const reached = new Set(
+    all
+      .flatMap((service) => channelsOf(service, channels, grantChannelOf(service, settings)))
+      .map(({ name }) => name),
+  );
   const starts = new Set(all.flatMap(({ channel }) => channel ?? []));
   const switching = [...starts].filter((name) => keywordsOf(channels[name]).switching === 'switch');
   return Object.values(channels).flatMap((channel) => {

@@ -2,6 +2,7 @@
 
 import type { ControlAnswer, ControlCommands } from './control.ts';
 import type { Crew } from './crew.ts';
+import { askGrants } from './grant-answers.ts';
 import { askKick, askSessions } from './session-answers.ts';
 import type { Status } from './status.ts';
 
@@ -13,7 +14,7 @@ export interface Commanded {
   drain(): ControlAnswer;
 }
 
-export function controlCommands(supervisor: Commanded, { pool, fleet }: Crew): ControlCommands {
+export function controlCommands(supervisor: Commanded, { pool, fleet, shared }: Crew): ControlCommands {
   return {
     status: async (): Promise<ControlAnswer> => ({ ok: true, status: await supervisor.status() }),
     reload: (request) => (request['workers'] === true ? supervisor.replaceWorkers() : supervisor.reload()),
@@ -22,5 +23,6 @@ export function controlCommands(supervisor: Commanded, { pool, fleet }: Crew): C
     backend: (request) => fleet.obey(request),
     sessions: (request) => askSessions(pool, request),
     kick: (request) => askKick(pool, request),
+    grants: (request) => askGrants(shared, request),
   };
 }

@@ -144,6 +144,7 @@ class MailFront implements Front {
       log: this.#log,
       old: this.#backends,
       guard: this.#guard,
+      grants: this.#guard.grants,
       refusals: this.#refusals,
       health: this.#health,
       staples: this.#staples,

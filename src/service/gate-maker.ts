@@ -1,8 +1,14 @@
 // Builds the gates of one set of settings: what each service leads its connections to. What has not changed since the
 // settings before is kept, with what it has learnt: backends with their capabilities and TLS sessions.
 
-import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
+import type {
+  BackendSettings,
+  PopBeforeSmtpSettings,
+  ServiceSettings,
+  Settings,
+} from '../config/settings.ts';
 import type { Backend } from '../connection/backend-leg.ts';
+import type { GateGrants, Grants } from '../connection/grants.ts';
 import type { Guard } from '../connection/guard.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
@@ -13,6 +19,7 @@ import type { PasswordCheck } from '../connection/verify.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
 import type { Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
+import { earns } from '../policy/grants.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
@@ -20,7 +27,7 @@ import { acceptTls } from '../tls/server.ts';
 import { createStapling, stapledChains } from '../tls/stapling.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
-import { NetworkTable } from '../wire/network.ts';
+import { type Network, NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
@@ -36,6 +43,7 @@ interface MakerOptions {
   readonly log: Log;
   readonly old: ReadonlyMap<string, Backend>;
   readonly guard: Guard;
+  readonly grants: Grants;
   readonly refusals: Refusals;
   readonly health: HealthBoard;
   readonly staples: StapleKeeper;
@@ -80,6 +88,7 @@ export class GateMaker {
       backend,
       access: accessOf(service),
       guard,
+      grants: this.#grants(service),
       refusals,
       passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
@@ -102,6 +111,21 @@ export class GateMaker {
       const account = check.user === null || password === null ? null : { user: check.user, password };
       return { backend, tls: backend.tls, account };
     });
+  }
+
+  #grants(service: ServiceSettings): GateGrants | null {
+    const { settings, grants: book } = this.#options;
+    const { popBeforeSmtp: rules } = settings;
+    if (rules === null) return null;
+    return {
+      book,
+      channel: rules.channel,
+      tell: rules.tell,
+      earns: service.grants && earns(service.protocol, rules),
+      uses: service.grants && service.protocol === 'smtp',
+      excluded: new NetworkTable(excludedFrom(settings, rules).map((network) => [network, true])),
+      askers: new NetworkTable(service.authService.from.map((network) => [network, true])),
+    };
   }
 
   /** One for all services that ask the same store, so that what it is asked at once is limited once. */
@@ -169,6 +193,15 @@ export class GateMaker {
     this.backends.set(key, used);
     return used;
   }
+}
+
+/** Who stands for others at any service, besides those that the settings name. */
+function excludedFrom({ services }: Settings, { excluded }: PopBeforeSmtpSettings): readonly Network[] {
+  const speakers = Object.values(services).flatMap(({ proxyProtocol, frontTier }) => [
+    ...(proxyProtocol?.from ?? []),
+    ...frontTier.from,
+  ]);
+  return [...excluded, ...speakers.filter((peer) => peer !== 'unix')];
 }
 
 /** The settings were checked, so what does not parse is a defect; nobody is let in by it. */

@@ -11,6 +11,7 @@ import type { CertificateRef, ServiceSettings, Settings } from '../config/settin
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { offersTls } from '../policy/channel-map.ts';
+import { grantChannelOf } from '../policy/grants.ts';
 import { buildServerContexts } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
@@ -83,7 +84,9 @@ export function materialFiles(settings: Settings): string[] {
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
-  return Object.values(settings.services).filter((service) => offersTls(service, settings.channels));
+  return Object.values(settings.services).filter((service) =>
+    offersTls(service, settings.channels, grantChannelOf(service, settings)),
+  );
 }
 
 interface Wanted {

@@ -4,6 +4,7 @@
 
 import type { Settings } from '../config/settings.ts';
 import type { ServerFacts, ServerNotice } from '../connection/server-health.ts';
+import type { GrantChange } from '../policy/grants.ts';
 import type { CheckReport } from './checks.ts';
 import type { FrontMaterial } from './material.ts';
 import type { SessionFilter } from './sessions.ts';
@@ -34,6 +35,8 @@ export type ToWorker =
   /** Answered when what was counted under these keys is reported. */
   | { readonly kind: 'escort'; readonly id: number; readonly keys: readonly string[] }
   | { readonly kind: 'shared'; readonly note: ToGuard }
+  /** Answered when every connection from now on finds what has changed. */
+  | { readonly kind: 'grants'; readonly id: number; readonly changes: readonly GrantChange[] }
   | { readonly kind: 'unlisten'; readonly keys: readonly string[] }
   | { readonly kind: 'counters'; readonly id: number }
   /** What is known of servers behind: drains, and what the prober found. */

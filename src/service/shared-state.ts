@@ -1,15 +1,17 @@
-// What the supervisor keeps for all workers, and with Redis for all machines: the count of places and the penalties. It
-// owns the store. Workers wait for nothing here but the answer to a question about a place; a store that fails holds
+// What the supervisor keeps for all workers, and with Redis for all machines: the count of places, the penalties and the
+// grants. It owns the store. Workers wait for nothing here but the answer to a question about a place or a grant; a store that fails holds
 // up nobody: what is in memory goes on, a line in the log says so once, and the store is caught up with later.
 
 import { join } from 'node:path';
 import { resolveRedisUrl } from '../config/secret.ts';
-import type { Secret, Settings } from '../config/settings.ts';
+import type { PopBeforeSmtpSettings, Secret, Settings } from '../config/settings.ts';
 import { explain, type Log } from '../log.ts';
+import type { Grant, GrantFilter } from '../policy/grants.ts';
 import { openEmbedded } from '../state/embedded.ts';
 import type { Store } from '../state/store.ts';
 import type { Timer, World } from '../world.ts';
 import { Census } from './census.ts';
+import { GRANT_TABLE, GrantBook, type Revocation } from './grant-book.ts';
 import { PENALTY_TABLE, PenaltyBook } from './penalty-book.ts';
 import { asFromGuard, type Sharing, type SharingStart } from './sharing.ts';
 import { ticketExchangeOf } from './ticket-exchange.ts';
@@ -22,6 +24,8 @@ const LEASE_RENEWED_EVERY_MS = 10_000;
 const SYNC_EVERY_RENEWALS = 60;
 /** How long workers are waited for that are told to ask; one that is silent is dying or busy. */
 const ESCORT_LIMIT_MS = 500;
+/** The same for those that are told of a grant. */
+const GRANT_LIMIT_MS = 500;
 
 export interface SharedStateOptions {
   readonly world: World;
@@ -34,12 +38,15 @@ export interface SharedStatus {
   readonly store: string;
   readonly storeState: 'up' | 'down';
   readonly penalised: number;
+  /** Addresses that have a grant (POP before SMTP). */
+  readonly granted: number;
 }
 
 export class SharedState {
   readonly #options: SharedStateOptions;
   readonly #census: Census;
   readonly #penalties: PenaltyBook;
+  readonly #grants: GrantBook;
   readonly #timers: Timer[] = [];
   #store: Store | null = null;
   /** Where the nodes' ticket keys meet; null: there is only this one. */
@@ -50,7 +57,7 @@ export class SharedState {
   #renewals = 0;
 
   constructor(options: SharedStateOptions) {
-    const { world, pool } = options;
+    const { world, log, pool } = options;
     this.#options = options;
     this.#census = new Census({
       escort: (keys) => pool.askAll((id) => ({ kind: 'escort', id, keys }), ESCORT_LIMIT_MS),
@@ -59,6 +66,11 @@ export class SharedState {
     this.#penalties = new PenaltyBook({
       world,
       announce: (changes) => pool.tellAll({ kind: 'shared', note: { what: 'penalties', changes } }),
+    });
+    this.#grants = new GrantBook({
+      world,
+      log,
+      announce: (changes) => pool.askAll((id) => ({ kind: 'grants', id, changes }), GRANT_LIMIT_MS),
     });
   }
 
@@ -73,6 +85,7 @@ export class SharedState {
     this.tickets = ticketExchangeOf(store, world);
     this.update(settings, workers);
     store.watch(PENALTY_TABLE, (key, entry) => this.#penalties.hearOther(key, entry));
+    store.watch(GRANT_TABLE, (key, entry) => this.#grants.hearOther(key, entry));
     store.onState((state) => this.#stateChanged(state));
     if (store.state === 'up') await this.#catchUp();
     this.#timers.push(
@@ -85,6 +98,7 @@ export class SharedState {
     this.#workers = workers;
     this.#census.workers = this.#isShared ? 1 : workers;
     this.#penalties.update(settings.penalties);
+    this.#grants.update(settings.popBeforeSmtp);
   }
 
   get sharing(): Sharing {
@@ -93,7 +107,12 @@ export class SharedState {
 
   /** For a worker that starts. */
   get start(): SharingStart {
-    return { ...this.sharing, escorted: this.#census.escorted, penalties: this.#penalties.all };
+    return {
+      ...this.sharing,
+      escorted: this.#census.escorted,
+      penalties: this.#penalties.all,
+      grants: this.#grants.all,
+    };
   }
 
   get status(): SharedStatus {
@@ -101,6 +120,7 @@ export class SharedState {
       store: this.#store?.home ?? 'memory',
       storeState: this.#store?.state ?? 'down',
       penalised: this.#penalties.size,
+      granted: this.#grants.all.length,
     };
   }
 
@@ -122,8 +142,35 @@ export class SharedState {
         return this.#census.report(worker, note.changes);
       case 'misdeeds':
         return this.#penalties.hear(note.misdeeds);
+      case 'earned': {
+        const { question, key, grant } = note;
+        const earned = this.#grants.earn(this.#store, key, grant).then(() => grant);
+        return this.#answer(worker, question, earned);
+      }
+      case 'find grant':
+        return this.#answer(worker, note.question, this.#grants.find(this.#store, note.key));
       default:
     }
+  }
+
+  /** null: there are no grants. */
+  get grantRules(): PopBeforeSmtpSettings | null {
+    return this.#grants.rules;
+  }
+
+  get now(): number {
+    return this.#options.world.now();
+  }
+
+  /** The grants that fit, as all machines know them where the store is reached. */
+  async listGrants(filter: GrantFilter): Promise<readonly (readonly [string, Grant])[]> {
+    await this.#hearGrants();
+    return this.#grants.list(filter);
+  }
+
+  async revokeGrants(filter: GrantFilter): Promise<Revocation> {
+    await this.#hearGrants();
+    return this.#grants.revoke(this.#store, filter);
   }
 
   /** A worker has ended, however. */
@@ -144,6 +191,17 @@ export class SharedState {
     await store.close();
   }
 
+  #answer(worker: object, question: number, answer: Promise<Grant | null>): void {
+    void answer.then((grant) =>
+      this.#options.pool.tellOne(worker, { kind: 'shared', note: { what: 'grant', question, grant } }),
+    );
+  }
+
+  async #hearGrants(): Promise<void> {
+    const store = this.#store;
+    if (this.#isShared && store?.state === 'up') await this.#grants.load(store).catch(() => undefined);
+  }
+
   get #isShared(): boolean {
     return this.#store?.counts != null;
   }
@@ -162,6 +220,7 @@ export class SharedState {
         await store.counts.sync(() => this.#census.snapshot());
       }
       await this.#penalties.load(store);
+      await this.#grants.load(store);
     } catch (error) {
       this.#failed(error);
     }
@@ -171,7 +230,7 @@ export class SharedState {
     const store = this.#store;
     if (store === null || store.state === 'down' || this.#saving !== null) return;
     const untold = this.#census.takeUntold();
-    if (untold.length === 0 && !this.#penalties.isDirty) return;
+    if (untold.length === 0 && !this.#penalties.isDirty && !this.#grants.isDirty) return;
     this.#saving = this.#write(store, untold).finally(() => (this.#saving = null));
   }
 
@@ -179,6 +238,7 @@ export class SharedState {
     try {
       if (untold.length > 0) await store.counts?.add(untold);
       await this.#penalties.save(store);
+      await this.#grants.write(store);
       this.#failing = false;
     } catch (error) {
       this.#failed(error);

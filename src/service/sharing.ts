@@ -1,6 +1,7 @@
-// What a worker and the supervisor say to each other about counts and penalties: plain data, in batches. A worker is not
+// What a worker and the supervisor say to each other about counts, penalties and grants: plain data, in batches. A worker is not
 // believed more than it must be: what it says is checked for its form and size before anybody looks at it.
 
+import { type Grant, type GrantChange, USER_MAX } from '../policy/grants.ts';
 import type { Claim } from '../policy/limits.ts';
 import type { Penalty } from '../policy/penalties.ts';
 
@@ -16,9 +17,10 @@ export interface SharingStart extends Sharing {
   /** Keys that are near their limit: asked for one by one. */
   readonly escorted: readonly string[];
   readonly penalties: readonly (readonly [string, Penalty])[];
+  readonly grants: readonly (readonly [string, Grant])[];
 }
 
-export const ALONE: SharingStart = { workers: 1, nodes: false, escorted: [], penalties: [] };
+export const ALONE: SharingStart = { workers: 1, nodes: false, escorted: [], penalties: [], grants: [] };
 
 export type PenaltyChange = readonly [key: string, penalty: Penalty | null];
 
@@ -31,7 +33,10 @@ export type ToGuard =
       readonly keys: readonly string[];
     }
   | { readonly what: 'relax'; readonly keys: readonly string[] }
-  | { readonly what: 'penalties'; readonly changes: readonly PenaltyChange[] };
+  | { readonly what: 'penalties'; readonly changes: readonly PenaltyChange[] }
+  | { readonly what: 'grants'; readonly changes: readonly GrantChange[] }
+  /** What was earned is known, or what was asked for is this. */
+  | { readonly what: 'grant'; readonly question: number; readonly grant: Grant | null };
 
 /** What befell an address since the last note: forgiven first, if so, then so many failures. */
 export interface Misdeeds {
@@ -44,7 +49,10 @@ export type FromGuard =
   | { readonly what: 'ask'; readonly question: number; readonly claims: readonly Claim[] }
   /** Places taken without asking, and places left. */
   | { readonly what: 'counts'; readonly changes: readonly (readonly [key: string, by: number])[] }
-  | { readonly what: 'misdeeds'; readonly misdeeds: readonly Misdeeds[] };
+  | { readonly what: 'misdeeds'; readonly misdeeds: readonly Misdeeds[] }
+  | { readonly what: 'earned'; readonly question: number; readonly key: string; readonly grant: Grant }
+  /** Whether another machine knows of a grant. */
+  | { readonly what: 'find grant'; readonly question: number; readonly key: string };
 
 const ITEMS_MAX = 1_000_000;
 const CLAIMS_MAX = 8;
@@ -64,6 +72,10 @@ export function asFromGuard(value: unknown): FromGuard | null {
       return isListOf(note.changes, ITEMS_MAX, isCount) ? note : null;
     case 'misdeeds':
       return isListOf(note.misdeeds, ITEMS_MAX, isMisdeeds) ? note : null;
+    case 'earned':
+      return isNumber(note.question) && isKey(note.key) && isGrant(note.grant) ? note : null;
+    case 'find grant':
+      return isNumber(note.question) && isKey(note.key) ? note : null;
     default:
       return null;
   }
@@ -85,4 +97,13 @@ function isCount(item: unknown): boolean {
 function isMisdeeds(item: unknown): boolean {
   const one = item as Partial<Misdeeds> | null;
   return isKey(one?.key) && typeof one.forgiven === 'boolean' && isNumber(one.failures) && one.failures >= 0;
+}
+
+function isGrant(item: unknown): boolean {
+  const grant = item as Partial<Grant> | null;
+  return isShort(grant?.user) && isShort(grant.service) && isNumber(grant.at);
+}
+
+function isShort(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= USER_MAX;
 }

@@ -9,6 +9,7 @@ import type { TlsOffer } from '../tls/offer.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
+import { grantWarnings } from './grant-summary.ts';
 import { endpointText } from './handles.ts';
 import { certificateStatus } from './status.ts';
 import type { CertificateStatus } from './status.ts';
@@ -77,6 +78,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
       ...warnings,
       ...unusedWarnings(settings),
       ...channelWarnings(settings),
+      ...grantWarnings(settings),
       ...clearWarnings(settings),
       ...unprovenWarnings(settings),
       ...timeoutWarnings(settings),

@@ -47,7 +47,7 @@ export class Tally {
     this.#report();
   }
 
-  hear(note: Exclude<ToGuard, { readonly what: 'penalties' }>): void {
+  hear(note: Extract<ToGuard, { readonly what: 'answer' | 'relax' }>): void {
     if (note.what === 'relax') {
       for (const key of note.keys) this.#escorted.delete(key);
       return;

@@ -1,5 +1,5 @@
-// The Guard of a worker: its count of places (tally.ts), its view of penalties (penalty-replica.ts), and the rate of TLS
-// handshakes, which is its own affair. Owns no socket. Without a supervisor it is the only one who counts.
+// The Guard of a worker: its count of places (tally.ts), its view of penalties (penalty-replica.ts) and of grants
+// (grant-replica.ts), and the rate of TLS handshakes, which is its own affair. Owns no socket. Without a supervisor it is the only one who counts.
 
 import { createHash } from 'node:crypto';
 import type { Settings } from '../config/settings.ts';
@@ -7,6 +7,7 @@ import type { Guard } from '../connection/guard.ts';
 import { addressTable, type Claim } from '../policy/limits.ts';
 import { blockOf, contains } from '../wire/network.ts';
 import type { World } from '../world.ts';
+import { GrantReplica } from './grant-replica.ts';
 import { PenaltyReplica } from './penalty-replica.ts';
 import { ALONE, type FromGuard, KEY_MAX, type Sharing, type SharingStart, type ToGuard } from './sharing.ts';
 import { Tally } from './tally.ts';
@@ -24,6 +25,7 @@ const HANDSHAKERS_MAX = 10_000;
 const TOTAL_KEY = 't';
 
 export class WorkerGuard implements Guard {
+  readonly grants: GrantReplica;
   readonly #world: World;
   readonly #tally: Tally;
   readonly #penalties: PenaltyReplica;
@@ -34,26 +36,31 @@ export class WorkerGuard implements Guard {
   #perAddress: (address: string) => number;
   #workers = 1;
 
-  constructor({ settings, world, sharing = ALONE, send = () => {} }: GuardOptions) {
+  constructor({ settings, world, sharing = ALONE, send: supervisor }: GuardOptions) {
+    const send = supervisor ?? ((): void => undefined);
     this.#settings = settings;
     this.#world = world;
     this.#perAddress = addressTable(settings.limits.perAddress);
     this.#tally = new Tally({ world, send });
     this.#penalties = new PenaltyReplica({ rules: settings.penalties, world, send });
+    this.grants = new GrantReplica({ rules: settings.popBeforeSmtp, world, send: supervisor ?? null });
     this.join(sharing);
     this.#tally.escort(sharing.escorted);
     this.#penalties.hear(sharing.penalties);
+    this.grants.hear(sharing.grants);
   }
 
   update(settings: Settings): void {
     this.#settings = settings;
     this.#perAddress = addressTable(settings.limits.perAddress);
     this.#penalties.update(settings.penalties);
+    this.grants.update(settings.popBeforeSmtp);
   }
 
   join(sharing: Sharing): void {
     this.#workers = sharing.workers;
     this.#tally.join(sharing);
+    this.grants.join(sharing);
   }
 
   escort(keys: readonly string[]): void {
@@ -61,8 +68,16 @@ export class WorkerGuard implements Guard {
   }
 
   hear(note: ToGuard): void {
-    if (note.what === 'penalties') this.#penalties.hear(note.changes);
-    else this.#tally.hear(note);
+    switch (note.what) {
+      case 'penalties':
+        return this.#penalties.hear(note.changes);
+      case 'grants':
+        return this.grants.hear(note.changes);
+      case 'grant':
+        return this.grants.answer(note.question, note.grant);
+      default:
+        return this.#tally.hear(note);
+    }
   }
 
   take(claims: readonly Claim[]): Claim | null | Promise<Claim | null> {

@@ -118,6 +118,10 @@ class Worker {
         this.#guard?.escort(message.keys);
         void this.#send({ kind: 'reply', id: message.id, answer: null });
         return;
+      case 'grants':
+        this.#guard?.hear({ what: 'grants', changes: message.changes });
+        void this.#reply(message.id, null);
+        return;
       case 'shared':
         this.#guard?.hear(message.note);
         return;

@@ -2,7 +2,8 @@
 // The schema is numbered (user_version) and brought up to date in place. A file that is damaged, or made by a newer
 // version, is set aside under another name and a new one begun; where no file can be had, the store lives in memory.
 // In each case it says so once, and serves. Bounded: a table keeps its latest entries, ROWS_MAX at most.
-// It answers at once, inside the call; promises are there for the contract.
+// It answers at once, inside the call; promises are there for the contract. During a restart two processes have the file
+// open: what the other one writes is told as `up` a moment later, since nobody says which entry it was.
 
 import { chmodSync, existsSync, renameSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
@@ -21,6 +22,7 @@ const STEPS: readonly string[] = [
 
 const ROWS_MAX = 100_000;
 const PURGE_EVERY_MS = 60_000;
+const LOOK_EVERY_MS = 250;
 
 export interface EmbeddedOptions {
   readonly file: string;
@@ -49,7 +51,11 @@ class Embedded implements Store {
   readonly #world: World;
   readonly #rowsMax: number;
   readonly #database: DatabaseSync;
-  readonly #purging: Timer;
+  readonly #timers: readonly Timer[];
+  readonly #hearers: ((state: 'up' | 'down') => void)[] = [];
+  /** Changes when another process has written. */
+  readonly #version: StatementSync;
+  #seen: unknown;
   readonly #get: StatementSync;
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
@@ -72,8 +78,13 @@ class Embedded implements Store {
       last: number | null;
     };
     this.#written = last.last ?? 0;
+    this.#version = database.prepare('PRAGMA data_version');
     this.#purge();
-    this.#purging = options.world.every(PURGE_EVERY_MS, () => this.#purge());
+    this.#seen = this.#versionNow();
+    this.#timers = [
+      options.world.every(PURGE_EVERY_MS, () => this.#purge()),
+      options.world.every(LOOK_EVERY_MS, () => this.#look()),
+    ];
   }
 
   async load(table: string): Promise<readonly Entry[]> {
@@ -114,11 +125,29 @@ class Embedded implements Store {
 
   watch(): void {}
 
-  onState(): void {}
+  onState(hear: (state: 'up' | 'down') => void): void {
+    this.#hearers.push(hear);
+  }
 
   async close(): Promise<void> {
-    this.#purging.cancel();
+    for (const timer of this.#timers) timer.cancel();
     if (this.#database.isOpen) this.#database.close();
+  }
+
+  #versionNow(): unknown {
+    try {
+      return (this.#version.get() as { data_version: unknown } | undefined)?.data_version;
+    } catch {
+      // A disk that fails is told of where something is written.
+      return this.#seen;
+    }
+  }
+
+  #look(): void {
+    const version = this.#versionNow();
+    if (version === this.#seen) return;
+    this.#seen = version;
+    for (const hear of this.#hearers) hear('up');
   }
 
   #find(table: string, key: string): Entry | null {

@@ -86,7 +86,15 @@ class RedisStore implements Store {
       redis.on('error', (error: Error) => (this.#cause = error.message));
       redis.connect().catch(() => undefined);
     }
-    this.#ear.on('ready', () => void this.#ear.subscribe(CHANNEL).catch(() => this.#ear.disconnect(true)));
+    let wasHeard = false;
+    this.#ear.on('ready', () => {
+      const again = wasHeard;
+      wasHeard = true;
+      this.#ear.subscribe(CHANNEL).then(
+        () => again && this.#retell(),
+        () => this.#ear.disconnect(true),
+      );
+    });
     this.#ear.on('message', (_channel: string, text: string) => this.#hear(text));
     this.#purging = world.every(PURGE_EVERY_MS, () => this.#purge());
   }
@@ -173,6 +181,11 @@ class RedisStore implements Store {
     if (state === 'down') log.warn('redis-lost', { redis: this.home, cause: this.#cause || 'closed' });
     else log.at(first ? 'debug' : 'info', 'redis-back', { redis: this.home });
     for (const hear of this.#hearers) hear(state);
+  }
+
+  /** Changes were missed while nobody listened, though commands may have gone on. */
+  #retell(): void {
+    if (this.#state === 'up') for (const hear of this.#hearers) hear('up');
   }
 
   #hear(text: string): void {

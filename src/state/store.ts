@@ -34,7 +34,10 @@ export interface Store {
   change(table: string, change: EntryChange): Promise<boolean>;
   /** Tells of changes that other nodes make from now on. */
   watch(table: string, hear: HearChange): void;
-  /** Tells when the store is lost and when it is back; while it was lost, changes may have been missed. */
+  /**
+   * Tells when the store is lost and when it is back; while it was lost, changes may have been missed. `up` again: so
+   * they may have been meanwhile, though it was there.
+   */
   onState(hear: (state: 'up' | 'down') => void): void;
   /** Counts over all nodes; null where there is only this one. */
   readonly counts: SharedCounts | null;

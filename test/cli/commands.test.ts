@@ -27,7 +27,8 @@ backends:
 test('help goes to standard output with 0, and lists every command that there is', async () => {
   const { code, stdout, stderr } = await sallyport(['--help']);
   assert.deepEqual([code, stderr.length], [0, 0]);
-  for (const name of ['serve', 'check', 'reload', 'drain', 'status', 'sessions', 'kick', 'cert']) {
+  const names = ['serve', 'check', 'reload', 'drain', 'status', 'sessions', 'kick', 'grants', 'cert'];
+  for (const name of names) {
     assert.match(stdout.toString(), new RegExp(`^  ${name} `, 'm'));
     const page = await sallyport([name, '--help']);
     assert.equal(page.code, 0);
@@ -83,7 +84,7 @@ test('one thing is counted as one, and the last changes are told with their mist
     channels: { tcp_auth: { saslswitchchannel: 1, 'switchchannel 192.0.2.0/24': 3 } },
     totals: {},
     refused: { ADDRESS_LIMIT: 3, ACCESS_DENIED: 1 },
-    shared: { store: 'redis://r:6379/0', storeState: 'down', penalised: 1 },
+    shared: { store: 'redis://r:6379/0', storeState: 'down', penalised: 1, granted: 2 },
   });
   assert.deepEqual(text.trim().split('\n').slice(1), [
     'worker 1: ready, pid 8, 1 connection, 1 restart',
@@ -91,7 +92,7 @@ test('one thing is counted as one, and the last changes are told with their mist
     `last reload: REFUSED, the old settings go on, ${at}`,
     '  x.yaml:1: a: wrong',
     '  x.yaml:2: b: wrong',
-    'state: redis://r:6379/0 (NOT REACHED, this machine counts alone); 1 address penalised',
+    'state: redis://r:6379/0 (NOT REACHED, this machine counts alone); 1 address penalised, 2 with a grant',
     'refused: ADDRESS_LIMIT 3, ACCESS_DENIED 1',
     'channel tcp_auth: saslswitchchannel 1 time, switchchannel 192.0.2.0/24 3 times',
   ]);

@@ -71,7 +71,7 @@ test('guesses from ever new addresses leave `remembered` of them, in the worker 
   const guard = new WorkerGuard({
     settings: { ...defaultSettings(), penalties: rules },
     world,
-    sharing: { workers: 2, nodes: false, escorted: [], penalties: [] },
+    sharing: { workers: 2, nodes: false, escorted: [], penalties: [], grants: [] },
     send: (note) => {
       if (note.what === 'misdeeds') book.hear(note.misdeeds);
     },

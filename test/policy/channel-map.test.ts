@@ -81,3 +81,14 @@ test('a service needs a certificate where any channel on its way offers TLS, and
   assert.equal(offersTls(service(null, 'notls'), all), false);
   assert.equal(offersTls(service(null, 'maytls'), all), true);
 });
+
+test('grants of POP before SMTP lead on from the start, to a channel that is there', () => {
+  const all = channels({ plain: ['notls'], granted: ['maytlsserver saslswitchchannel users'], users: [''] });
+  const book = new ChannelBook(Object.values(all));
+  const to = (granted: string | null): string[] =>
+    waysFrom('plain', book, granted).map((way) => `${way.to} (${way.rule})`);
+  assert.deepEqual([to(null), to('plain'), to('nowhere')], [[], [], []]);
+  assert.deepEqual(to('granted'), ['granted (pop-before-smtp)']);
+  assert.equal(offersTls(service('plain'), all), false);
+  assert.equal(offersTls(service('plain'), all, 'granted'), true);
+});

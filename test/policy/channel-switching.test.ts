@@ -185,3 +185,21 @@ test('an order to a channel that is not there is none; to the current one it is 
   assert.equal(all.byOrder(all.start('a'), 'b', 'XPEHLO'), null);
   assert.deepEqual(all.byOrder(all.start('a'), 'a', 'XPEHLO')?.standing, all.start('a'));
 });
+
+test('a grant leads to its channel whatever that says of switching, holds over TLS, and a login leads on', () => {
+  const all = book(
+    channel('initial', 'noswitchchannel tlsswitchchannel elsewhere'),
+    channel('elsewhere', ''),
+    channel('granted', 'noswitchchannel saslswitchchannel users'),
+    channel('users', 'noswitchchannel'),
+  );
+  const granted = all.byGrant('initial', 'granted');
+  assert.equal(granted.rule, 'pop-before-smtp');
+  assert.equal(pathText(granted.standing), 'initial → granted (pop-before-smtp)');
+  assert.deepEqual(all.afterTls(granted.standing).standing, granted.standing);
+  const login = all.afterLogin(granted.standing);
+  assert.equal(pathText(login.standing), 'initial → granted (pop-before-smtp) → users (saslswitchchannel)');
+  assert.deepEqual(all.afterTls(login.standing).standing, granted.standing);
+  const same = all.byGrant('granted', 'granted');
+  assert.deepEqual([pathText(same.standing), same.rule], ['granted', 'pop-before-smtp']);
+});

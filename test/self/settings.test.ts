@@ -25,6 +25,7 @@ const FIELDS: Record<string, string> = {
   'backends.NAME.check.timeout': 'timeoutMs',
   'backends.NAME.admin.passwordFile': 'password',
   probe: 'probeMs',
+  'popBeforeSmtp.ttl': 'ttlMs',
   'penalties.step': 'stepMs',
   'penalties.max': 'maxMs',
   'penalties.decay': 'decayMs',

@@ -81,7 +81,7 @@ class Rig {
     });
   }
 
-  #down(place: number, note: Exclude<ToGuard, { what: 'penalties' }>): void {
+  #down(place: number, note: Extract<ToGuard, { what: 'answer' | 'relax' }>): void {
     this.#wires[2 * place + 1]?.push(() => this.tallies[place]?.hear(note));
   }
 

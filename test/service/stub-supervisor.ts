@@ -52,6 +52,8 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
     mechanisms: [],
     lineEndings: 'refuse',
     clientLookup: false,
+    grants: true,
+    authService: { from: [] },
     frontTier: { from: [], password: null },
   };
 }

@@ -9,7 +9,7 @@ import { after, test } from 'node:test';
 import { createLog } from '../../src/log.ts';
 import { openEmbedded } from '../../src/state/embedded.ts';
 import type { Store } from '../../src/state/store.ts';
-import { manualWorld } from '../support/manual-world.ts';
+import { manualWorld, type ManualWorld } from '../support/manual-world.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-embedded-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -20,7 +20,13 @@ interface Opened {
   readonly lines: Readonly<Record<string, unknown>>[];
 }
 
-function open(file: string, more: { steps?: readonly string[]; rowsMax?: number } = {}): Opened {
+interface Made {
+  readonly steps?: readonly string[];
+  readonly rowsMax?: number;
+  readonly world?: ManualWorld;
+}
+
+function open(file: string, more: Made = {}): Opened {
   const lines: Readonly<Record<string, unknown>>[] = [];
   const write = (line: string): void =>
     void lines.push(JSON.parse(line) as Readonly<Record<string, unknown>>);
@@ -132,5 +138,24 @@ test('a table keeps its latest entries, and another table its own', async () => 
   const keys = (await store.load('t')).map(({ key }) => key);
   assert.deepEqual(keys, ['k16', 'k17', 'k18', 'k19', 'k21', 'k22', 'k23', 'k24', 'k20', 'last']);
   assert.equal((await store.load('other')).length, 1);
+  await store.close();
+});
+
+test('what another process writes is told once, its own writing is not', async () => {
+  const file = fresh();
+  const world = manualWorld();
+  const { store } = open(file, { world });
+  const other = open(file);
+  const states: string[] = [];
+  store.onState((state) => states.push(state));
+  await store.put('t', [entry('a')]);
+  world.advance(1000);
+  assert.deepEqual(states, []);
+  await other.store.put('t', [entry('b')]);
+  world.advance(1000);
+  world.advance(1000);
+  assert.deepEqual(states, ['up']);
+  assert.equal((await store.load('t')).length, 2);
+  await other.store.close();
   await store.close();
 });

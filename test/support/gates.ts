@@ -58,6 +58,7 @@ export function testGate(options: GateOptions): TestGate {
     passwordCheck: null,
     frontTier: new NetworkTable(options.frontTier ?? []),
     channels: null,
+    grants: null,
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
     access: null,

@@ -30,7 +30,8 @@ export function settingsOf(options: GatewayOptions, folder: string): Settings {
   const keywords = `smtp ${mode === 'implicit' ? 'maytls' : mode}server ${sasl}`;
   const document = {
     hostname: 'mail.test',
-    services: { mail: service },
+    services: { mail: service, ...options.services },
+    ...(options.popBeforeSmtp === undefined ? {} : { popBeforeSmtp: options.popBeforeSmtp }),
     ...(smtp ? { channels: channelsOf(options.channels ?? { tcp_test: { keywords } }) } : {}),
     backends: {
       behind: { servers: `127.0.0.1:${PORTS[protocol]}`, ...options.to },

@@ -12,6 +12,7 @@ import tls from 'node:tls';
 import type { Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { offersTls } from '../../src/policy/channel-map.ts';
+import { grantChannelOf } from '../../src/policy/grants.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
@@ -58,6 +59,9 @@ export interface GatewayOptions {
   readonly service?: Readonly<Record<string, unknown>>;
   /** What answers at a server (host:port) of its own; the others have `backend`. */
   readonly plans?: Readonly<Record<string, BackendPlan>>;
+  /** Further services by name, on the same front. */
+  readonly services?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly popBeforeSmtp?: Readonly<Record<string, unknown>>;
   /** Further backends. */
   readonly backends?: Readonly<Record<string, unknown>>;
   /** Keys of the backend; `servers` is one on 127.0.0.1. */
@@ -77,6 +81,8 @@ export interface GatewayOptions {
 
 export interface ConnectOptions extends CableOptions {
   readonly from?: string;
+  /** Default: mail. */
+  readonly service?: string;
 }
 
 /** One certificate for the front, one for backends, one authority; made once in a process. */
@@ -150,14 +156,14 @@ export class Gateway {
 
   /** A client of the service, connected. */
   connect(options: ConnectOptions = {}): Conversation {
-    const { from = '192.0.2.7', ...how } = options;
+    const { from = '192.0.2.7', service = 'mail', ...how } = options;
     const [near, far] = cable({ ...this.#options.cable, ...how });
     far.remoteAddress = from;
     far.remotePort = 50_000 + ++this.#connections;
     far.localAddress = '198.51.100.1';
     far.localPort = PORTS[this.#options.protocol];
     this.#ends.push(near, far);
-    this.front.serve('mail', far.asSocket());
+    this.front.serve(service, far.asSocket());
     return new Conversation(near);
   }
 
@@ -334,7 +340,7 @@ export function frontMaterial(
   for (const service of Object.values(settings.services)) {
     const { minVersion, maxVersion, ciphers, groups } = service.tls;
     const certificates = [{ cert: shown.cert, key: shown.key }];
-    services[service.name] = offersTls(service, settings.channels)
+    services[service.name] = offersTls(service, settings.channels, grantChannelOf(service, settings))
       ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups }
       : null;
   }

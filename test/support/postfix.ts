@@ -23,6 +23,8 @@ export interface PostfixOptions {
   readonly xclientFrom?: string;
   /** A further port on loopback, on which every connection begins with a PROXY header. */
   readonly proxiedPort?: number;
+  /** More lines of master.cf: further ports. */
+  readonly services?: readonly string[];
   /** More main.cf parameters; they win. */
   readonly parameters?: Readonly<Record<string, string>>;
 }
@@ -223,6 +225,7 @@ function masterServices(options: PostfixOptions, ports: { port: number; tlsPort:
     const proxied = '-o smtpd_upstream_proxy_protocol=haproxy';
     services.push(`127.0.0.1:${options.proxiedPort} inet n - n - - smtpd\n  ${proxied}`);
   }
+  services.push(...(options.services ?? []));
   return `${services.join('\n')}\n`;
 }
 

@@ -189,6 +189,7 @@ export const STRANGER: Visitor = {
   },
   course: null,
   askChannel: () => false,
+  authService: null,
 };
 
 export function backPlan(plan: Partial<BackPlan> = {}): BackPlan {

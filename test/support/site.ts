@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { makeAuthority, type Authority } from './authority.ts';
 import { startDovecot, type Dovecot } from './dovecot.ts';
 import { startFront, type Front } from './front.ts';
-import { startPostfix, type Delivered, type Postfix } from './postfix.ts';
+import { startPostfix, type Delivered, type Postfix, type PostfixOptions } from './postfix.ts';
 import { until } from './program.ts';
 
 export const anna = { user: 'anna@example.com', password: 'open sesame' };
@@ -50,6 +50,7 @@ export const ways = {
 } as const;
 
 export interface SiteOptions {
+  readonly postfix?: Pick<PostfixOptions, 'services'>;
   /** Changes the settings before the start. */
   readonly adjust?: (settings: Record<string, unknown>) => Record<string, unknown>;
 }
@@ -67,7 +68,12 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     const dovecot = await startDovecot({ folder: join(folder, 'dovecot'), users, authority });
     started.push(dovecot);
     const { authSocket } = dovecot;
-    const postfix = await startPostfix({ folder: join(folder, 'postfix'), authority, authSocket });
+    const postfix = await startPostfix({
+      folder: join(folder, 'postfix'),
+      authority,
+      authSocket,
+      ...options.postfix,
+    });
     started.push(postfix);
     const made = siteSettings({ authority, dovecot, postfix });
     // Everybody comes from one address, and wrong passwords are tried on purpose.

@@ -36,6 +36,8 @@ export class Tier implements Visitor {
     };
   }
 
+  readonly authService = null;
+
   askChannel(name: string): boolean {
     this.asked.push(name);
     return this.#channels.includes(name);
