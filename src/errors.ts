@@ -167,6 +167,14 @@ export const ERRORS = {
     text: 'Too many connections of this user',
     level: 'warn',
   },
+  USER_MOVING: {
+    doc: 'The user is being moved to another server (sallyport move) and that took longer than a login waits for it.',
+    smtp: [454, '4.7.0'],
+    imap: ['NO', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'The mailbox is being moved, please try again',
+    level: 'info',
+  },
   BACKEND_LIMIT: {
     doc: 'The backend has as many connections from us as its `connections` allows.',
     smtp: [421, '4.4.5'],

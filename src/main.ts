@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | Tool>>> = {
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
   kick: async () => (await import('./cli/kick.ts')).kick,
   grants: async () => (await import('./cli/grants.ts')).grants,
+  move: async () => (await import('./cli/move.ts')).move,
   cert: async () => (await import('./cli/cert.ts')).cert,
   import: async () => (await import('./cli/import.ts')).importSettings,
 };

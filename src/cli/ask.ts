@@ -24,8 +24,9 @@ export function askSupervisor(
   { world, request = {} }: Pick<Program, 'world'> & { readonly request?: ControlRequest },
 ): Promise<ControlAnswer> {
   const isChange = command === 'reload' || command === 'restart';
+  const waitMs = typeof request['wait'] === 'number' ? request['wait'] * 1000 : 0;
   const limitMs =
-    request['workers'] === true ? REPLACE_LIMIT_MS : isChange ? CHANGE_LIMIT_MS : ANSWER_LIMIT_MS;
+    request['workers'] === true ? REPLACE_LIMIT_MS : waitMs + (isChange ? CHANGE_LIMIT_MS : ANSWER_LIMIT_MS);
   return askControl(findDataDir(textOption(values, 'config')), command, { world, limitMs, request });
 }
 

@@ -48,6 +48,7 @@ export function statusText(found: Status): string {
     `state: ${store}${storeState === 'up' ? '' : ' (NOT REACHED, this machine counts alone)'}; ` +
       `${counted(penalised, 'address', 'addresses')} penalised${granted > 0 ? `, ${granted} with a grant` : ''}`,
   );
+  lines.push(...movedLines(found));
   const refused = Object.entries(found.refused).map(([code, count]) => `${code} ${count}`);
   if (refused.length > 0) lines.push(`refused: ${refused.join(', ')}`);
   for (const [channel, decisions] of Object.entries(found.channels)) {
@@ -57,6 +58,17 @@ export function statusText(found: Status): string {
   const totals = Object.entries(found.totals).map(([name, value]) => `${name} ${value}`);
   if (totals.length > 0) lines.push(`totals: ${totals.join(', ')}`);
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** One line a server that users were put on, and whether it takes them. */
+function movedLines({ shared: { moved }, backends }: Status): string[] {
+  return moved.map(({ backend, server, address, users }) => {
+    const { servers = [] } = backends.find(({ name }) => name === backend) ?? {};
+    const isDrained = servers.find((known) => known.server === address)?.state === 'drained';
+    const away = address === null ? 'which the settings do not have' : isDrained ? 'which is drained' : null;
+    const why = away === null ? '' : `, ${away.toUpperCase()}: hashing decides for them`;
+    return `moved: ${counted(users, 'user')} to ${server} of ${backend}${why}`;
+  });
 }
 
 /** What each kind of change is called, and what it means where it was not made. */

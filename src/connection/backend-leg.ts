@@ -27,6 +27,7 @@ import {
 } from './backend-servers.ts';
 import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
 import { headerFor } from './proxy-header.ts';
+import { NO_PLACEMENTS, type Placements } from './placements.ts';
 import type { HealthBoard } from './server-health.ts';
 
 export { serverName };
@@ -69,6 +70,8 @@ export interface BackendOptions {
   readonly timeouts: Timeouts;
   readonly probeMs: number;
   readonly health: HealthBoard;
+  /** Default: nobody was put anywhere. */
+  readonly placements?: Placements;
   readonly world: World;
   readonly log: Log;
 }
@@ -226,10 +229,12 @@ export class Backend {
   }
 
   #order(visit: Pick<Visit, 'user' | 'address'>, turns: Turns): readonly ServerOfBackend[] {
-    const { balance } = this.settings;
+    const { balance, name } = this.settings;
+    const { placements = NO_PLACEMENTS } = this.#options;
     const [first, second] = this.#servers;
     if (first !== undefined && second === undefined)
       return first.health.state === 'drained' ? [] : this.#servers;
+    const chosen = balance === 'hash' && visit.user !== null ? placements.find(name, visit.user) : null;
     const candidates = this.#servers.map(({ identity, weight, priority, health }, place) => ({
       identity,
       weight,
@@ -237,6 +242,7 @@ export class Backend {
       open: health.open,
       state: health.state,
       credit: turns.credits[place] ?? 0,
+      isChosen: identity === chosen,
     }));
     const key = visit.user === null ? visit.address : visit.user.toLowerCase();
     const { order, credits } = chooseOrder(candidates, balance, key);

@@ -24,16 +24,21 @@ export function serverKeys({ name, servers }: BackendSettings): readonly string[
   return servers.map((server) => keyOf(name, serverName(server)));
 }
 
-export function serversOf(
-  { name, servers }: BackendSettings,
-  board: HealthBoard,
-): readonly ServerOfBackend[] {
+/** What users are put on a server by: the same machine for IMAP and for POP3, unless several servers are on one. */
+export function identitiesOf({ servers }: Pick<BackendSettings, 'servers'>): readonly string[] {
   const hosts = servers.map((server) => (server.kind === 'tcp' ? server.host : server.path));
   return servers.map((server, place) => {
-    const { weight = 1, priority = place + 1 } = server;
     const host = hosts[place] ?? '';
-    // The same machine for IMAP and for POP3, unless several servers are on one machine.
-    const identity = hosts.filter((other) => other === host).length === 1 ? host : serverName(server);
+    return hosts.filter((other) => other === host).length === 1 ? host : serverName(server);
+  });
+}
+
+export function serversOf(settings: BackendSettings, board: HealthBoard): readonly ServerOfBackend[] {
+  const { name, servers } = settings;
+  const identities = identitiesOf(settings);
+  return servers.map((server, place) => {
+    const { weight = 1, priority = place + 1 } = server;
+    const identity = identities[place] ?? '';
     return { endpoint: server, identity, weight, priority, health: board.of(name, serverName(server)) };
   });
 }

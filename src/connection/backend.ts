@@ -21,6 +21,7 @@ import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
 import { earnGrant, type GrantTold, toldOf } from './grants.ts';
+import { beginStay } from './placements.ts';
 import { isRefusal } from './refusals.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
@@ -95,8 +96,12 @@ interface Call {
 /** Null: the login was refused, here or by the backend, and the client has been told. */
 async function call(client: Client, backend: Backend, journey: Journey): Promise<Call | null> {
   const { errand } = journey;
+  if (errand.kind === 'login') await beginStay(client, backend, userOf(errand.credentials));
   const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
-  if (credentials === 'refused') return null;
+  if (credentials === 'refused') {
+    client.leaveBackend();
+    return null;
+  }
   // Waited for here, so that a slow resolver is not a server's failure.
   const told = backend.settings.client.some(isInProtocol);
   const grant = errand.kind === 'mail' ? toldOf(client) : {};

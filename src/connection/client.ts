@@ -16,6 +16,7 @@ import { ChannelCourse } from './channel-course.ts';
 import { CLIENT_ROLE, Leg } from './leg.ts';
 import { metered } from './metered-tls.ts';
 import { lookUpNames } from './names.ts';
+import type { Stay } from './placements.ts';
 
 /** The step a connection is in; SMTP's relay tells apart whom it waits for. */
 export type Phase =
@@ -84,6 +85,8 @@ export class Client implements Visitor {
   /** The backend that the server is one of. */
   backendName: string | null = null;
   serverTls: string | null = null;
+  /** At the mailbox of whoever logs in, from before the login until the leg is closed. */
+  stay: Stay | null = null;
   loginsFailed = 0;
   /** The error code of the last login that could not be decided. */
   failure: string | null = null;
@@ -282,6 +285,12 @@ export class Client implements Visitor {
     this.leave('backend');
     back?.leg.finish('');
     back?.leg.destroySoon(gate.world, gate.timeouts.closeMs);
+    const { stay } = this;
+    this.stay = null;
+    if (stay === null) return;
+    const socket = back?.leg.socket;
+    if (socket === undefined || socket.closed) stay.end();
+    else socket.once('close', () => stay.end());
   }
 
   /** Ends it now, with the words of `failure` where they fit. */

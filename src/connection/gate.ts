@@ -7,6 +7,7 @@ import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
 import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
+import type { Placements } from './placements.ts';
 import type { AccessRules } from '../wire/access-rules.ts';
 import type { GateGrants } from './grants.ts';
 import type { Guard } from './guard.ts';
@@ -33,6 +34,8 @@ export interface Gate {
   readonly guard: Guard;
   /** null: there is no POP before SMTP. */
   readonly grants: GateGrants | null;
+  /** Where users of hashed backends were put by hand. */
+  readonly placements: Placements;
   readonly refusals: Refusals;
   /** Who says whether a password is right before any backend is asked; null: the backend says it. */
   readonly passwordCheck: PasswordCheck | null;

@@ -17,6 +17,8 @@ export interface Candidate {
   readonly state: 'up' | 'penalty' | 'drained';
   /** What the last turn left it with, see `takeTurn`. */
   readonly credit: number;
+  /** Somebody has put the owner of the key here; only `hash` looks at it. */
+  readonly isChosen?: boolean;
 }
 
 export interface Choice {
@@ -32,7 +34,9 @@ export function chooseOrder(candidates: readonly Candidate[], balance: Balance, 
   const inState = (state: Candidate['state']): number[] =>
     places.filter((place) => candidates[place]?.state === state);
   if (balance === 'hash') {
-    const scores = candidates.map((candidate) => hashScore(candidate, key));
+    const scores = candidates.map((candidate) =>
+      candidate.isChosen === true ? Number.POSITIVE_INFINITY : hashScore(candidate, key),
+    );
     const best = (a: number, b: number): number => (scores[b] ?? 0) - (scores[a] ?? 0);
     return {
       order: [...inState('up').toSorted(best), ...inState('penalty').toSorted(best)],

@@ -2,6 +2,7 @@
 
 import type { BackendSettings, Protocol, ServiceSettings, Settings } from '../config/settings.ts';
 import { type AdminLogin, Backend } from '../connection/backend-leg.ts';
+import type { Placements } from '../connection/placements.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
 import type { Log } from '../log.ts';
 import { channelsOf } from '../policy/channel-map.ts';
@@ -24,6 +25,7 @@ export interface BackendParts {
   readonly ca: string | null;
   readonly secrets: BackendSecrets;
   readonly health: HealthBoard;
+  readonly placements?: Placements;
   /** What XPEHLO shows to it, where that is used. */
   readonly xpehloPassword?: string | null;
   readonly world: World;
@@ -31,7 +33,18 @@ export interface BackendParts {
 }
 
 export function makeBackend(parts: BackendParts): Backend {
-  const { settings, backend, dialect, ca, secrets, health, xpehloPassword = null, world, log } = parts;
+  const {
+    settings,
+    backend,
+    dialect,
+    ca,
+    secrets,
+    health,
+    xpehloPassword = null,
+    placements,
+    world,
+    log,
+  } = parts;
   return new Backend({
     settings: backend,
     dialect,
@@ -43,6 +56,7 @@ export function makeBackend(parts: BackendParts): Backend {
     timeouts: settings.timeouts,
     probeMs: settings.probeMs,
     health,
+    ...(placements === undefined ? {} : { placements }),
     world,
     log,
   });

@@ -3,6 +3,7 @@
 import type { ControlAnswer, ControlCommands } from './control.ts';
 import type { Crew } from './crew.ts';
 import { askGrants } from './grant-answers.ts';
+import { askMove } from './move-answers.ts';
 import { askKick, askSessions } from './session-answers.ts';
 import type { Status } from './status.ts';
 
@@ -24,5 +25,6 @@ export function controlCommands(supervisor: Commanded, { pool, fleet, shared }: 
     sessions: (request) => askSessions(pool, request),
     kick: (request) => askKick(pool, request),
     grants: (request) => askGrants(shared, request),
+    move: (request) => askMove({ shared, fleet }, request),
   };
 }

@@ -22,7 +22,14 @@ import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
 import { WorkerGuard } from './worker-guard.ts';
-import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
+import {
+  type Eviction,
+  evictSessions,
+  kickSessions,
+  listSessions,
+  type SessionFilter,
+  type SessionList,
+} from './sessions.ts';
 import { StapleKeeper } from './staples.ts';
 
 export interface Front {
@@ -44,6 +51,8 @@ export interface Front {
   sessions(filter: SessionFilter): SessionList;
   /** Ends the sessions that fit; gives their number. */
   kick(filter: SessionFilter): number;
+  /** Ends whatever leads to a user's mailbox, but at `except`; gives what is still there. */
+  evict(eviction: Eviction): number;
 }
 
 export interface FrontOptions {
@@ -145,6 +154,7 @@ class MailFront implements Front {
       old: this.#backends,
       guard: this.#guard,
       grants: this.#guard.grants,
+      placements: this.#guard.placements,
       refusals: this.#refusals,
       health: this.#health,
       staples: this.#staples,
@@ -226,6 +236,11 @@ class MailFront implements Front {
     return kickSessions(this.#clients, filter);
   }
 
+  evict(eviction: Eviction): number {
+    evictSessions(this.#clients, eviction);
+    return this.#guard.placements.count(eviction.key);
+  }
+
   #check(): void {
     const now = this.#world.monotonic();
     for (const client of this.#clients) client.check(now);
@@ -244,6 +259,7 @@ class MailFront implements Front {
 
   readonly #forget = (client: Client): void => {
     if (!this.#clients.delete(client)) return;
+    client.leaveBackend();
     for (const place of Object.keys(client.places) as (keyof Places)[]) client.leave(place);
     this.#newcomers.delete(client);
     const totals = this.#totals;

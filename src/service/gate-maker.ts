@@ -14,6 +14,7 @@ import { type Gate, offerOf } from '../connection/gate.ts';
 import type { Upgrader } from '../connection/leg.ts';
 import { balancersOf } from '../connection/proxy-header.ts';
 import type { Refusals } from '../connection/refusals.ts';
+import type { Placements } from '../connection/placements.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
 import type { PasswordCheck } from '../connection/verify.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
@@ -44,6 +45,7 @@ interface MakerOptions {
   readonly old: ReadonlyMap<string, Backend>;
   readonly guard: Guard;
   readonly grants: Grants;
+  readonly placements: Placements;
   readonly refusals: Refusals;
   readonly health: HealthBoard;
   readonly staples: StapleKeeper;
@@ -59,7 +61,7 @@ export class GateMaker {
   }
 
   gate(service: ServiceSettings): Gate {
-    const { settings, material, world, log, guard, refusals } = this.#options;
+    const { settings, material, world, log, guard, placements, refusals } = this.#options;
     const dialect = DIALECTS[service.protocol];
     const backendSettings = backendOf(settings, service);
     if (backendSettings === null) throw new Error(`service ${service.name} has no backend`);
@@ -89,6 +91,7 @@ export class GateMaker {
       access: accessOf(service),
       guard,
       grants: this.#grants(service),
+      placements,
       refusals,
       passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
@@ -168,7 +171,7 @@ export class GateMaker {
 
   /** One backend may serve services of several protocols; it is one Backend for each. */
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old, health } = this.#options;
+    const { settings, material, world, log, old, health, placements } = this.#options;
     const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
     const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
@@ -188,8 +191,8 @@ export class GateMaker {
     const kept = old.get(key);
     // What was found out with other settings, a certificate that did not fit say, may be mended by these.
     if (kept === undefined) health.startAnew(backend.name);
-    const used =
-      kept ?? makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
+    const parts = { settings, backend, dialect, ca, secrets, health, placements, xpehloPassword, world, log };
+    const used = kept ?? makeBackend(parts);
     this.backends.set(key, used);
     return used;
   }

@@ -7,7 +7,7 @@ import type { ServerFacts, ServerNotice } from '../connection/server-health.ts';
 import type { GrantChange } from '../policy/grants.ts';
 import type { CheckReport } from './checks.ts';
 import type { FrontMaterial } from './material.ts';
-import type { SessionFilter } from './sessions.ts';
+import type { Eviction, SessionFilter } from './sessions.ts';
 import type { Sharing, SharingStart, ToGuard } from './sharing.ts';
 
 export type Counters = Readonly<Record<string, number>>;
@@ -49,6 +49,8 @@ export type ToWorker =
   | { readonly kind: 'sessions'; readonly id: number; readonly filter: SessionFilter }
   /** Answered with the number of sessions that it ends. */
   | { readonly kind: 'kick'; readonly id: number; readonly filter: SessionFilter }
+  /** Answered with the number of connections that still lead there. */
+  | { readonly kind: 'evict'; readonly id: number; readonly eviction: Eviction }
   /** `newcomersMs`: see Front. */
   | { readonly kind: 'drain'; readonly graceMs: number; readonly newcomersMs: number };
 

@@ -118,3 +118,22 @@ export function kickSessions(clients: Iterable<Client>, filter: SessionFilter): 
   for (const client of meant) client.dismiss(new GateError('KICKED'));
   return meant.length;
 }
+
+/** Whoever leads to a mailbox is to go. */
+export interface Eviction {
+  /** As placementKey() has it. */
+  readonly key: string;
+  /** Those at this server may stay; null: nobody. */
+  readonly except: string | null;
+}
+
+/** Also those that are on the way to the mailbox, and not let in yet. */
+export function evictSessions(clients: Iterable<Client>, { key, except }: Eviction): void {
+  const meant = [...clients].filter(
+    (client) =>
+      client.phase !== 'closing' &&
+      client.stay?.keys.includes(key) === true &&
+      (except === null || client.server !== except),
+  );
+  for (const client of meant) client.dismiss(new GateError('KICKED'));
+}

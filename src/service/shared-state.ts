@@ -12,7 +12,9 @@ import type { Store } from '../state/store.ts';
 import type { Timer, World } from '../world.ts';
 import { Census } from './census.ts';
 import { GRANT_TABLE, GrantBook, type Revocation } from './grant-book.ts';
+import { type MoveOrder, moveUser } from './move.ts';
 import { PENALTY_TABLE, PenaltyBook } from './penalty-book.ts';
+import { DONE_TABLE, NODE_TABLE, PLACEMENT_TABLE, PlacementBook, type Residents } from './placement-book.ts';
 import { asFromGuard, type Sharing, type SharingStart } from './sharing.ts';
 import { ticketExchangeOf } from './ticket-exchange.ts';
 import type { TicketExchange } from './ticket-rotation.ts';
@@ -40,6 +42,8 @@ export interface SharedStatus {
   readonly penalised: number;
   /** Addresses that have a grant (POP before SMTP). */
   readonly granted: number;
+  /** Users that were put on a server by hand (sallyport move). */
+  readonly moved: readonly Residents[];
 }
 
 export class SharedState {
@@ -47,6 +51,7 @@ export class SharedState {
   readonly #census: Census;
   readonly #penalties: PenaltyBook;
   readonly #grants: GrantBook;
+  readonly placements: PlacementBook;
   readonly #timers: Timer[] = [];
   #store: Store | null = null;
   /** Where the nodes' ticket keys meet; null: there is only this one. */
@@ -67,6 +72,7 @@ export class SharedState {
       world,
       announce: (changes) => pool.tellAll({ kind: 'shared', note: { what: 'penalties', changes } }),
     });
+    this.placements = new PlacementBook({ world, log, pool });
     this.#grants = new GrantBook({
       world,
       log,
@@ -82,12 +88,19 @@ export class SharedState {
         ? openEmbedded({ file: join(settings.dataDir, 'state.db'), world, log })
         : await openShared(settings.redis, { world, log });
     this.#store = store;
+    this.placements.use(store);
     this.tickets = ticketExchangeOf(store, world);
     this.update(settings, workers);
     store.watch(PENALTY_TABLE, (key, entry) => this.#penalties.hearOther(key, entry));
     store.watch(GRANT_TABLE, (key, entry) => this.#grants.hearOther(key, entry));
+    store.watch(PLACEMENT_TABLE, (key, entry) => this.placements.hearOther(key, entry));
+    // So that what has expired of them is swept.
+    for (const table of [NODE_TABLE, DONE_TABLE]) store.watch(table, () => undefined);
     store.onState((state) => this.#stateChanged(state));
-    if (store.state === 'up') await this.#catchUp();
+    if (store.state === 'up') {
+      await this.#catchUp();
+      await this.placements.signOn().catch(() => undefined);
+    }
     this.#timers.push(
       world.every(SAVE_EVERY_MS, () => this.#save()),
       world.every(LEASE_RENEWED_EVERY_MS, () => this.#renew()),
@@ -99,6 +112,7 @@ export class SharedState {
     this.#census.workers = this.#isShared ? 1 : workers;
     this.#penalties.update(settings.penalties);
     this.#grants.update(settings.popBeforeSmtp);
+    this.placements.update(settings);
   }
 
   get sharing(): Sharing {
@@ -112,6 +126,7 @@ export class SharedState {
       escorted: this.#census.escorted,
       penalties: this.#penalties.all,
       grants: this.#grants.all,
+      placements: this.placements.all,
     };
   }
 
@@ -121,6 +136,7 @@ export class SharedState {
       storeState: this.#store?.state ?? 'down',
       penalised: this.#penalties.size,
       granted: this.#grants.all.length,
+      moved: this.placements.residents,
     };
   }
 
@@ -173,6 +189,12 @@ export class SharedState {
     return this.#grants.revoke(this.#store, filter);
   }
 
+  /** null: done; else why the user is where it was. */
+  move(order: MoveOrder): Promise<string | null> {
+    const { world, log } = this.#options;
+    return moveUser({ book: this.placements, store: this.#store, world, log }, order);
+  }
+
   /** A worker has ended, however. */
   gone(worker: object): void {
     this.#census.drop(worker);
@@ -184,6 +206,7 @@ export class SharedState {
     const store = this.#store;
     if (store === null) return;
     this.#store = null;
+    await this.placements.signOff();
     await this.#saving;
     await this.#penalties.save(store).catch(() => undefined);
     const untold = this.#census.takeUntold();
@@ -208,7 +231,11 @@ export class SharedState {
 
   #stateChanged(state: 'up' | 'down'): void {
     if (state === 'down') this.#census.shared = null;
-    else this.#catchUp().catch(() => undefined);
+    else {
+      this.#catchUp().catch(() => undefined);
+      // Two processes at one file would wake each other for ever.
+      if (this.#isShared) this.placements.signOn().catch(() => undefined);
+    }
   }
 
   async #catchUp(): Promise<void> {
@@ -221,6 +248,7 @@ export class SharedState {
       }
       await this.#penalties.load(store);
       await this.#grants.load(store);
+      await this.placements.load(store);
     } catch (error) {
       this.#failed(error);
     }
@@ -250,6 +278,7 @@ export class SharedState {
 
   #renew(): void {
     const store = this.#store;
+    if (store?.state === 'up') this.placements.signOn().catch(() => undefined);
     const counts = store?.counts ?? null;
     if (counts === null || store?.state !== 'up') return;
     const anew = ++this.#renewals % SYNC_EVERY_RENEWALS === 0;

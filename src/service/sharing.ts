@@ -4,6 +4,7 @@
 import { type Grant, type GrantChange, USER_MAX } from '../policy/grants.ts';
 import type { Claim } from '../policy/limits.ts';
 import type { Penalty } from '../policy/penalties.ts';
+import type { Placement, PlacementChange } from '../policy/placements.ts';
 
 /** How a worker stands among the others. */
 export interface Sharing {
@@ -18,9 +19,17 @@ export interface SharingStart extends Sharing {
   readonly escorted: readonly string[];
   readonly penalties: readonly (readonly [string, Penalty])[];
   readonly grants: readonly (readonly [string, Grant])[];
+  readonly placements: readonly (readonly [string, Placement])[];
 }
 
-export const ALONE: SharingStart = { workers: 1, nodes: false, escorted: [], penalties: [], grants: [] };
+export const ALONE: SharingStart = {
+  workers: 1,
+  nodes: false,
+  escorted: [],
+  penalties: [],
+  grants: [],
+  placements: [],
+};
 
 export type PenaltyChange = readonly [key: string, penalty: Penalty | null];
 
@@ -35,6 +44,7 @@ export type ToGuard =
   | { readonly what: 'relax'; readonly keys: readonly string[] }
   | { readonly what: 'penalties'; readonly changes: readonly PenaltyChange[] }
   | { readonly what: 'grants'; readonly changes: readonly GrantChange[] }
+  | { readonly what: 'placements'; readonly changes: readonly PlacementChange[] }
   /** What was earned is known, or what was asked for is this. */
   | { readonly what: 'grant'; readonly question: number; readonly grant: Grant | null };
 

@@ -8,6 +8,7 @@ import { addressTable, type Claim } from '../policy/limits.ts';
 import { blockOf, contains } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { GrantReplica } from './grant-replica.ts';
+import { PlacementReplica } from './placement-replica.ts';
 import { PenaltyReplica } from './penalty-replica.ts';
 import { ALONE, type FromGuard, KEY_MAX, type Sharing, type SharingStart, type ToGuard } from './sharing.ts';
 import { Tally } from './tally.ts';
@@ -26,6 +27,7 @@ const TOTAL_KEY = 't';
 
 export class WorkerGuard implements Guard {
   readonly grants: GrantReplica;
+  readonly placements: PlacementReplica;
   readonly #world: World;
   readonly #tally: Tally;
   readonly #penalties: PenaltyReplica;
@@ -44,10 +46,12 @@ export class WorkerGuard implements Guard {
     this.#tally = new Tally({ world, send });
     this.#penalties = new PenaltyReplica({ rules: settings.penalties, world, send });
     this.grants = new GrantReplica({ rules: settings.popBeforeSmtp, world, send: supervisor ?? null });
+    this.placements = new PlacementReplica(world);
     this.join(sharing);
     this.#tally.escort(sharing.escorted);
     this.#penalties.hear(sharing.penalties);
     this.grants.hear(sharing.grants);
+    this.placements.hear(sharing.placements);
   }
 
   update(settings: Settings): void {
@@ -73,6 +77,8 @@ export class WorkerGuard implements Guard {
         return this.#penalties.hear(note.changes);
       case 'grants':
         return this.grants.hear(note.changes);
+      case 'placements':
+        return this.placements.hear(note.changes);
       case 'grant':
         return this.grants.answer(note.question, note.grant);
       default:

@@ -114,6 +114,9 @@ class Worker {
       case 'kick':
         void this.#reply(message.id, this.#front?.kick(message.filter) ?? 0);
         return;
+      case 'evict':
+        void this.#reply(message.id, this.#front?.evict(message.eviction) ?? 0);
+        return;
       case 'escort':
         this.#guard?.escort(message.keys);
         void this.#send({ kind: 'reply', id: message.id, answer: null });

@@ -66,6 +66,11 @@ test('one thing is counted as one, and the last changes are told with their mist
     ['0 addresses', '1 address', '2 addresses'],
   );
   const at = '2030-01-01T00:00:00.000Z';
+  const moved = ['store1:143', 'store2:143', null].map((address, place) => {
+    const users = place + 1;
+    return { backend: 'stores', server: `store${users}`, address, users };
+  });
+  const drained = { server: 'store2:143', state: 'drained', open: 0, checked: 'none', cause: null } as const;
   const text = statusText({
     version: '1.0.0',
     pid: 7,
@@ -76,7 +81,7 @@ test('one thing is counted as one, and the last changes are told with their mist
     workers: [{ index: 1, pid: 8, state: 'ready', restarts: 1, open: 1 }],
     services: [],
     certificates: [],
-    backends: [],
+    backends: [{ name: 'stores', balance: 'hash', servers: [drained] }],
     changes: [
       { what: 'certificates', at, ok: true, mistakes: [] },
       { what: 'reload', at, ok: false, mistakes: ['x.yaml:1: a: wrong', 'x.yaml:2: b: wrong'] },
@@ -84,15 +89,19 @@ test('one thing is counted as one, and the last changes are told with their mist
     channels: { tcp_auth: { saslswitchchannel: 1, 'switchchannel 192.0.2.0/24': 3 } },
     totals: {},
     refused: { ADDRESS_LIMIT: 3, ACCESS_DENIED: 1 },
-    shared: { store: 'redis://r:6379/0', storeState: 'down', penalised: 1, granted: 2 },
+    shared: { store: 'redis://r:6379/0', storeState: 'down', penalised: 1, granted: 2, moved },
   });
   assert.deepEqual(text.trim().split('\n').slice(1), [
     'worker 1: ready, pid 8, 1 connection, 1 restart',
+    'backend stores (hash): store2:143 drained, 0 connections',
     `last change of certificate files: done, ${at}`,
     `last reload: REFUSED, the old settings go on, ${at}`,
     '  x.yaml:1: a: wrong',
     '  x.yaml:2: b: wrong',
     'state: redis://r:6379/0 (NOT REACHED, this machine counts alone); 1 address penalised, 2 with a grant',
+    'moved: 1 user to store1 of stores',
+    'moved: 2 users to store2 of stores, WHICH IS DRAINED: hashing decides for them',
+    'moved: 3 users to store3 of stores, WHICH THE SETTINGS DO NOT HAVE: hashing decides for them',
     'refused: ADDRESS_LIMIT 3, ACCESS_DENIED 1',
     'channel tcp_auth: saslswitchchannel 1 time, switchchannel 192.0.2.0/24 3 times',
   ]);

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { defaultSettings } from '../../src/config/load.ts';
 import { WorkerGuard } from '../../src/service/worker-guard.ts';
 import { PenaltyBook } from '../../src/service/penalty-book.ts';
+import { ALONE } from '../../src/service/sharing.ts';
 import { IMAP } from '../support/dialects.ts';
 import { openGateway } from '../support/gateway.ts';
 import { manualWorld } from '../support/manual-world.ts';
@@ -71,7 +72,7 @@ test('guesses from ever new addresses leave `remembered` of them, in the worker 
   const guard = new WorkerGuard({
     settings: { ...defaultSettings(), penalties: rules },
     world,
-    sharing: { workers: 2, nodes: false, escorted: [], penalties: [], grants: [] },
+    sharing: { ...ALONE, workers: 2 },
     send: (note) => {
       if (note.what === 'misdeeds') book.hear(note.misdeeds);
     },

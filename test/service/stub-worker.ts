@@ -58,6 +58,7 @@ export const createStubFront: CreateFront = ({ settings: first, world, connectio
     probe: () => undefined,
     sessions: () => ({ sessions: [], count: open.size }),
     kick: () => 0,
+    evict: () => 0,
   };
   function sayGoodbye(): void {
     for (const [socket, state] of open) if (state === 'idle') socket.end('bye\r\n');

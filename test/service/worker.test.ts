@@ -29,6 +29,7 @@ const greeter: Front = {
   probe: () => undefined,
   sessions: () => ({ sessions: [], count: 0 }),
   kick: () => 0,
+  evict: () => 0,
 };
 
 class Port extends EventEmitter implements WorkerPort {

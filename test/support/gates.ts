@@ -6,6 +6,7 @@ import type { Backend, BackLeg } from '../../src/connection/backend-leg.ts';
 import { Client } from '../../src/connection/client.ts';
 import type { Gate } from '../../src/connection/gate.ts';
 import { BACKEND_ROLE, Leg } from '../../src/connection/leg.ts';
+import { NO_PLACEMENTS } from '../../src/connection/placements.ts';
 import { Refusals } from '../../src/connection/refusals.ts';
 import { createLog } from '../../src/log.ts';
 import { DIALECTS } from '../../src/service/backends.ts';
@@ -59,6 +60,7 @@ export function testGate(options: GateOptions): TestGate {
     frontTier: new NetworkTable(options.frontTier ?? []),
     channels: null,
     grants: null,
+    placements: NO_PLACEMENTS,
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
     access: null,

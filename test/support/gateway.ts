@@ -15,6 +15,7 @@ import { offersTls } from '../../src/policy/channel-map.ts';
 import { grantChannelOf } from '../../src/policy/grants.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
+import { WorkerGuard } from '../../src/service/worker-guard.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
@@ -123,6 +124,7 @@ export class Gateway {
   readonly world: ManualWorld;
   readonly lines: LogLine[] = [];
   readonly front: Front;
+  readonly guard: WorkerGuard;
   /** One for each connection to the backend, in order. */
   readonly calls: BackendCall[] = [];
   /** Servers in the order in which they were dialled, host:port. */
@@ -145,12 +147,14 @@ export class Gateway {
     this.plans = { ...options.plans };
     this.world = manualWorld({ dial: (target) => this.#dial(target), ...options.world });
     this.settings = settingsOf(options, testMaterial().folder);
+    this.guard = new WorkerGuard({ settings: this.settings, world: this.world });
     this.front = createFront({
       settings: this.settings,
       material: frontMaterial(this.settings, options.certificate),
       world: this.world,
       log: createLog({ level: 'debug', format: 'json', write: (line) => this.#log(line) }),
       connectionsMax: options.connectionsMax ?? 1000,
+      guard: this.guard,
     });
   }
 
