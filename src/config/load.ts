@@ -188,6 +188,10 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     clientLookup: values.clientLookup,
     grants: values.grants,
     authService: values.authService,
+    spoof: {
+      message: values.spoof.message === null ? null : locate(values.spoof.message),
+      when: values.spoof.when,
+    },
     frontTier: {
       from: values.frontTier.from,
       password: secretOf(values.frontTier.password, locate),

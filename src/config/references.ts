@@ -22,6 +22,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
     checkMode(service, report);
     checkSmtpOnly(service, report);
     checkBalancers(service, report);
+    checkSpoof(service, report);
   }
   for (const { path, values } of given.channels.values()) {
     checkName(
@@ -49,6 +50,16 @@ interface Reference {
 function checkName({ path, name, what, known }: Reference, report: Report): void {
   if (name === null || known.has(name)) return;
   report.add(path, `there is no ${what} ${found(name)}${suggest(name, [...known.keys()])}`);
+}
+
+/** A mailbox that stands in for another is a matter of POP3, and of knowing when. */
+function checkSpoof({ path, values: { protocol, spoof } }: GivenService, report: Report): void {
+  if (protocol === null || (spoof.message === null && spoof.when.length === 0)) return;
+  const place = [...path, 'spoof'];
+  if (protocol !== 'pop3') report.add(place, `only for pop3, this is ${protocol}`);
+  else if (spoof.when.length === 0) {
+    report.add([...place, 'when'], 'missing, expected [unreachable], [tempfail] or both');
+  }
 }
 
 /** imap and pop3 lead to a backend, smtp runs on a channel. */

@@ -124,6 +124,24 @@ export const serviceSchema = {
       default: [],
     },
   },
+  spoof: {
+    message: {
+      doc:
+        'File with a message (header, empty line, text) that is all that a mailbox holds whose store cannot be had; ' +
+        'pop3 only. Empty: such a mailbox holds nothing.',
+      format: 'path',
+      default: null,
+      nullable: true,
+    },
+    when: {
+      doc:
+        'When a login is shown that mailbox in place of a failure: its store is `unreachable`, or answers `tempfail` ' +
+        '([SYS/TEMP]); pop3 only. Empty: never. Mail programs may fetch the whole real mailbox again later.',
+      format: 'choices',
+      choices: ['unreachable', 'tempfail'],
+      default: [],
+    },
+  },
   frontTier: {
     from: {
       doc:

@@ -104,8 +104,17 @@ export interface ServiceSettings {
   readonly grants: boolean;
   /** pop3 only. */
   readonly authService: AuthServiceSettings;
+  /** pop3 only. */
+  readonly spoof: SpoofSettings;
   /** Peers that may say who their client is. */
   readonly frontTier: FrontTierSettings;
+}
+
+export interface SpoofSettings {
+  /** File; null: the mailbox is empty. */
+  readonly message: string | null;
+  /** Empty: never. */
+  readonly when: readonly ('unreachable' | 'tempfail')[];
 }
 
 export interface ChannelSettings {

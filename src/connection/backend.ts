@@ -24,26 +24,27 @@ import { earnGrant, type GrantTold, toldOf } from './grants.ts';
 import { beginStay } from './placements.ts';
 import { isRefusal } from './refusals.ts';
 import { proxiedOf } from './proxy-header.ts';
+import { type Spoof, spoofFor } from './spoof.ts';
 import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
-/** Null: the client has been told that it is not logged in. */
+/** Null: the client has been told that it is not logged in. A spoof: it has not been told anything. */
 export async function connectBackend(
   client: Client,
   backend: Backend,
   errand: Errand,
-): Promise<BackLeg | null> {
+): Promise<BackLeg | Spoof | null> {
   client.enter('backend');
+  const passport: Passport = { proof: null };
   try {
-    const passport: Passport = { proof: null };
     const first = await call(client, backend, { errand, passport });
-    if (first === null) return null;
+    if (first === null || first.kind === 'spoof') return first;
     if (errand.kind === 'login') await admitUser(client, errand.credentials);
     const last = await goOn(client, first, { errand, passport });
-    if (last === null) {
+    if (last === null || last.kind === 'spoof') {
       client.leave('user');
-      return null;
+      return last;
     }
     if (errand.kind === 'login') await earnGrant(client, userOf(errand.credentials));
     if (last.verdict !== null) client.session.admit(last.verdict);
@@ -64,6 +65,8 @@ export async function connectBackend(
         cause: explain(error),
       });
     }
+    const spoof = spoofFor(client, passport, error);
+    if (spoof !== null) return spoof;
     client.leg.send(client.session.wordsFor(error));
   }
   return null;
@@ -88,13 +91,14 @@ interface Journey {
 
 /** A backend that has taken the client: its verdict on the login, null where there was none to give. */
 interface Call {
+  readonly kind: 'call';
   readonly backend: Backend;
   readonly back: BackLeg;
   readonly verdict: Verdict | null;
 }
 
 /** Null: the login was refused, here or by the backend, and the client has been told. */
-async function call(client: Client, backend: Backend, journey: Journey): Promise<Call | null> {
+async function call(client: Client, backend: Backend, journey: Journey): Promise<Call | Spoof | null> {
   const { errand } = journey;
   if (errand.kind === 'login') await beginStay(client, backend, userOf(errand.credentials));
   const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
@@ -129,25 +133,27 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   client.serverTls = back.leg.facts?.version ?? null;
   if (credentials === null || errand.kind === 'mail') {
     backend.loggedIn(back, visit, null);
-    return { backend, back, verdict: null };
+    return { kind: 'call', backend, back, verdict: null };
   }
   const verdict = await logIn(client, { backend, back, visit }, { credentials, utf8: errand.utf8 ?? false });
-  if (verdict.accepted) return { backend, back, verdict };
+  if (verdict.accepted) return { kind: 'call', backend, back, verdict };
   back.session.quit();
   client.leaveBackend();
   // Where the password was found right before, it is something else that the server refuses.
   if (!verdict.temporary && journey.passport.proof !== 'right') blame(client);
-  refuse(client, verdict, verdict.words.trim());
-  return null;
+  const spoof = spoofFor(client, journey.passport, verdict);
+  if (spoof === null) refuse(client, verdict, verdict.words.trim());
+  else noteRefusal(client, verdict, verdict.words.trim());
+  return spoof;
 }
 
 /** saslswitchchannel, by way of another relay where the new channel has one. */
-async function goOn(client: Client, first: Call, journey: Journey): Promise<Call | null> {
+async function goOn(client: Client, first: Call, journey: Journey): Promise<Call | Spoof | null> {
   const { course } = client;
   if (course === null || journey.errand.kind === 'mail') return first;
   const decision = course.afterLogin();
   const { backend } = course.gateAt(decision.standing);
-  let last: Call | null = first;
+  let last: Call | Spoof | null = first;
   if (backend !== first.backend) {
     first.back.session.quit();
     client.leaveBackend();
@@ -228,9 +234,13 @@ async function logIn(
 }
 
 function refuse(client: Client, verdict: Verdict, said: string): void {
-  client.loginsFailed++;
-  client.gate.log.info('login-refused', { ...about(client), temporary: verdict.temporary, said });
+  noteRefusal(client, verdict, said);
   client.session.refuse(verdict);
+}
+
+function noteRefusal(client: Client, { temporary }: Verdict, said: string): void {
+  client.loginsFailed++;
+  client.gate.log.info('login-refused', { ...about(client), temporary, said });
 }
 
 /** Whether the client was ever waited for. */

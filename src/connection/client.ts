@@ -319,7 +319,7 @@ export class Client implements Visitor {
       case 'penalty':
         return Number.POSITIVE_INFINITY;
       case 'client':
-        return timeouts.smtpMs;
+        return dialect.protocol === 'pop3' ? timeouts.pop3Ms : timeouts.smtpMs;
       case 'relay':
       case 'backend':
         return timeouts.replyMs;

@@ -15,6 +15,7 @@ import type { GateChannels } from './channel-course.ts';
 import type { Upgrader } from './leg.ts';
 import type { Refusals } from './refusals.ts';
 import type { Balancers } from './proxy-header.ts';
+import type { GateSpoof } from './spoof.ts';
 import type { PasswordCheck } from './verify.ts';
 
 export interface Gate {
@@ -36,6 +37,8 @@ export interface Gate {
   readonly grants: GateGrants | null;
   /** Where users of hashed backends were put by hand. */
   readonly placements: Placements;
+  /** null: a store that cannot be had is told as it is. */
+  readonly spoof: GateSpoof | null;
   readonly refusals: Refusals;
   /** Who says whether a password is right before any backend is asked; null: the backend says it. */
   readonly passwordCheck: PasswordCheck | null;

@@ -8,12 +8,17 @@ import { SmtpRelay } from '../protocol/smtp-relay.ts';
 import type { BackLeg } from './backend-leg.ts';
 import { ByteRelay } from './byte-relay.ts';
 import type { Client } from './client.ts';
+import { playSpoof, type Spoof } from './spoof.ts';
 
 /** So much of the relay's answer goes into the log: the queue's name for the message is in it. */
 const SAID_MAX = 200;
 
 /** 'again': back to step 5 with the next command. */
-export async function relay(client: Client, back: BackLeg): Promise<'over' | 'again'> {
+export async function relay(client: Client, back: BackLeg | Spoof): Promise<'over' | 'again'> {
+  if ('kind' in back) {
+    await playSpoof(client, back);
+    return 'over';
+  }
   const { session } = client;
   if (session instanceof SmtpFront && back.session instanceof SmtpBack) {
     return relayTransactions(client, session, back.session);

@@ -30,6 +30,7 @@ import { sessionContextName } from '../tls/tickets.ts';
 import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
 import { type Network, NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
+import { spoofOf } from './spoofs.ts';
 import { NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
@@ -92,6 +93,7 @@ export class GateMaker {
       guard,
       grants: this.#grants(service),
       placements,
+      spoof: spoofOf(service, material.spoofs),
       refusals,
       passwordCheck: this.#passwordCheck(service),
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),

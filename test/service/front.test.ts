@@ -19,6 +19,7 @@ function material(settings: Settings): FrontMaterial {
       Object.keys(settings.backends).map((name) => [name, testMaterial().authority.ca]),
     ),
     tierPasswords: NO_TIER_PASSWORDS,
+    spoofs: {},
     ticketKeys: Buffer.alloc(48, 7),
   };
 }

@@ -54,6 +54,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
     clientLookup: false,
     grants: true,
     authService: { from: [] },
+    spoof: { message: null, when: [] },
     frontTier: { from: [], password: null },
   };
 }
@@ -77,6 +78,7 @@ export function configurationOf(settings: Settings): Configuration {
       backendCas: {},
       backendSecrets: {},
       tierPasswords: NO_TIER_PASSWORDS,
+      spoofs: {},
       ticketKeys: Buffer.alloc(48),
     },
     ticketSecret: null,

@@ -58,6 +58,7 @@ async function startWorker(
     backendCas: {},
     backendSecrets: {},
     tierPasswords: NO_TIER_PASSWORDS,
+    spoofs: {},
     ticketKeys: Buffer.alloc(48),
   };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });

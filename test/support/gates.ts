@@ -61,6 +61,7 @@ export function testGate(options: GateOptions): TestGate {
     channels: null,
     grants: null,
     placements: NO_PLACEMENTS,
+    spoof: null,
     limits: LIMITS,
     timeouts: { ...TIMEOUTS, ...timeouts },
     access: null,

@@ -16,6 +16,7 @@ import { grantChannelOf } from '../../src/policy/grants.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import { WorkerGuard } from '../../src/service/worker-guard.ts';
+import { readSpoofs } from '../../src/service/spoofs.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
@@ -353,5 +354,8 @@ export function frontMaterial(
   const tierPasswords = readTierPasswords(settings, (error) => {
     throw error;
   });
-  return { services, backendCas, backendSecrets, tierPasswords, ticketKeys: Buffer.alloc(48, 7) };
+  const spoofs = readSpoofs(settings, (error) => {
+    throw error;
+  });
+  return { services, backendCas, backendSecrets, tierPasswords, spoofs, ticketKeys: Buffer.alloc(48, 7) };
 }

@@ -1,0 +1,55 @@
+// A mailbox that stands in for one which cannot be had (POP3, `spoof`): whether a login gets it, and the session in it.
+// Promises: where the service checks passwords, nobody gets it whose password was not found right; what is shown is the
+// operator's notice and nothing of the user; the login counts as one that failed: it earns no grant, forgives no address
+// and is no place of the user. Not for what tells the client to come again on purpose: limits, a move, a drain.
+
+import type { ErrorCode, GateError } from '../errors.ts';
+import { Pop3Spoof, type SpoofMessage, spoofWelcome } from '../protocol/pop3-spoof.ts';
+import type { Verdict } from '../protocol/dialect.ts';
+import type { Client } from './client.ts';
+import type { Passport } from './verify.ts';
+
+export interface GateSpoof {
+  readonly when: readonly ('unreachable' | 'tempfail')[];
+  /** null: the mailbox is empty. */
+  readonly message: SpoofMessage | null;
+}
+
+/** A session to be played in place of a store's. */
+export interface Spoof {
+  readonly kind: 'spoof';
+  readonly message: SpoofMessage | null;
+}
+
+/** The store is away; other failures are for the operator to mend. */
+const AWAY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'BACKEND_UNREACHABLE',
+  'BACKEND_TIMEOUT',
+  'BACKEND_CLOSED',
+  'BACKEND_REFUSED',
+]);
+
+/** Null: the client is told what happened. */
+export function spoofFor(client: Client, passport: Passport, failure: GateError | Verdict): Spoof | null {
+  const { spoof, passwordCheck } = client.gate;
+  if (spoof === null || client.dismissed || client.draining || client.leg.failure !== null) return null;
+  if (passwordCheck !== null && passport.proof !== 'right') return null;
+  const isMeant =
+    'code' in failure
+      ? spoof.when.includes('unreachable') && AWAY.has(failure.code)
+      : spoof.when.includes('tempfail') && isTempfail(failure);
+  return isMeant ? { kind: 'spoof', message: spoof.message } : null;
+}
+
+/** RFC 3206 4: [IN-USE] and [LOGIN-DELAY] mean a mailbox that is there. */
+function isTempfail({ temporary, words }: Verdict): boolean {
+  return temporary && words.startsWith('[SYS/TEMP]');
+}
+
+export async function playSpoof(client: Client, { message }: Spoof): Promise<void> {
+  const { session, leg, gate } = client;
+  client.ending = 'spoof';
+  client.enter('client');
+  session.admit({ accepted: true, temporary: false, words: spoofWelcome(message), extra: [] });
+  await new Pop3Spoof(leg, message, gate.limits.badCommands).run();
+}
