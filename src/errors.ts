@@ -175,6 +175,22 @@ export const ERRORS = {
     text: 'The mailbox is being moved, please try again',
     level: 'info',
   },
+  MESSAGE_LIMIT: {
+    doc: 'The user, or the address that has a grant, has sent limits.messagesPerUser messages in that time.',
+    smtp: [450, '4.7.1'],
+    imap: null,
+    pop3: null,
+    text: 'Too many messages in a short time, please try again later',
+    level: 'warn',
+  },
+  RECIPIENT_LIMIT: {
+    doc: 'The user, or the address that has a grant, has sent to limits.recipientsPerUser recipients in that time.',
+    smtp: [450, '4.7.1'],
+    imap: null,
+    pop3: null,
+    text: 'Too many recipients in a short time, please try again later',
+    level: 'warn',
+  },
   BACKEND_LIMIT: {
     doc: 'The backend has as many connections from us as its `connections` allows.',
     smtp: [421, '4.4.5'],

@@ -10,6 +10,13 @@ import { certificateSchema, serverTlsLeaves } from './schema-tls.ts';
 
 /** Times from a millisecond, so that tests are fast, to a day. */
 const TIME = { format: 'seconds', min: 0.001, max: 86_400 } as const;
+const RATE_SECONDS = {
+  doc: 'The time of that rate, in seconds; it slides.',
+  format: 'count',
+  default: 3600,
+  min: 1,
+  max: 86_400,
+} as const;
 
 export const settingsSchema = {
   hostname: {
@@ -129,6 +136,28 @@ export const settingsSchema = {
       default: 50,
       min: 0,
       max: 1_000_000,
+    },
+    messagesPerUser: {
+      count: {
+        doc:
+          'Messages that one user may send by SMTP in so many `seconds`, over all workers; who has logged in counts, ' +
+          'and by address who has a grant (popBeforeSmtp). 0: no limit.',
+        format: 'count',
+        default: 0,
+        min: 0,
+        max: 1_000_000,
+      },
+      seconds: RATE_SECONDS,
+    },
+    recipientsPerUser: {
+      count: {
+        doc: 'Recipients that one user may send to in so many `seconds`, counted likewise. 0: no limit.',
+        format: 'count',
+        default: 0,
+        min: 0,
+        max: 1_000_000,
+      },
+      seconds: RATE_SECONDS,
     },
     total: {
       doc: 'Connections of all clients over all workers; 0: no limit.',

@@ -185,12 +185,22 @@ export interface BackendSettings {
   readonly xpehloPassword: Secret | null;
 }
 
+/** So many in so many seconds. */
+export interface Rate {
+  /** 0: no limit. */
+  readonly count: number;
+  readonly seconds: number;
+}
+
 export interface Limits {
   /** Connections a worker holds at once; 0: what the open-file limit allows. */
   readonly connections: number;
   /** For each address of a network, most specific first; 0: no limit. */
   readonly perAddress: readonly (readonly [Network, number])[];
   readonly perUser: number;
+  /** What one sender may send by SMTP. */
+  readonly messagesPerUser: Rate;
+  readonly recipientsPerUser: Rate;
   /** Of all workers together. */
   readonly total: number;
   /** Full handshakes of an address in a minute. */

@@ -2,6 +2,7 @@
 // the worker's own account or from the supervisor (service/worker-guard.ts); nothing here waits for more than a second.
 
 import type { Claim } from '../policy/limits.ts';
+import type { Sender, Sent } from './rates.ts';
 
 export interface Guard {
   /** Takes a place under each claim, or none of them; null, or the claim that is full. At once where it can be. */
@@ -12,6 +13,8 @@ export interface Guard {
   userClaim(user: string): Claim | null;
   backendClaim(name: string, limit: number): Claim | null;
   readonly totalClaim: Claim | null;
+  /** Takes a permit to send one; null, or the rate that is used up. At once where it can be. */
+  spend(what: Sent, sender: Sender): Claim | null | Promise<Claim | null>;
   /** Milliseconds that a login from this address has to wait. */
   delayOf(address: string): number;
   /** A login was refused, or accepted: what that address is remembered for. */

@@ -8,6 +8,7 @@ import { SmtpRelay } from '../protocol/smtp-relay.ts';
 import type { BackLeg } from './backend-leg.ts';
 import { ByteRelay } from './byte-relay.ts';
 import type { Client } from './client.ts';
+import { spend } from './rates.ts';
 import { playSpoof, type Spoof } from './spoof.ts';
 
 /** So much of the relay's answer goes into the log: the queue's name for the message is in it. */
@@ -46,6 +47,7 @@ async function relayTransactions(
       client.said = reply.raw.trim().slice(0, SAID_MAX);
       if (reply.code < 300) client.messages++;
     },
+    spend: (what) => spend(client, what),
     isElsewhere: () => client.backend !== backend,
   });
   const end = await transactions.run();

@@ -229,6 +229,12 @@ export class SmtpFront implements FrontSession {
     this.talk.send(formatReply(code, enhanced, text));
   }
 
+  /** A command fails for a reason of the table, and the session goes on. */
+  deny({ row: { smtp, text } }: GateError): void {
+    const [code, enhanced] = smtp ?? [450, '4.0.0'];
+    this.bad(code, enhanced, text);
+  }
+
   bad(code: number, enhanced: string, text: string): void {
     this.#patience.lose();
     this.reply(code, enhanced, text);

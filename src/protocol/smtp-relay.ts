@@ -19,6 +19,8 @@ export interface RelayNotes {
   waitFor(whom: 'client' | 'relay' | 'end of data'): void;
   /** The relay's answer to the end of a message. */
   messageAnswered(reply: SmtpReply): void;
+  /** Whether one more may be sent now; null: it may, and counts. */
+  spend(what: 'message' | 'recipient'): GateError | null | Promise<GateError | null>;
   /** The connection has come to a channel with another relay. */
   isElsewhere(): boolean;
 }
@@ -61,7 +63,7 @@ export class SmtpRelay {
         if (this.#inTransaction || this.#inFlight.length > 0) return this.#forward(command);
         return this.#local(command);
       case 'RCPT':
-        return this.#forward(command);
+        return (await this.#mayAddress()) ? this.#forward(command) : null;
       case 'DATA':
         return this.#data(command);
       case 'BDAT':
@@ -127,7 +129,24 @@ export class SmtpRelay {
       this.#front.postpone(command);
       return 'again';
     }
-    return this.#front.mayMail(command) ? this.#forward(command) : null;
+    if (!this.#front.mayMail(command) || !(await this.#maySend('message'))) return null;
+    return this.#forward(command);
+  }
+
+  /** Without MAIL it is no recipient; the relay says so. */
+  async #mayAddress(): Promise<boolean> {
+    const isRecipient = this.#inTransaction || this.#inFlight.includes('MAIL');
+    return !isRecipient || this.#maySend('recipient');
+  }
+
+  /** A sender whose rate is used up is told so in the place of the relay's answer. */
+  async #maySend(what: 'message' | 'recipient'): Promise<boolean> {
+    const answer = this.#notes.spend(what);
+    const refusal = answer instanceof Promise ? await answer : answer;
+    if (refusal === null) return true;
+    await this.#settle();
+    if (!this.#refused) this.#front.deny(refusal);
+    return false;
   }
 
   async #forward(command: SmtpCommand): Promise<null> {

@@ -4,12 +4,14 @@
 import { createHash } from 'node:crypto';
 import type { Settings } from '../config/settings.ts';
 import type { Guard } from '../connection/guard.ts';
+import type { Sender, Sent } from '../connection/rates.ts';
 import { addressTable, type Claim } from '../policy/limits.ts';
 import { blockOf, contains } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { GrantReplica } from './grant-replica.ts';
 import { PlacementReplica } from './placement-replica.ts';
 import { PenaltyReplica } from './penalty-replica.ts';
+import { Rates } from './rates.ts';
 import { ALONE, type FromGuard, KEY_MAX, type Sharing, type SharingStart, type ToGuard } from './sharing.ts';
 import { Tally } from './tally.ts';
 
@@ -30,6 +32,7 @@ export class WorkerGuard implements Guard {
   readonly placements: PlacementReplica;
   readonly #world: World;
   readonly #tally: Tally;
+  readonly #rates: Rates;
   readonly #penalties: PenaltyReplica;
   /** Full handshakes by address, since `#minute`. */
   readonly #handshakes = new Map<string, number>();
@@ -44,6 +47,7 @@ export class WorkerGuard implements Guard {
     this.#world = world;
     this.#perAddress = addressTable(settings.limits.perAddress);
     this.#tally = new Tally({ world, send });
+    this.#rates = new Rates({ world, tally: this.#tally });
     this.#penalties = new PenaltyReplica({ rules: settings.penalties, world, send });
     this.grants = new GrantReplica({ rules: settings.popBeforeSmtp, world, send: supervisor ?? null });
     this.placements = new PlacementReplica(world);
@@ -111,6 +115,14 @@ export class WorkerGuard implements Guard {
 
   backendClaim(name: string, limit: number): Claim | null {
     return claim(`b:${name}`, limit);
+  }
+
+  spend(what: Sent, sender: Sender): Claim | null | Promise<Claim | null> {
+    const { messagesPerUser, recipientsPerUser } = this.#settings.limits;
+    const rate = what === 'message' ? messagesPerUser : recipientsPerUser;
+    const owner = 'user' in sender ? `u:${sender.user.toLowerCase()}` : `a:${this.#block(sender.address)}`;
+    const wanted = claim(`${what === 'message' ? 'm' : 'r'}:${owner}`, rate.count);
+    return wanted === null ? null : this.#rates.take(wanted, rate);
   }
 
   delayOf(address: string): number {

@@ -26,8 +26,14 @@ const TO_PROXIES: Readonly<Record<string, number>> = {
   PROXY_LOOP: 554,
 };
 
-/** 554 stands in place of a greeting (RFC 5321 3.1), after 454 a client may go on. */
-const OTHERS: Readonly<Record<string, number>> = { ACCESS_DENIED: 554, USER_LIMIT: 454, USER_MOVING: 454 };
+/** 554 stands in place of a greeting (RFC 5321 3.1), after 454 and 450 a client may go on. */
+const OTHERS: Readonly<Record<string, number>> = {
+  ACCESS_DENIED: 554,
+  USER_LIMIT: 454,
+  USER_MOVING: 454,
+  MESSAGE_LIMIT: 450,
+  RECIPIENT_LIMIT: 450,
+};
 
 test('an SMTP error row ends the connection with 421 or 521, but for proxies, strangers and logins', () => {
   for (const [code, { smtp }] of rows) {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import type { FrontRules } from '../../src/protocol/dialect.ts';
 import { SmtpBack } from '../../src/protocol/smtp-back.ts';
 import { SmtpFront } from '../../src/protocol/smtp-front.ts';
-import { SmtpRelay } from '../../src/protocol/smtp-relay.ts';
+import { type RelayNotes, SmtpRelay } from '../../src/protocol/smtp-relay.ts';
 import { backPlan, frontRules, type RulesOptions, ScriptedTalk, STRANGER } from './scripted-talk.ts';
 
 export interface Seen {
@@ -31,6 +31,7 @@ export interface Scene {
   readonly keywords?: readonly string[];
   readonly rules?: RulesOptions;
   readonly isElsewhere?: () => boolean;
+  readonly spend?: RelayNotes['spend'];
   readonly before?: (scene: { front: SmtpFront; client: ScriptedTalk; relay: ScriptedTalk }) => void;
 }
 
@@ -62,6 +63,7 @@ export async function relayed(scene: Scene): Promise<Seen> {
     waitFor: (whom) => waits.push(whom),
     messageAnswered: ({ code }) => (accepted += code < 300 ? 1 : 0),
     isElsewhere: () => scene.isElsewhere?.() ?? false,
+    spend: (what) => scene.spend?.(what) ?? null,
   });
   const end = await transactions
     .run()

@@ -149,6 +149,8 @@ export const LIMITS: Limits = {
   perAddress: [],
   perUser: 0,
   total: 0,
+  messagesPerUser: { count: 0, seconds: 3600 },
+  recipientsPerUser: { count: 0, seconds: 3600 },
   newTlsSessions: 0,
   prefix6: 64,
   authAttempts: 3,
