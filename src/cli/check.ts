@@ -10,7 +10,7 @@ import { createConfigurationSource } from '../service/configuration.ts';
 import type { Configuration } from '../service/configuration.ts';
 import { probeBackends } from '../service/probe.ts';
 import type { ProbeResult } from '../service/probe.ts';
-import { certificateText } from '../service/status.ts';
+import { certificateText, crlText } from '../service/status.ts';
 import { summarise } from '../service/summary.ts';
 import type { BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
 import {
@@ -63,13 +63,18 @@ async function report(configuration: Configuration, values: OptionValues, progra
 export function summaryText(summary: Summary): string {
   const lines = [
     `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
-    ...summary.services.flatMap((service) => [serviceLine(service), ...wayLines(service)]),
+    ...summary.services.flatMap((service) => [
+      serviceLine(service),
+      ...clientLines(service),
+      ...wayLines(service),
+    ]),
     ...summary.channels.map(({ name, tls, sasl, inert, relay }) => {
       const idle = inert.length > 0 ? `; without effect here: ${inert.join(' ')}` : '';
       return `channel ${name}: ${tls}, ${sasl}, to ${relay}${idle}`;
     }),
     ...summary.backends.map(backendLine),
     ...summary.certificates.map(certificateText),
+    ...summary.crls.map(crlText),
     ...summary.warnings.map((warning) => `warning: ${warning}`),
   ];
   return lines.map((line) => `${line}\n`).join('');
@@ -84,6 +89,21 @@ function serviceLine(service: ServiceSummary): string {
       ? ''
       : `; PROXY header from ${proxyProtocol.from.join(', ')} (${proxyProtocol.mode})`;
   return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}${balancers}; to ${backend}`;
+}
+
+const AUTHORITIES_SHOWN = 8;
+
+/** What clients are asked for, and whose certificates count. */
+function clientLines({ clientCertificates }: ServiceSummary): string[] {
+  if (clientCertificates === null) return [];
+  const { required, authorities, crl, ocsp } = clientCertificates;
+  const more = authorities.length > AUTHORITIES_SHOWN ? ` and ${authorities.length - AUTHORITIES_SHOWN} more` : '';
+  const asked = [...(crl ? ['CRL'] : []), ...(ocsp === 'off' ? [] : [`OCSP (${ocsp})`])];
+  const revocation = asked.length === 0 ? '' : `; revocation by ${asked.join(' and ')}`;
+  return [
+    `  client certificates ${required ? 'required' : 'asked for'}, of ` +
+      `${authorities.slice(0, AUTHORITIES_SHOWN).join(', ')}${more}${revocation}`,
+  ];
 }
 
 /** Each switch of channels on a line of its own. */
@@ -108,12 +128,16 @@ function backendLine({
       : pins > 0
         ? ', verified by pin'
         : verify
-          ? `, verified by ${ca ?? "the system's CAs"}`
+          ? `, verified by ${trustedText(ca)}`
           : ', NOT verified';
   const order = servers.length > 1 ? ` (${balance})` : '';
   const login = admin === null ? '' : `; ${admin} logs in for the users`;
   const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
   return `backend ${name}: ${servers.join(', ')}${order}; ${tls}${trust}${login}${told}`;
+}
+
+function trustedText(ca: string | null): string {
+  return ca === 'database' ? 'CAs of the certificate database' : (ca ?? "the system's CAs");
 }
 
 const DAY_MS = 86_400_000;

@@ -94,6 +94,22 @@ export class CertificateKeeper {
     });
   }
 
+  /** The CAs that the database trusts for one side; without a database there are none. No password is needed. */
+  authorities(side: 'clients' | 'servers'): readonly { readonly source: string; readonly cert: string }[] {
+    return this.#entries()
+      .filter(({ trust }) => isAuthorityFor(side, trust))
+      .map(({ nickname, cert }) => ({ source: `"${nickname}"`, cert }));
+  }
+
+  /** Every certificate that the database has, trusted or not. */
+  known(): readonly X509Certificate[] {
+    return this.#entries().flatMap(({ cert, extra }) => [cert, ...extra].map((pem) => new X509Certificate(pem)));
+  }
+
+  #entries(): readonly Entry[] {
+    return databaseExists(this.#folder) ? this.#open().entries() : [];
+  }
+
   #open(): CertificateDatabase {
     this.#database ??= openDatabase(this.#folder, this.#world);
     return this.#database;
@@ -165,6 +181,11 @@ export class CertificateKeeper {
       return [];
     }
   }
+}
+
+/** The first of the three fields is what holds for TLS. */
+function isAuthorityFor(side: 'clients' | 'servers', trust: string): boolean {
+  return (trust.split(',')[0] ?? '').includes(side === 'clients' ? 'T' : 'C');
 }
 
 /** Those that came with it first, then what else the database knows. */

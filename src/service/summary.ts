@@ -9,8 +9,9 @@ import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } 
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
 import { endpointText } from './handles.ts';
-import { certificateStatus } from './status.ts';
-import type { CertificateStatus } from './status.ts';
+import { certificateStatus, crlStatus } from './status.ts';
+import type { CertificateStatus, CrlStatus } from './status.ts';
+import type { ClientTrustFacts } from './trust-reader.ts';
 
 export interface ServiceSummary {
   readonly name: string;
@@ -25,6 +26,8 @@ export interface ServiceSummary {
   /** smtp: where its connections can be switched to. */
   readonly ways: readonly Way[];
   readonly backend: string;
+  /** Whether clients are asked for certificates, and the CAs whose ones count; null: they are not. */
+  readonly clientCertificates: ClientTrustFacts | null;
 }
 
 export interface BackendSummary {
@@ -47,17 +50,20 @@ export interface Summary {
   readonly hostname: string;
   readonly services: readonly ServiceSummary[];
   readonly certificates: readonly CertificateStatus[];
+  readonly crls: readonly CrlStatus[];
   readonly channels: readonly ChannelSummary[];
   readonly backends: readonly BackendSummary[];
   readonly warnings: readonly string[];
 }
 
-export function summarise({ settings, certificates, warnings }: Configuration, now: number): Summary {
+export function summarise(configuration: Configuration, now: number): Summary {
+  const { settings, certificates, trust, warnings } = configuration;
   return {
     file: settings.file,
     hostname: settings.hostname,
-    services: Object.values(settings.services).map((service) => summariseService(service, settings)),
+    services: Object.values(settings.services).map((service) => summariseService(service, configuration)),
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
+    crls: trust.crls.map((crl) => crlStatus(crl, now)),
     channels: summariseChannels(settings),
     backends: Object.values(settings.backends).map(({ name, servers, balance, tls, admin, client }) => ({
       name,
@@ -82,7 +88,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
   };
 }
 
-function summariseService(service: ServiceSettings, settings: Settings): ServiceSummary {
+function summariseService(service: ServiceSettings, { settings, trust }: Configuration): ServiceSummary {
   const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
   const rules = serverRules(service, channel);
   return {
@@ -95,6 +101,7 @@ function summariseService(service: ServiceSettings, settings: Settings): Service
     channel: service.channel,
     ways: channelWays(service, settings),
     backend: channel?.relay ?? service.backend ?? '',
+    clientCertificates: trust.clients[service.name] ?? null,
   };
 }
 

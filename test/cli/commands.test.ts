@@ -75,6 +75,7 @@ test('one thing is counted as one, and the last changes are told with their mist
     workers: [{ index: 1, pid: 8, state: 'ready', restarts: 1, open: 1 }],
     services: [],
     certificates: [],
+    crls: [],
     backends: [],
     changes: [
       { what: 'certificates', at, ok: true, mistakes: [] },
