@@ -75,6 +75,8 @@ export interface GatewayOptions {
   readonly world?: Partial<ManualWorld>;
   /** What the front shows; default: testMaterial().front. */
   readonly certificate?: Issued;
+  /** What is dialled besides backends; null: it is a backend. */
+  readonly outside?: (target: DialTarget) => net.Socket | null;
   /** Whose certificates are asked of clients; default: nobody's. */
   readonly clients?: ClientTrust;
 }
@@ -141,7 +143,10 @@ export class Gateway {
     this.#options = options;
     this.backend = options.backend;
     this.plans = { ...options.plans };
-    this.world = manualWorld({ dial: (target) => this.#dial(target), ...options.world });
+    this.world = manualWorld({
+      dial: (target) => options.outside?.(target) ?? this.#dial(target),
+      ...options.world,
+    });
     this.settings = settingsOf(options, testMaterial().folder);
     this.front = createFront({
       settings: this.settings,
