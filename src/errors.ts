@@ -76,7 +76,7 @@ export const ERRORS = {
   },
   CLIENT_CERTIFICATE: {
     doc: 'The service requires a certificate of its clients (tls.clientCertificates), and this one showed none that verifies.',
-    smtp: [554, '5.7.1'],
+    smtp: [521, '5.7.1'],
     imap: ['BYE', ''],
     pop3: '',
     text: 'A certificate that this server trusts is required',

@@ -81,7 +81,8 @@ export function parseCrl(der: Buffer): Crl | CrlProblem {
     return DAMAGED;
   }
   const fields = elementsIn(der, body, FIELDS_MAX);
-  if (fields === null) return DAMAGED;
+  // The first octet tells how many bits of the last one do not count: none, in a signature.
+  if (fields === null || signature.end === signature.start || der[signature.start] !== 0) return DAMAGED;
   const rest = [...fields];
   if (rest[0]?.tag === TAG.integer) rest.shift();
   const [inner, issuer, from] = rest.splice(0, 3);
@@ -116,7 +117,6 @@ export function isCrlOf(crl: Crl, issuer: X509Certificate): boolean {
   const signed = {
     algorithm: crl.algorithm,
     bytes: wholeOf(crl.der, body),
-    // The first octet tells how many bits of the last one do not count.
     signature: contentOf(crl.der, signature).subarray(1),
   };
   return isSignedBy(signed, issuer.publicKey);

@@ -67,7 +67,8 @@ export function oidOf(der: Buffer, element: Element | undefined): string {
     arc = arc * 128 + (octet & 0x7f);
     if (arc > 0xffff_ffff) return '';
     if (octet >= 0x80) continue;
-    if (arcs.length === 0) arcs.push(Math.min(Math.floor(arc / 40), 2), arc - Math.min(Math.floor(arc / 40), 2) * 40);
+    if (arcs.length === 0)
+      arcs.push(Math.min(Math.floor(arc / 40), 2), arc - Math.min(Math.floor(arc / 40), 2) * 40);
     else arcs.push(arc);
     arc = 0;
   }
@@ -80,9 +81,9 @@ export function timeOf(der: Buffer, element: Element | undefined): number | null
   const text = contentOf(der, element).toString('latin1');
   const short = element.tag === TAG.utcTime;
   if (!short && element.tag !== TAG.generalizedTime) return null;
-  const parts = (short ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/ : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/).exec(
-    text,
-  );
+  const parts = (
+    short ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/ : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
+  ).exec(text);
   if (parts === null) return null;
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.slice(1).map(Number);
   const fullYear = short ? year + (year < 50 ? 2000 : 1900) : year;

@@ -97,7 +97,8 @@ const AUTHORITIES_SHOWN = 8;
 function clientLines({ clientCertificates }: ServiceSummary): string[] {
   if (clientCertificates === null) return [];
   const { required, authorities, crl, ocsp } = clientCertificates;
-  const more = authorities.length > AUTHORITIES_SHOWN ? ` and ${authorities.length - AUTHORITIES_SHOWN} more` : '';
+  const more =
+    authorities.length > AUTHORITIES_SHOWN ? ` and ${authorities.length - AUTHORITIES_SHOWN} more` : '';
   const asked = [...(crl ? ['CRL'] : []), ...(ocsp === 'off' ? [] : [`OCSP (${ocsp})`])];
   const revocation = asked.length === 0 ? '' : `; revocation by ${asked.join(' and ')}`;
   return [

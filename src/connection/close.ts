@@ -75,7 +75,9 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
 
 const SUBJECT_MAX = 256;
 
-function certificateText(certificate: ClientCertificate | null): Readonly<Record<string, unknown>> | undefined {
+function certificateText(
+  certificate: ClientCertificate | null,
+): Readonly<Record<string, unknown>> | undefined {
   if (certificate === null) return undefined;
   const { subject, verified, fault, detail, serial } = certificate;
   const shown = subject.length <= SUBJECT_MAX ? subject : `${subject.slice(0, SUBJECT_MAX)}…`;

@@ -103,7 +103,9 @@ export class CertificateKeeper {
 
   /** Every certificate that the database has, trusted or not. */
   known(): readonly X509Certificate[] {
-    return this.#entries().flatMap(({ cert, extra }) => [cert, ...extra].map((pem) => new X509Certificate(pem)));
+    return this.#entries().flatMap(({ cert, extra }) =>
+      [cert, ...extra].map((pem) => new X509Certificate(pem)),
+    );
   }
 
   #entries(): readonly Entry[] {

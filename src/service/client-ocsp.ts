@@ -78,7 +78,13 @@ export class ClientOcsp {
     const failed = (cause: string, detail: string): Kept => {
       const { subject: name, serialNumber: serial } = subject.certificate;
       const certificate = name.split('\n').toReversed().join(',');
-      this.#log.warn('client-ocsp-failed', { certificate, serial, responder: subject.responder, cause, detail });
+      this.#log.warn('client-ocsp-failed', {
+        certificate,
+        serial,
+        responder: subject.responder,
+        cause,
+        detail,
+      });
       return { word: 'unavailable', until: world.now() + UNAVAILABLE_MS };
     };
     const stop = new AbortController();

@@ -85,7 +85,9 @@ export function crlWarnings(facts: readonly CrlFacts[], now: number): readonly s
     }
     if (thisUpdate > now) warnings.push(`CRL ${source}: is from the future, ${time(thisUpdate)}`);
     if (issuer === null) {
-      warnings.push(`CRL ${source}: no CA that is known here has signed it; it counts only where a chain shows one`);
+      warnings.push(
+        `CRL ${source}: no CA that is known here has signed it; it counts only where a chain shows one`,
+      );
     }
     return warnings;
   });
@@ -127,7 +129,9 @@ function readBounded(file: string): Buffer {
       const stats = fstatSync(descriptor);
       if (!stats.isFile()) throw new SettingsError([`${file}: is not a regular file, a CRL is wanted`]);
       if (stats.size > CRL_BYTES_MAX) {
-        throw new SettingsError([`${file}: has ${stats.size} bytes, a CRL has at most ${CRL_BYTES_MAX} here`]);
+        throw new SettingsError([
+          `${file}: has ${stats.size} bytes, a CRL has at most ${CRL_BYTES_MAX} here`,
+        ]);
       }
       return readFileSync(descriptor);
     } finally {
@@ -141,5 +145,7 @@ function readBounded(file: string): Buffer {
 
 function problemOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-  return code === 'ENOENT' ? 'does not exist, a CRL or a folder of them is wanted' : `the CRL cannot be read (${code})`;
+  return code === 'ENOENT'
+    ? 'does not exist, a CRL or a folder of them is wanted'
+    : `the CRL cannot be read (${code})`;
 }

@@ -166,7 +166,8 @@ export function crlStatus(crl: CrlFacts, now: number): CrlStatus {
 
 /** One line for people. */
 export function crlText({ source, issuer, nextUpdate, stale, revoked }: CrlStatus): string {
-  const until = nextUpdate === null ? 'no next one announced' : `until ${nextUpdate.slice(0, 16).replace('T', ' ')}`;
+  const until =
+    nextUpdate === null ? 'no next one announced' : `until ${nextUpdate.slice(0, 16).replace('T', ' ')}`;
   return `CRL ${source}: of ${issuer ?? 'an unknown CA'}; ${revoked} revoked; ${until}${stale ? ' (stale)' : ''}`;
 }
 

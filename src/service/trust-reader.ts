@@ -98,7 +98,10 @@ export class TrustReader {
   warnings({ crls }: TrustFacts): readonly string[] {
     const { now } = this.#request;
     const old = [...this.#used].flatMap(([key, { source, certificate }]) => {
-      const validity = { notBefore: Date.parse(certificate.validFrom), notAfter: Date.parse(certificate.validTo) };
+      const validity = {
+        notBefore: Date.parse(certificate.validFrom),
+        notAfter: Date.parse(certificate.validTo),
+      };
       const warning = validityWarning(validity, now);
       return warning === null ? [] : [`CA ${source}, trusted for ${key.split(' ')[0]}: ${warning}`];
     });
@@ -127,9 +130,12 @@ export class TrustReader {
     }
     if (service.tlsMode === 'implicit') return;
     const channels = channelsOf(service, this.#request.settings.channels);
-    const modes = (channels.length === 0 ? [null] : channels).map((channel) => serverRules(service, channel).tls);
+    const modes = (channels.length === 0 ? [null] : channels).map(
+      (channel) => serverRules(service, channel).tls,
+    );
     if (modes.every((mode) => mode === 'musttls')) return;
-    const expected = service.protocol === 'smtp' ? 'implicit, or channels with musttlsserver' : 'implicit or musttls';
+    const expected =
+      service.protocol === 'smtp' ? 'implicit, or channels with musttlsserver' : 'implicit or musttls';
     this.#mistake(`${key}, and a client can do without TLS: expected tls ${expected}`);
   }
 

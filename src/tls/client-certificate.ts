@@ -87,7 +87,8 @@ export class ClientCertificates {
     const leaf = socket.getPeerX509Certificate();
     if (leaf === undefined) return null;
     const problem = verifyError(socket);
-    if (problem !== null) return { leaf, path: null, facts: factsOf(leaf, FAULTS[problem] ?? 'invalid', problem) };
+    if (problem !== null)
+      return { leaf, path: null, facts: factsOf(leaf, FAULTS[problem] ?? 'invalid', problem) };
     const fault = dateFault(leaf, now);
     if (fault !== null || !this.#needsPath) return { leaf, path: null, facts: factsOf(leaf, fault) };
     const path = this.#anchors.path(leaf, presentedBy(leaf), now);
@@ -120,7 +121,8 @@ export function forbidsResumption({ crls, ocsp }: ClientTrust): boolean {
 /** A TLSSocket that no tls.Server made has no `authorized`; what OpenSSL found is asked of its handle. */
 function verifyError(socket: tls.TLSSocket): string | null {
   const handle: unknown = Reflect.get(socket, 'ssl');
-  const ask: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'verifyError') : null;
+  const ask: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'verifyError') : null;
   // Gone already: nobody can say that it was verified.
   if (typeof ask !== 'function') return 'CLOSED';
   const error: unknown = Reflect.apply(ask, handle, []);
@@ -151,7 +153,7 @@ function factsOf(
   };
 }
 
-/** Node gives one part a line, escaped as in RFC 2253, the outermost first. */
+/** Node gives one part a line, escaped as RFC 4514 wants it, the outermost first. */
 function nameText(lines: string): string {
   return lines.split('\n').toReversed().join(',');
 }

@@ -148,7 +148,8 @@ function makeContext(
       ciphers: cipherList(material.ciphers, material.minVersion),
       ecdhCurve: groupList(material.groups),
       honorCipherOrder: true,
-      secureOptions: clients !== null && forbidsResumption(clients) ? OPTIONS | constants.SSL_OP_NO_TICKET : OPTIONS,
+      secureOptions:
+        clients !== null && forbidsResumption(clients) ? OPTIONS | constants.SSL_OP_NO_TICKET : OPTIONS,
       sessionTimeout: SESSION_SECONDS,
       ticketKeys: tickets.ticketKeys,
       sessionIdContext: tickets.sessionIdContext,

@@ -42,7 +42,8 @@ export class Anchors {
     const path = [leaf];
     while (path.length <= PATH_MAX) {
       const last = path.at(-1) ?? leaf;
-      if (this.#certificates.some(({ fingerprint256 }) => fingerprint256 === last.fingerprint256)) return path;
+      if (this.#certificates.some(({ fingerprint256 }) => fingerprint256 === last.fingerprint256))
+        return path;
       const anchor = this.#certificates.find((candidate) => isIssuedBy(last, candidate));
       if (anchor !== undefined) return [...path, anchor];
       const issuer = presented.find(
@@ -105,7 +106,7 @@ function parsed(der: Uint8Array): Crl | null {
   return made;
 }
 
-/** What the peer showed, its own certificate first, as far as one issued the other. */
+/** What the peer showed, in its order, its own certificate first. */
 export function presentedBy(leaf: X509Certificate): readonly X509Certificate[] {
   const shown: X509Certificate[] = [];
   for (

@@ -51,7 +51,11 @@ for (const [fault, issue] of Object.entries(WORTHLESS)) {
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       let session: Buffer | undefined;
       for (const resumed of [false, true]) {
-        const line = await visit(site, shown, { maxVersion, session, onSession: (given) => (session = given) });
+        const line = await visit(site, shown, {
+          maxVersion,
+          session,
+          onSession: (given) => (session = given),
+        });
         assertLine(line, { code: null, user: 'anna' });
         assertLine(line['tls'] as never, { resumed, version: maxVersion });
         assertLine(line['clientCertificate'] as never, { verified: false, fault });

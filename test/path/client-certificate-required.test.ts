@@ -10,7 +10,7 @@ import { assertLine } from '../support/gateway.ts';
 const WORDS = {
   imap: /^\* BYE .*A certificate that this server trusts is required\r\n$/,
   pop3: /^-ERR .*A certificate that this server trusts is required\r\n$/,
-  smtp: /^554 5\.7\.1 .*A certificate that this server trusts is required\r\n$/,
+  smtp: /^521 5\.7\.1 .*A certificate that this server trusts is required\r\n$/,
 } as const;
 
 for (const errands of ALL) {

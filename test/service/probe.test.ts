@@ -64,7 +64,11 @@ async function probed(plan: Plan): Promise<Probed> {
   const settings = loadSettings({ file });
   const ca = testMaterial().authority.ca;
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, ca]));
-  const results = await probeBackends({ settings, material: { backendTrust: NO_TRUST, backendCas, backendSecrets: {} }, world });
+  const results = await probeBackends({
+    settings,
+    material: { backendTrust: NO_TRUST, backendCas, backendSecrets: {} },
+    world,
+  });
   return { results, dialled, ends, world };
 }
 

@@ -49,7 +49,7 @@ export interface Authority {
   issue(options: IssueOptions): Issued;
   /** An authority below this one; what it issues brings its certificate along. */
   intermediate(name: string): Authority;
-  /** PEM: a certificate of the same name and key, signed by that key. */
+  /** PEM: a certificate of the same name and key, signed by that key; expired, so that OpenSSL looks for a better one. */
   selfSigned(): string;
   /** DER of a list that revokes these serial numbers. */
   crl(serials: readonly string[], options?: CrlOptions): Buffer;
@@ -131,7 +131,8 @@ function authorityOf(folder: string, { name, signer, above, chain }: Standing): 
         above: signer,
         chain: ca + chain,
       }),
-    selfSigned: () => pem('CERTIFICATE', certificate(signer, signer, { ...own, serial: newSerial() })),
+    selfSigned: () =>
+      pem('CERTIFICATE', certificate(signer, signer, { ...own, days: -1, serial: newSerial() })),
     crl: (serials, options) => revocationList(signer, serials, options),
   };
 }

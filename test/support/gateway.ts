@@ -336,7 +336,10 @@ function isEnd(error: unknown): boolean {
 /** What a front of these settings is given. */
 export function frontMaterial(
   settings: Settings,
-  { certificate: shown = testMaterial().front, clients }: Pick<GatewayOptions, 'certificate' | 'clients'> = {},
+  {
+    certificate: shown = testMaterial().front,
+    clients,
+  }: Pick<GatewayOptions, 'certificate' | 'clients'> = {},
 ): Parameters<typeof createFront>[0]['material'] {
   const { authority } = testMaterial();
   const services: Record<string, ServerTlsMaterial | null> = {};
@@ -352,5 +355,12 @@ export function frontMaterial(
   const tierPasswords = readTierPasswords(settings, (error) => {
     throw error;
   });
-  return { services, backendTrust: NO_TRUST, backendCas, backendSecrets, tierPasswords, ticketKeys: Buffer.alloc(48, 7) };
+  return {
+    services,
+    backendTrust: NO_TRUST,
+    backendCas,
+    backendSecrets,
+    tierPasswords,
+    ticketKeys: Buffer.alloc(48, 7),
+  };
 }
