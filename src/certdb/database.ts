@@ -89,8 +89,14 @@ export function databaseExists(folder: string): boolean {
   return existsSync(databaseFile(folder));
 }
 
-/** Makes an empty database under this password; refuses where there is one. */
-export function createDatabase(folder: string, password: string): void {
+/** What a new database begins with. */
+export interface FirstContents {
+  readonly world: World;
+  readonly fill: (change: Change) => void;
+}
+
+/** Makes a database under this password, with its first contents or not at all; refuses where there is one. */
+export function createDatabase(folder: string, password: string, contents?: FirstContents): void {
   const file = databaseFile(folder);
   if (existsSync(file)) throw wrong(file, 'there is a certificate database already');
   const draft = path.join(folder, `.${DATABASE_FILE}.${process.pid}`);
@@ -99,20 +105,35 @@ export function createDatabase(folder: string, password: string): void {
     rmSync(draft, { force: true });
     closeSync(openSync(draft, 'wx', 0o600));
     chmodSync(draft, 0o600);
-    const database = new DatabaseSync(draft);
-    database.exec('PRAGMA synchronous = EXTRA');
-    database.exec(`BEGIN; ${SCHEMA}`);
-    const { salt, sealed } = sealSecret(newSecret(), password);
-    database.prepare('INSERT INTO lock VALUES (?, ?, ?)').run(VERSION, salt, sealed);
-    database.exec('COMMIT');
-    database.close();
+    writeSchema(draft, password);
+    if (contents !== undefined) fillDraft(draft, password, contents);
     // A link, not a rename: it never replaces a database that somebody else made meanwhile.
     linkSync(draft, file);
     syncFolder(folder);
   } catch (error) {
-    throw wrong(file, `cannot be made (${reasonOf(error)})`);
+    throw error instanceof SettingsError ? error : wrong(file, `cannot be made (${reasonOf(error)})`);
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+function writeSchema(draft: string, password: string): void {
+  const database = new DatabaseSync(draft);
+  database.exec('PRAGMA synchronous = EXTRA');
+  database.exec(`BEGIN; ${SCHEMA}`);
+  const { salt, sealed } = sealSecret(newSecret(), password);
+  database.prepare('INSERT INTO lock VALUES (?, ?, ?)').run(VERSION, salt, sealed);
+  database.exec('COMMIT');
+  database.close();
+}
+
+function fillDraft(draft: string, password: string, { world, fill }: FirstContents): void {
+  const database = new CertificateDatabase(draft, world);
+  try {
+    database.unlock(password);
+    database.change(fill);
+  } finally {
+    database.close();
   }
 }
 
