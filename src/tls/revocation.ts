@@ -77,8 +77,8 @@ export class Revocation {
     const revoked = path.some((certificate, place) => {
       const issuer = path[place + 1];
       if (issuer === undefined) return false;
-      const crls = this.#crlsOf(issuer);
-      return crls.length > 0 && crls.some(({ serials }) => serials.has(serialOf(certificate)));
+      const serial = serialOf(certificate);
+      return this.#crlsOf(issuer).some(({ serials }) => serials.has(serial));
     });
     return revoked ? 'revoked' : 'good';
   }
