@@ -119,6 +119,7 @@ function backendLine({
   tls,
   verify,
   ca,
+  databaseCas,
   pins,
   admin,
   client,
@@ -129,7 +130,7 @@ function backendLine({
       : pins > 0
         ? ', verified by pin'
         : verify
-          ? `, verified by ${trustedText(ca)}`
+          ? `, verified by ${trustedText(ca, databaseCas)}`
           : ', NOT verified';
   const order = servers.length > 1 ? ` (${balance})` : '';
   const login = admin === null ? '' : `; ${admin} logs in for the users`;
@@ -137,8 +138,10 @@ function backendLine({
   return `backend ${name}: ${servers.join(', ')}${order}; ${tls}${trust}${login}${told}`;
 }
 
-function trustedText(ca: string | null): string {
-  return ca === 'database' ? 'CAs of the certificate database' : (ca ?? "the system's CAs");
+function trustedText(ca: string | null, databaseCas: number): string {
+  const ours = `${databaseCas} of the certificate database`;
+  if (ca === 'database') return `CAs: ${ours}`;
+  return ca ?? (databaseCas === 0 ? "the system's CAs" : `the system's CAs and ${ours}`);
 }
 
 const DAY_MS = 86_400_000;

@@ -35,8 +35,10 @@ export interface BackendSummary {
   readonly servers: readonly string[];
   readonly tls: string;
   readonly verify: boolean;
-  /** File of CAs, or null for the system's. */
+  /** File of CAs, or `database`, or null for the system's. */
   readonly ca: string | null;
+  /** How many CAs of the certificate database are trusted for it. */
+  readonly databaseCas: number;
   readonly client: readonly string[];
   readonly balance: string;
   /** Certificates or keys that are known by their digest; where there are any, nothing else is verified. */
@@ -57,7 +59,8 @@ export interface Summary {
 }
 
 export function summarise(configuration: Configuration, now: number): Summary {
-  const { settings, certificates, trust, warnings } = configuration;
+  const { settings, certificates, trust, warnings, material } = configuration;
+  const databaseCas = material.backendTrust.authorities.length;
   return {
     file: settings.file,
     hostname: settings.hostname,
@@ -71,6 +74,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
       tls: tls.mode,
       verify: tls.verify,
       ca: tls.ca,
+      databaseCas: tls.ca === null || tls.ca === 'database' ? databaseCas : 0,
       balance,
       pins: tls.pin.length,
       admin: admin?.user ?? null,

@@ -5,6 +5,7 @@
 
 import { X509Certificate } from 'node:crypto';
 
+import { nameText } from '../certdb/name-text.ts';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { channelsOf } from '../policy/channel-map.ts';
@@ -162,5 +163,6 @@ export class TrustReader {
 }
 
 function commonName({ subject }: X509Certificate): string {
-  return /^CN=(.+)$/m.exec(subject)?.[1] ?? subject.split('\n').toReversed().join(',');
+  const name = nameText(subject);
+  return /(?:^|,)CN=((?:[^,\\]|\\.)+)/.exec(name)?.[1] ?? name;
 }

@@ -8,6 +8,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 
+import { nameText } from '../certdb/name-text.ts';
 import { Anchors, presentedBy, Revocation } from './revocation.ts';
 
 /** Which certificates of clients are asked for and believed. Plain data, for workers. */
@@ -34,7 +35,7 @@ export type ClientCertificateFault =
   | 'invalid';
 
 export interface ClientCertificate {
-  /** In the order of RFC 4514, without spaces: `CN=anna,O=Example`. */
+  /** As nameText() writes it. */
   readonly subject: string;
   readonly issuer: string;
   /** Hexadecimal. */
@@ -151,9 +152,4 @@ function factsOf(
     fault,
     detail,
   };
-}
-
-/** Node gives one part a line, escaped as RFC 4514 wants it, the outermost first. */
-function nameText(lines: string): string {
-  return lines.split('\n').toReversed().join(',');
 }

@@ -44,10 +44,10 @@ export class Anchors {
       const last = path.at(-1) ?? leaf;
       if (this.#certificates.some(({ fingerprint256 }) => fingerprint256 === last.fingerprint256))
         return path;
-      const anchor = this.#certificates.find((candidate) => isIssuedBy(last, candidate));
+      const anchor = this.#certificates.find((candidate) => isIssued(last, candidate));
       if (anchor !== undefined) return [...path, anchor];
       const issuer = presented.find(
-        (one) => !path.includes(one) && one.ca && isCurrent(one, now) && isIssuedBy(last, one),
+        (one) => !path.includes(one) && one.ca && isCurrent(one, now) && isIssued(last, one),
       );
       if (issuer === undefined) return null;
       path.push(issuer);
@@ -117,6 +117,15 @@ export function presentedBy(leaf: X509Certificate): readonly X509Certificate[] {
     shown.push(one);
   }
   return shown;
+}
+
+/** A key that the runtime does not know has signed nothing. */
+function isIssued(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    return isIssuedBy(certificate, issuer);
+  } catch {
+    return false;
+  }
 }
 
 function isCurrent({ validFrom, validTo }: X509Certificate, now: number): boolean {

@@ -21,6 +21,8 @@ async function openssl(...args: string[]): Promise<string> {
   return text;
 }
 
+const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+
 /** An authority of openssl's own making. */
 async function makeClientCa(): Promise<void> {
   mkdirSync(at('new'));
@@ -35,10 +37,8 @@ async function makeClientCa(): Promise<void> {
       `policy = any\nx509_extensions = client\n[any]\norganizationName = optional\ncommonName = supplied\n` +
       `[client]\nbasicConstraints = CA:FALSE\nextendedKeyUsage = clientAuth\n`,
   );
-  await openssl(
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '20'],
-    ...['-subj', '/O=Example/CN=People CA', '-keyout', at('ca.key'), '-out', at('ca.pem')],
-  );
+  const files = ['-keyout', at('ca.key'), '-out', at('ca.pem')];
+  await openssl('req', '-x509', ...ec, '-nodes', '-days', '20', '-subj', '/O=Example/CN=People CA', ...files);
 }
 
 async function issue(name: string, keyType: readonly string[]): Promise<void> {
@@ -56,7 +56,6 @@ async function writeCrl(form: 'PEM' | 'DER'): Promise<void> {
   renameSync(at('new.crl'), at('crls/people.crl'));
 }
 
-const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
 await makeClientCa();
 await issue('carol', ec);
 await issue('dave', ['-newkey', 'rsa:2048']);
@@ -113,13 +112,11 @@ async function closedBy(visit: () => Promise<Run>): Promise<LogLine> {
   return closed()[before] ?? {};
 }
 
+const curlCommon = ['--silent', '--show-error', '--ssl-reqd', '--max-time', '30'];
+curlCommon.push('--cacert', site.authority.caFile, '--user', `${anna.user}:${anna.password}`);
+
 const curl = (url: string, ...more: string[]): Promise<LogLine> =>
-  closedBy(() =>
-    run('curl', [
-      ...['--silent', '--show-error', '--ssl-reqd', '--cacert', site.authority.caFile, '--max-time', '30'],
-      ...['--user', `${anna.user}:${anna.password}`, ...more, url],
-    ]),
-  );
+  closedBy(() => run('curl', [...curlCommon, ...more, url]));
 
 /** What openssl tells of a handshake with IMAPS. */
 async function handshakeText(): Promise<string> {
@@ -178,17 +175,10 @@ test('curl without a certificate logs in with the password alone', async () => {
 });
 
 test('openssl s_client comes back with its session, by which it is known again, where there are no CRLs', async () => {
+  const to = ['-starttls', 'pop3', '-connect', `127.0.0.1:${site.ports.pop3}`, '-servername', 'localhost'];
+  const common = ['s_client', '-quiet', ...to, '-CAfile', site.authority.caFile];
   const s = (...more: string[]): Promise<LogLine> =>
-    closedBy(() =>
-      run(
-        'openssl',
-        [
-          ...['s_client', '-quiet', '-starttls', 'pop3', '-connect', `127.0.0.1:${site.ports.pop3}`],
-          ...['-servername', 'localhost', '-CAfile', site.authority.caFile, ...more],
-        ],
-        { input: 'QUIT\r\n' },
-      ),
-    );
+    closedBy(() => run('openssl', [...common, ...more], { input: 'QUIT\r\n' }));
   const shown = ['-cert', at('carol.pem'), '-key', at('carol.key')];
   for (const version of ['-tls1_2', '-tls1_3']) {
     const first = await s(...shown, version, '-sess_out', at('session'));

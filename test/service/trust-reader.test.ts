@@ -81,10 +81,9 @@ test('a CA with trust T is for clients, one with C for servers, one with neither
   assert.deepEqual(trust.clients, {
     imap: { required: false, authorities: ['clients', 'both'], crl: false, ocsp: 'off' },
   });
-  assert.match(
-    summaryText(summarise(configuration, realWorld.now())),
-    /service imap: .*\n {2}client certificates asked for, of clients, both\n/,
-  );
+  const shown = summaryText(summarise(configuration, realWorld.now()));
+  assert.match(shown, /service imap: .*\n {2}client certificates asked for, of clients, both\n/);
+  assert.match(shown, /backend stores: .*verified by the system's CAs and 2 of the certificate database/);
 });
 
 test('no CA of the system is trusted for clients, and without any none is asked for', async () => {
@@ -143,11 +142,19 @@ test('require needs a CA, and TLS that clients cannot do without', async () => {
   assert.equal((await load(place, trusted)).material.services['imap']?.clients?.required, true);
   const smtp = (keywords: string, tls?: string): Yaml => ({
     services: {
-      smtp: { protocol: 'smtp', listen: ['127.0.0.1:0'], channel: 'tcp', ...(tls === undefined ? {} : { tls }) },
+      smtp: {
+        protocol: 'smtp',
+        listen: ['127.0.0.1:0'],
+        channel: 'tcp',
+        ...(tls === undefined ? {} : { tls }),
+      },
     },
     channels: { tcp: { keywords, relay: 'stores' } },
   });
-  assert.match(await mistakesOf(load(place, trusted, smtp('smtp maytlsserver'))), /channels with musttlsserver/);
+  assert.match(
+    await mistakesOf(load(place, trusted, smtp('smtp maytlsserver'))),
+    /channels with musttlsserver/,
+  );
   await load(place, trusted, smtp('smtp musttlsserver'));
   await load(place, trusted, smtp('smtp maytlsserver', 'implicit'));
 });
@@ -166,14 +173,15 @@ test('a backend may be told to believe the CAs of the database alone, where ther
   assert.equal(configuration.material.backendCas['stores'], authority.ca);
   assert.match(
     summaryText(summarise(configuration, 0)),
-    /backend stores: .*verified by CAs of the certificate database/,
+    /backend stores: .*verified by CAs: 1 of the certificate database/,
   );
 });
 
 test('CAs that have expired or soon will are warned of, with what they are trusted for', async () => {
   using folder = temporaryFolder();
   const authority = makeAuthority(folder.path);
-  const expired = authority.issue({ names: ['old'], days: -2 }).cert.split(/(?<=END CERTIFICATE-----\n)/)[0] ?? '';
+  const expired =
+    authority.issue({ names: ['old'], days: -2 }).cert.split(/(?<=END CERTIFICATE-----\n)/)[0] ?? '';
   keep(folder.path, { old: [expired, 'T,,'], good: [authority.ca, 'C,,'] });
   const { warnings } = await load({ path: folder.path, authority });
   assert.equal(warnings.length, 1, warnings.join('\n'));
@@ -194,7 +202,10 @@ test('CRLs reach services and backends as the same bytes, and are shown by check
   assert.equal(crls.length, 2);
   assert.equal(crls[0], material.backendTrust.crls[0]);
   assert.ok(fingerprints.has(join(folder.path, 'crls')) && fingerprints.has(file));
-  assert.match(warnings.join('\n'), /CRL .*a\.crl: is stale, the next one was due at .*\n.*CRL .*b\.crl: no CA that/);
+  assert.match(
+    warnings.join('\n'),
+    /CRL .*a\.crl: is stale, the next one was due at .*\n.*CRL .*b\.crl: no CA that/,
+  );
   const shown = summaryText(summarise(configuration, realWorld.now()));
   assert.match(shown, /client certificates asked for, of Sallyport Test CA; revocation by CRL\n/);
   assert.match(shown, /CRL .*a\.crl: of CN=Sallyport Test CA; 2 revoked; until .* \(stale\)\n/);

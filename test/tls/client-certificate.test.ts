@@ -43,8 +43,14 @@ const material = (clients: ClientTrust | null): ServerTlsMaterial => ({
   clients,
 });
 
-/** A handshake; what the server makes of the client, and the names of CAs that it was asked for, in its order. */
-async function shake(t: TestContext, clients: ClientTrust | null, shown: Issued, servername = 'mail.test') {
+interface Shown {
+  readonly clients: ClientTrust | null;
+  readonly shown: Issued;
+  readonly servername?: string;
+}
+
+/** A handshake; what the server makes of the client. */
+async function shake(t: TestContext, { clients, shown, servername = 'mail.test' }: Shown) {
   const contexts = buildServerContexts(material(clients), {
     ticketKeys: Buffer.alloc(48, 1),
     sessionIdContext: 'test',
@@ -63,7 +69,7 @@ async function shake(t: TestContext, clients: ClientTrust | null, shown: Issued,
 }
 
 test('a certificate is told by name, issuer, serial number and fingerprint', async (t) => {
-  const judged = await shake(t, trust(), anna);
+  const judged = await shake(t, { clients: trust(), shown: anna });
   assert.ok(judged !== undefined && judged !== null && 'facts' in judged);
   const { der, ...facts } = judged.facts;
   assert.deepEqual(facts, {
@@ -81,17 +87,17 @@ test('a certificate is told by name, issuer, serial number and fingerprint', asy
 
 test('by whatever name the server is asked for, the same CAs count for its clients', async (t) => {
   for (const servername of ['mail.test', 'other.test']) {
-    const own = await shake(t, trust(), anna, servername);
+    const own = await shake(t, { clients: trust(), shown: anna, servername });
     assert.ok(own !== undefined && own !== null && 'facts' in own && own.facts.verified, servername);
-    const strange = await shake(t, trust(), other.issue({ names: ['x'] }), servername);
+    const strange = await shake(t, { clients: trust(), shown: other.issue({ names: ['x'] }), servername });
     assert.ok(strange !== undefined && strange !== null && 'facts' in strange);
     assert.equal(strange.facts.fault, 'unknown-issuer', servername);
   }
 });
 
 test('without CAs a client is not asked, and shows nothing', async (t) => {
-  assert.equal(await shake(t, null, anna), undefined);
-  assert.equal(await shake(t, trust({ authorities: [] }), anna), null);
+  assert.equal(await shake(t, { clients: null, shown: anna }), undefined);
+  assert.equal(await shake(t, { clients: trust({ authorities: [] }), shown: anna }), null);
 });
 
 test('sessions are named after the CAs, not their order, and after all else that decides who is let in', () => {
