@@ -32,8 +32,14 @@ test('an empty folder is no CRL and no mistake', () => {
 test('what is no CRL in a folder is named, not left out', () => {
   using folder = temporaryFolder();
   const authority = makeAuthority(folder.path);
-  assert.throws(() => new RevocationLists().read([folder.path]), /ca\.key\.pem: holds "PRIVATE KEY" where a CRL/);
-  assert.throws(() => new RevocationLists().read([authority.caFile]), /holds "CERTIFICATE" where a CRL is wanted/);
+  assert.throws(
+    () => new RevocationLists().read([folder.path]),
+    /ca\.key\.pem: holds "PRIVATE KEY" where a CRL/,
+  );
+  assert.throws(
+    () => new RevocationLists().read([authority.caFile]),
+    /holds "CERTIFICATE" where a CRL is wanted/,
+  );
 });
 
 test('a file that is missing, too big, or a folder in a folder, is named', () => {

@@ -255,11 +255,17 @@ test('a CA of the database is believed besides those of the system, an intermedi
   await visit(backend({ ca: null, authorities: [below.ca] }), server);
   const error = await refused(backend({ ca: null, authorities: [authority.ca] }), server);
   assert.equal(error.context['reason'], 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY');
-  assert.equal((await refused(backend({ authorities: [below.ca] }), server)).context['reason'], error.context['reason']);
+  assert.equal(
+    (await refused(backend({ authorities: [below.ca] }), server)).context['reason'],
+    error.context['reason'],
+  );
 });
 
 test('a backend whose certificate is revoked is not gone on with, its neighbour is', async (t) => {
-  const [revoked, good] = [1, 2].map(() => authority.issue({ names: ['imap1.internal'] })) as [Issued, Issued];
+  const [revoked, good] = [1, 2].map(() => authority.issue({ names: ['imap1.internal'] })) as [
+    Issued,
+    Issued,
+  ];
   const revocation = { crls: [authority.crl([revoked.serial])], now: () => Date.now() };
   const client = backend({ revocation });
   const error = await refused(client, await serve(t, revoked));
