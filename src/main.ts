@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./cli/status.ts')).status,
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
   kick: async () => (await import('./cli/kick.ts')).kick,
+  import: async () => (await import('./cli/import.ts')).importSettings,
 };
 
 const program: Program = {

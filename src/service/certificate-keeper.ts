@@ -10,9 +10,9 @@ import { dirname, join } from 'node:path';
 import { servedChain } from '../certdb/chain.ts';
 import { createDatabase, databaseExists, databaseFile, openDatabase } from '../certdb/database.ts';
 import type { CertificateDatabase, Change, Entry } from '../certdb/database.ts';
-import { makeSelfSigned } from '../certdb/issue.ts';
 import { pairOf, readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
+import { isClientAuthority, isServerAuthority } from '../certdb/trust.ts';
 import {
   databasePassword,
   INTERNAL_MODULE,
@@ -68,6 +68,8 @@ export class CertificateKeeper {
     const done: string[] = [];
     if (!databaseExists(this.#folder)) done.push(...this.#makeDatabase());
     if (!this.lacksDefault()) return done;
+    // Loaded when needed: the packages that write DER are big.
+    const { makeSelfSigned } = await import('../certdb/issue.ts');
     const { cert, key } = await makeSelfSigned({
       names: [hostname],
       days: SELF_SIGNED_DAYS,
@@ -97,7 +99,7 @@ export class CertificateKeeper {
   /** The CAs that the database trusts for one side; without a database there are none. No password is needed. */
   authorities(side: 'clients' | 'servers'): readonly { readonly source: string; readonly cert: string }[] {
     return this.#entries()
-      .filter(({ trust }) => isAuthorityFor(side, trust))
+      .filter(({ trust }) => (side === 'clients' ? isClientAuthority(trust) : isServerAuthority(trust)))
       .map(({ nickname, cert }) => ({ source: `"${nickname}"`, cert }));
   }
 
@@ -183,11 +185,6 @@ export class CertificateKeeper {
       return [];
     }
   }
-}
-
-/** The first of the three fields is what holds for TLS. */
-function isAuthorityFor(side: 'clients' | 'servers', trust: string): boolean {
-  return (trust.split(',')[0] ?? '').includes(side === 'clients' ? 'T' : 'C');
 }
 
 /** Those that came with it first, then what else the database knows. */

@@ -7,7 +7,7 @@
 
 import type { X509Certificate } from 'node:crypto';
 
-import { nameText } from '../certdb/name-text.ts';
+import { nameFromLines } from '../certdb/name-lines.ts';
 import { encodeOcspRequest, ocspResponder, readOcspResponse } from '../certdb/ocsp.ts';
 import { explain, type Log } from '../log.ts';
 import type { World } from '../world.ts';
@@ -78,7 +78,7 @@ export class ClientOcsp {
     const world = this.#world;
     const failed = (cause: string, detail: string): Kept => {
       const { subject: name, serialNumber: serial } = subject.certificate;
-      const certificate = nameText(name);
+      const certificate = nameFromLines(name);
       this.#log.warn('client-ocsp-failed', {
         certificate,
         serial,

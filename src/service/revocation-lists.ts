@@ -10,7 +10,7 @@ import { join } from 'node:path';
 
 import { CRL_BYTES_MAX, isCrlOf, readCrls } from '../certdb/crl.ts';
 import type { Crl } from '../certdb/crl.ts';
-import { nameText } from '../certdb/name-text.ts';
+import { nameFromLines } from '../certdb/name-lines.ts';
 import { SettingsError } from '../errors.ts';
 
 /** What may be told of a CRL. */
@@ -49,7 +49,7 @@ export class RevocationLists {
       const issuer = known.find((certificate) => isCrlOf(crl, certificate));
       return {
         source,
-        issuer: issuer === undefined ? null : nameText(issuer.subject),
+        issuer: issuer === undefined ? null : nameFromLines(issuer.subject),
         thisUpdate: crl.thisUpdate,
         nextUpdate: crl.nextUpdate,
         revoked: crl.serials.size,

@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import type { BackendSettings, Endpoint, ServiceSettings, Settings } from '../config/settings.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
+import type { TlsOffer } from '../tls/offer.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
@@ -28,6 +29,8 @@ export interface ServiceSummary {
   readonly backend: string;
   /** Whether clients are asked for certificates, and the CAs whose ones count; null: they are not. */
   readonly clientCertificates: ClientTrustFacts | null;
+  /** What TLS clients get; null: no TLS; only where it was asked for (tls-offers.ts). */
+  readonly offer?: TlsOffer | null;
 }
 
 export interface BackendSummary {

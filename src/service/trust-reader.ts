@@ -5,7 +5,7 @@
 
 import { X509Certificate } from 'node:crypto';
 
-import { nameText } from '../certdb/name-text.ts';
+import { nameFromLines } from '../certdb/name-lines.ts';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { channelsOf } from '../policy/channel-map.ts';
@@ -163,6 +163,6 @@ export class TrustReader {
 }
 
 function commonName({ subject }: X509Certificate): string {
-  const name = nameText(subject);
+  const name = nameFromLines(subject);
   return /(?:^|,)CN=((?:[^,\\]|\\.)+)/.exec(name)?.[1] ?? name;
 }

@@ -8,7 +8,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 
-import { nameText } from '../certdb/name-text.ts';
+import { nameFromLines } from '../certdb/name-lines.ts';
 import { Anchors, presentedBy, Revocation } from './revocation.ts';
 
 /** Which certificates of clients are asked for and believed. Plain data, for workers. */
@@ -35,7 +35,7 @@ export type ClientCertificateFault =
   | 'invalid';
 
 export interface ClientCertificate {
-  /** As nameText() writes it. */
+  /** As nameFromLines() writes it. */
   readonly subject: string;
   readonly issuer: string;
   /** Hexadecimal. */
@@ -143,8 +143,8 @@ function factsOf(
   detail: string | null = null,
 ): ClientCertificate {
   return {
-    subject: nameText(leaf.subject),
-    issuer: nameText(leaf.issuer),
+    subject: nameFromLines(leaf.subject),
+    issuer: nameFromLines(leaf.issuer),
     serial: leaf.serialNumber,
     fingerprint256: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
     der: leaf.raw,
