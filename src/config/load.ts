@@ -105,7 +105,7 @@ function complete(
       secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, rules, locate, access: values.access }),
+      completeService(name, service, { tls, rules: values.tls, locate, access: values.access }),
     ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
