@@ -58,6 +58,16 @@ export interface Change {
   setTrust(nickname: string, trust: string): void;
   setPassword(password: string): void;
   hasKey(keyId: string): boolean;
+  /** Of a request that is given up; a key that a certificate uses stays. */
+  removeUnusedKey(keyId: string): void;
+}
+
+/** A private key that waits for its certificate. */
+export interface UnusedKey {
+  readonly keyId: string;
+  readonly keyType: KeyType;
+  /** Milliseconds since 1970. */
+  readonly addedAt: number;
 }
 
 export interface NewCertificate {
@@ -195,6 +205,13 @@ export class CertificateDatabase {
     throw wrong(this.file, `no certificate has the nickname "${nickname}"${hint}`);
   }
 
+  /** Of requests, oldest first. */
+  unusedKeys(): readonly UnusedKey[] {
+    const columns = 'id AS keyId, type AS keyType, added AS addedAt';
+    const query = `SELECT ${columns} FROM keys WHERE id NOT IN (SELECT key_id FROM certificates) ORDER BY added`;
+    return this.#guard(() => this.#database.prepare(query).all() as unknown as UnusedKey[]);
+  }
+
   /** Keys can be read from now on. Wrong password: SettingsError. */
   unlock(password: string): void {
     const row = this.#guard(() => this.#database.prepare('SELECT * FROM lock').get()) as Sealed | undefined;
@@ -234,8 +251,13 @@ export class CertificateDatabase {
     const database = this.#database;
     const hasKey = (keyId: string): boolean =>
       database.prepare('SELECT 1 FROM keys WHERE id = ?').get(keyId) !== undefined;
+    const removeUnusedKey = (keyId: string): void => {
+      const unused = 'id = ? AND id NOT IN (SELECT key_id FROM certificates)';
+      database.prepare(`DELETE FROM keys WHERE ${unused}`).run(keyId);
+    };
     return {
       hasKey,
+      removeUnusedKey,
       addKey: (key) => this.#addKey(key),
       addCertificate: (certificate) => this.#addCertificate(certificate),
       removeCertificate: (nickname, keyType) => {
@@ -244,9 +266,7 @@ export class CertificateDatabase {
           database
             .prepare('DELETE FROM certificates WHERE nickname = ? AND type = ?')
             .run(nickname, entry.keyType);
-          database
-            .prepare('DELETE FROM keys WHERE id = ? AND id NOT IN (SELECT key_id FROM certificates)')
-            .run(entry.keyId);
+          removeUnusedKey(entry.keyId);
         }
       },
       setTrust: (nickname, trust) => {
