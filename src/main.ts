@@ -55,6 +55,8 @@ async function dispatch(name: string, args: readonly string[]): Promise<number> 
   switch (name) {
     case 'worker':
       return (await import('./cli/worker.ts')).work(args, program);
+    case 'acme-order':
+      return (await import('./cli/acme-order.ts')).orderAcme(args, program);
     case 'successor':
       return (await import('./cli/successor.ts')).succeed(args, program);
     case '--version':

@@ -8,6 +8,7 @@ import { found } from './misfit.ts';
 import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
+import { checkAcme } from './references-acme.ts';
 import { checkChannels } from './references-channels.ts';
 import { settingsSchema } from './schema.ts';
 import { checkBackends } from './references-backend.ts';
@@ -32,6 +33,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkClients(given, report);
   checkBackends(given, report);
   checkTiers(given, report);
+  checkAcme(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);
   checkVersions(given, report);

@@ -140,6 +140,7 @@ export function withoutSecrets(settings: Settings): Settings {
   return withoutTierPasswords({
     ...settings,
     redis: null,
+    certificates: { ...settings.certificates, acme: null },
     tickets: { ...settings.tickets, secret: null },
     services: Object.fromEntries(services) as Settings['services'],
     backends: Object.fromEntries(backends) as Settings['backends'],
