@@ -10,7 +10,6 @@ import { dirname, join } from 'node:path';
 import { servedChain } from '../certdb/chain.ts';
 import { createDatabase, databaseExists, databaseFile, openDatabase } from '../certdb/database.ts';
 import type { CertificateDatabase, Entry } from '../certdb/database.ts';
-import { makeSelfSigned } from '../certdb/issue.ts';
 import { pairOf, readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
 import {
@@ -68,6 +67,8 @@ export class CertificateKeeper {
     const done: string[] = [];
     if (!databaseExists(this.#folder)) done.push(...this.#makeDatabase());
     if (!this.lacksDefault()) return done;
+    // Loaded when needed: the packages that write DER are big.
+    const { makeSelfSigned } = await import('../certdb/issue.ts');
     const { cert, key } = await makeSelfSigned({
       names: [hostname],
       days: SELF_SIGNED_DAYS,
