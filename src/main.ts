@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   backend: async () => (await import('./cli/backend.ts')).backend,
   status: async () => (await import('./cli/status.ts')).status,
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
+  acme: async () => (await import('./cli/acme.ts')).acme,
   kick: async () => (await import('./cli/kick.ts')).kick,
 };
 

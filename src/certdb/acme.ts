@@ -23,8 +23,8 @@ export interface AcmeTask {
   readonly eab: { readonly kid: string; readonly key: string } | null;
   readonly challenge: AcmeChallenge;
   readonly names: readonly string[];
-  /** DER. */
-  readonly request: Uint8Array;
+  /** PEM. */
+  readonly request: string;
 }
 
 /** What the CA will look for. */
@@ -80,7 +80,7 @@ async function order(task: AcmeTask, expect: Expect): Promise<string> {
   for (const authorization of await client.getAuthorizations(placed)) {
     await prove(client, authorization, { task, expect });
   }
-  const finalized = await client.finalizeOrder(placed, Buffer.from(task.request));
+  const finalized = await client.finalizeOrder(placed, task.request);
   return client.getCertificate({ ...finalized, url: placed.url });
 }
 

@@ -28,10 +28,11 @@ const PATIENCE_MAX_MS = 7 * 86_400_000;
 export function dueAt(life: CertificateLife | null, { names, renewBeforeMs }: Renewal): number {
   if (life === null || life.isSelfSigned) return 0;
   const covered = new Set(life.names.map((name) => name.toLowerCase()));
-  if (covered.size !== names.length || !names.every((name) => covered.has(name))) return 0;
+  // One that is for more than is wanted is good until its time.
+  if (!names.every((name) => covered.has(name))) return 0;
   const { notBefore, notAfter } = life;
   const whole = notAfter - notBefore;
-  // Whatever the settings say, one certificate a day is more than any CA likes.
+  // Whatever the settings say: a certificate that is renewed all the time is what CAs limit.
   return notAfter - Math.min(renewBeforeMs ?? whole / 3, whole / 2);
 }
 

@@ -6,7 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 
 import type { AcmeResult, AcmeTask } from '../certdb/acme.ts';
 import type { AcmeSettings, Endpoint } from '../config/settings.ts';
-import { explain } from '../log.ts';
+import { explain, harmless } from '../log.ts';
 import type { World } from '../world.ts';
 import type { ToAcmeChild } from './acme-child.ts';
 import { bindListeners, closeListener, wantedListeners } from './handles.ts';
@@ -105,7 +105,7 @@ function asResult(value: unknown): AcmeResult {
   const { cause, retryAfterMs } = value as { cause?: unknown; retryAfterMs?: unknown };
   return {
     kind: 'failed',
-    cause: typeof cause === 'string' ? cause.slice(0, CAUSE_CHARS_MAX) : 'no reason given',
+    cause: typeof cause === 'string' ? harmless(cause.slice(0, CAUSE_CHARS_MAX)) : 'no reason given',
     retryAfterMs: typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? retryAfterMs : null,
   };
 }
