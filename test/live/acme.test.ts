@@ -236,7 +236,7 @@ test('a CA that refuses a name is told of, and is not asked again at once; what 
 test('a name that does not lead here is refused with the words of the CA, and nothing is left listening', async (t) => {
   const { pebble, front } = await start(t, { listen: ['127.0.0.9:10080'] });
   const failed = await event(front, 'acme-failed');
-  assert.match(String(failed['cause']), /mail\.example\.com: the CA did not accept http-01: .*127\.0\.0\.1/);
+  assert.match(String(failed['cause']), /^(mail|imap)\.example\.com: the CA did not accept http-01: .*127\.0\.0\.1/);
   assert.equal(await isFree(pebble.challengePort, '127.0.0.1'), true);
   assert.equal(await isFree(10_080, '127.0.0.9'), true);
 });
