@@ -9,11 +9,10 @@ import { isSelfSigned } from '../certdb/chain.ts';
 import { NO_TRUST } from '../certdb/database.ts';
 import { readIssued } from '../certdb/issued.ts';
 import { generateKey, softwareSigner } from '../certdb/keys.ts';
-import { keyIdOf, namesOf } from '../certdb/pem.ts';
+import { namesOf } from '../certdb/pem.ts';
 import type { AcmeSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import type { World } from '../world.ts';
-import type { AcmeMemory } from './acme-memory.ts';
 import type { CertificateLife } from './acme-plan.ts';
 import { CertificateKeeper } from './certificate-keeper.ts';
 
@@ -52,17 +51,15 @@ export class AcmeCertificates {
     });
   }
 
-  /** PEM of the account's key at this CA. It is made once, and kept as a key without a certificate. */
-  accountKey(directory: string, memory: AcmeMemory): string {
+  /** PEM of the account's key at this CA. It is made once, and kept beside the certificates. */
+  accountKey(directory: string): string {
     return this.#use((keeper) => {
       const database = keeper.database();
-      const known = memory.account(directory);
-      const found = known === null ? null : database.privateKey(known);
+      const found = database.accountKey(directory);
       if (found !== null) return pemOf(found);
       // RFC 8555 6.2: ES256 is one that every CA takes.
       const key = generateKey({ type: 'ec' });
-      database.change((change) => change.addKey(key));
-      memory.keepAccount(directory, keyIdOf(key));
+      database.change((change) => change.keepAccount(directory, key));
       return pemOf(key);
     });
   }

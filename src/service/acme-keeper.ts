@@ -203,14 +203,14 @@ export class AcmeKeeper {
   }
 
   async #carryOut(
-    { acme, certificates, memory, stop }: Followed,
+    { acme, certificates, stop }: Followed,
     { nickname, names }: { readonly nickname: string; readonly names: readonly string[] },
   ): Promise<Failure | { readonly kind: 'kept'; readonly notAfter: number }> {
     try {
       const { key, request } = await certificates.newKey(names, acme.keyType);
       const task = {
         ...readAcmeFiles(acme),
-        accountKey: certificates.accountKey(acme.directory, memory),
+        accountKey: certificates.accountKey(acme.directory),
         directory: acme.directory,
         contact: acme.contact,
         challenge: acme.challenge,

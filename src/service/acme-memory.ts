@@ -1,7 +1,6 @@
-// What the ACME keeper must not forget over a restart: which key of the database is the account's at each CA, and which
-// orders failed, so that a server that starts again and again does not run into the limits of the CA. One small JSON file
-// in dataDir, 0600, written anew and renamed into place. The keys themselves are in the certificate database.
-// A file that is damaged counts as none: then a new account is made. Reading never throws; a write that fails is told.
+// What the ACME keeper must not forget over a restart: which orders failed, so that a server that starts again and again
+// does not run into the limits of the CA. One small JSON file in dataDir, 0600, written anew and renamed into place.
+// A file that is damaged counts as none. Nothing here throws; a write that fails is told.
 
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,34 +23,17 @@ const BYTES_MAX = 1_048_576;
 
 export class AcmeMemory {
   readonly #folder: string;
-  readonly #accounts: Map<string, string>;
   readonly #failures: Map<string, AcmeFailure>;
 
   constructor(dataDir: string) {
     this.#folder = dataDir;
-    const { accounts, failures } = read(join(dataDir, FILE));
-    this.#accounts = new Map(
-      Object.entries(accounts).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-    );
-    this.#failures = new Map(
-      Object.entries(failures).filter((entry): entry is [string, AcmeFailure] => isFailure(entry[1])),
-    );
-  }
-
-  /** The keyId of the account at this CA. */
-  account(directory: string): string | null {
-    return this.#accounts.get(directory) ?? null;
+    const entries = Object.entries(read(join(dataDir, FILE)));
+    this.#failures = new Map(entries.filter((entry): entry is [string, AcmeFailure] => isFailure(entry[1])));
   }
 
   failure(nickname: string, settings: string): AcmeFailure | null {
     const failure = this.#failures.get(nickname);
     return failure?.settings === settings ? failure : null;
-  }
-
-  /** Throws where it cannot be kept, since another account each time is what CAs limit. */
-  keepAccount(directory: string, keyId: string): void {
-    this.#accounts.set(directory, keyId);
-    this.#write();
   }
 
   /** null: the order succeeded. What is said back is why it cannot be kept. */
@@ -67,13 +49,12 @@ export class AcmeMemory {
   }
 
   #write(): void {
-    const accounts = Object.fromEntries(this.#accounts);
     const failures = Object.fromEntries(this.#failures);
     const draft = join(this.#folder, `.${FILE}.${process.pid}`);
     rmSync(draft, { force: true });
     const descriptor = openSync(draft, 'wx', 0o600);
     try {
-      writeSync(descriptor, `${JSON.stringify({ accounts, failures }, null, 2)}\n`);
+      writeSync(descriptor, `${JSON.stringify({ failures }, null, 2)}\n`);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);
@@ -82,18 +63,15 @@ export class AcmeMemory {
   }
 }
 
-function read(file: string): { accounts: object; failures: object } {
+function read(file: string): object {
   try {
     const text = readFileSync(file, 'utf8');
     const value: unknown = text.length > BYTES_MAX ? null : JSON.parse(text);
-    const part = (name: string): object => {
-      const found: unknown =
-        typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : null;
-      return typeof found === 'object' && found !== null ? found : {};
-    };
-    return { accounts: part('accounts'), failures: part('failures') };
+    const failures: unknown =
+      typeof value === 'object' && value !== null && 'failures' in value ? value.failures : null;
+    return typeof failures === 'object' && failures !== null ? failures : {};
   } catch {
-    return { accounts: {}, failures: {} };
+    return {};
   }
 }
 

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 
 import { servedChain } from '../certdb/chain.ts';
 import { createDatabase, databaseExists, databaseFile, openDatabase } from '../certdb/database.ts';
-import type { CertificateDatabase, Entry } from '../certdb/database.ts';
+import type { CertificateDatabase, Change, Entry } from '../certdb/database.ts';
 import { pairOf, readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
 import {
@@ -54,7 +54,11 @@ export class CertificateKeeper {
     this.#isUnlocked = false;
   }
 
-  /** Whether a first start has this certificate to make. */
+  /** Whether a first start has a certificate to make. */
+  lacksDefault(): boolean {
+    return this.lacks(DEFAULT_NICKNAME);
+  }
+
   lacks(nickname: string): boolean {
     if (!databaseExists(this.#folder)) return !this.#looseNames().includes(nickname);
     return !this.#open()
@@ -73,8 +77,13 @@ export class CertificateKeeper {
     return this.#unlocked();
   }
 
-  /** The database and this certificate in it, where they are not there yet; what was done, in words for the log. */
-  async makeFirst(nickname: string, names: readonly string[]): Promise<readonly string[]> {
+  /** The database and its default certificate, where they are not there yet; what was done, in words for the log. */
+  makeFirst(hostname: string): Promise<readonly string[]> {
+    return this.makePlaceholder(DEFAULT_NICKNAME, [hostname]);
+  }
+
+  /** The same for any nickname whose certificate is still to come. */
+  async makePlaceholder(nickname: string, names: readonly string[]): Promise<readonly string[]> {
     const done: string[] = [];
     if (!databaseExists(this.#folder)) done.push(...this.#makeDatabase());
     if (!this.lacks(nickname)) return done;
@@ -147,19 +156,19 @@ export class CertificateKeeper {
       password = randomPassword();
       keepPassword(this.#passwordFile, INTERNAL_MODULE, password);
     }
-    createDatabase(this.#folder, password);
-    const database = this.#unlocked();
-    database.change((change) => {
+    const fill = (change: Change): void => {
       for (const { nickname, pair } of loose) {
         const [cert = '', ...extra] = pair.cert.split(/(?<=-----END CERTIFICATE-----\n)/);
         change.addKey(createPrivateKey(pair.key));
         change.addCertificate({ nickname, cert, extra });
       }
-    });
-    const made = `${database.file}: made the certificate database; its password is in ${this.#passwordFile}`;
+    };
+    createDatabase(this.#folder, password, { world: this.#world, fill });
+    const file = databaseFile(this.#folder);
+    const made = `${file}: made the certificate database; its password is in ${this.#passwordFile}`;
     const taken = loose.map(
       ({ nickname }) =>
-        `${database.file}: took in ${nickname} from ${nickname}${CERT_ENDING} and ${nickname}${KEY_ENDING} beside it, ` +
+        `${file}: took in ${nickname} from ${nickname}${CERT_ENDING} and ${nickname}${KEY_ENDING} beside it, ` +
         `which nothing reads any more: remove them`,
     );
     return [made, ...taken];

@@ -126,7 +126,7 @@ class MaterialReader {
     const { settings, missing } = this.#request;
     try {
       if (missing !== 'foresee') {
-        this.#warnings.push(...(await this.#keeper.makeFirst(nickname, names)));
+        this.#warnings.push(...(await this.#keeper.makePlaceholder(nickname, names)));
       } else if (this.#keeper.lacks(nickname)) {
         this.#foreseen.add(nickname);
         const { database } = settings.certificates;
