@@ -20,6 +20,7 @@ export interface AcmeTask {
   /** PEM. */
   readonly accountKey: string;
   readonly contact: readonly string[];
+  readonly agreeTerms: boolean;
   readonly eab: { readonly kid: string; readonly key: string } | null;
   readonly challenge: AcmeChallenge;
   readonly names: readonly string[];
@@ -71,7 +72,7 @@ async function order(task: AcmeTask, expect: Expect): Promise<string> {
   });
   // RFC 8555 7.3.1: with a key that it knows the CA gives back the account that there is.
   await client.createAccount({
-    termsOfServiceAgreed: true,
+    termsOfServiceAgreed: task.agreeTerms,
     contact: task.contact.map((address) => `mailto:${address}`),
   });
   const placed = await client.createOrder({
@@ -126,7 +127,12 @@ async function answerTo({ authorization, token, answer, task }: Answer): Promise
   if (task.challenge === 'http-01') return { kind: 'http-01', token, answer };
   const key = await acme.crypto.createPrivateEcdsaKey('P-256');
   const [, cert] = await acme.crypto.createAlpnCertificate(authorization, answer, key);
-  return { kind: 'tls-alpn-01', name: authorization.identifier.value, cert: cert.toString(), key: key.toString() };
+  return {
+    kind: 'tls-alpn-01',
+    name: authorization.identifier.value,
+    cert: cert.toString(),
+    key: key.toString(),
+  };
 }
 
 /** Bounds the library's requests. What comes back is filled in when the CA asks for patience. */

@@ -25,8 +25,7 @@ export function askSupervisor(
 ): Promise<ControlAnswer> {
   const isChange = command === 'reload' || command === 'restart';
   const isLong = request['workers'] === true || request['now'] === true;
-  const limitMs =
-    isLong ? LONG_LIMIT_MS : isChange ? CHANGE_LIMIT_MS : ANSWER_LIMIT_MS;
+  const limitMs = isLong ? LONG_LIMIT_MS : isChange ? CHANGE_LIMIT_MS : ANSWER_LIMIT_MS;
   return askControl(findDataDir(textOption(values, 'config')), command, { world, limitMs, request });
 }
 

@@ -66,7 +66,9 @@ export function checkEverything(root: unknown, report: Report): GivenSettings {
 }
 
 function checkAcme(given: Given | null, report: Report): GivenAcme | null {
-  return given === null ? null : checkMap({ schema: acmeSchema, given, path: ['certificates', 'acme'] }, report);
+  return given === null
+    ? null
+    : checkMap({ schema: acmeSchema, given, path: ['certificates', 'acme'] }, report);
 }
 
 interface Place {

@@ -241,7 +241,7 @@ function completeBackend(
 
 function completeAcme(given: GivenAcme | null, locate: Locate): AcmeSettings | null {
   if (given === null) return null;
-  const { agreeTerms: _agreed, names, renewBefore, ca, eab, ...values } = given.values;
+  const { names, renewBefore, ca, eab, ...values } = given.values;
   const key = secretOf(eab.key, locate);
   return {
     ...values,

@@ -83,7 +83,7 @@ export const settingsSchema = {
     },
     watch: { doc: 'Seconds between looks at the certificate files.', ...TIME, default: 10 },
     acme: {
-      doc: 'Certificates ordered and renewed by ACME, as from Let\'s Encrypt, see below; empty: none.',
+      doc: "Certificates ordered and renewed by ACME, as from Let's Encrypt, see below; empty: none.",
       format: 'acme',
       default: null,
       nullable: true,

@@ -204,6 +204,8 @@ export interface AcmeSettings {
   /** URL. */
   readonly directory: string;
   readonly contact: readonly string[];
+  /** To the terms of service; without it the settings are wrong. */
+  readonly agreeTerms: boolean;
   /** Nickname → host names, lower case. */
   readonly names: Readonly<Record<string, readonly string[]>>;
   readonly challenge: 'http-01' | 'tls-alpn-01';

@@ -8,8 +8,7 @@ import { AcmeResponder } from './acme-responder.ts';
 import type { ListeningHandle } from './handles.ts';
 
 /** `listen` comes with a handle, and any number of them before `order`. */
-export type ToAcmeChild =
-  { readonly kind: 'listen' } | { readonly kind: 'order'; readonly task: AcmeTask };
+export type ToAcmeChild = { readonly kind: 'listen' } | { readonly kind: 'order'; readonly task: AcmeTask };
 
 export interface AcmePort {
   send(result: AcmeResult, sent: () => void): void;
@@ -49,7 +48,8 @@ async function carryOut(task: AcmeTask, { handles, world, order }: Means): Promi
   try {
     const codes = await Promise.all(handles.map((handle) => responder.listen(handle)));
     const failed = codes.find((code) => code !== null);
-    if (failed !== undefined) return { kind: 'failed', cause: `cannot listen: ${failed}`, retryAfterMs: null };
+    if (failed !== undefined)
+      return { kind: 'failed', cause: `cannot listen: ${failed}`, retryAfterMs: null };
     return await order(task, (answer) => responder.expect(answer));
   } finally {
     responder.close();

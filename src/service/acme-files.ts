@@ -41,7 +41,9 @@ function readAuthorities(file: string): string {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
     return refuse(`cannot be read (${code}), CA certificates in PEM are wanted`);
   }
-  const blocks = text.slice(0, FILE_BYTES_MAX).match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g);
+  const blocks = text
+    .slice(0, FILE_BYTES_MAX)
+    .match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g);
   if (blocks === null) return refuse('holds no certificate in PEM');
   try {
     return blocks.map((block) => new X509Certificate(block).toString()).join('');
@@ -55,7 +57,9 @@ function readBindingKey(secret: NonNullable<AcmeSettings['eab']>['key']): string
   try {
     const key = resolveSecret(secret);
     if (/^[A-Za-z0-9_+/-]{16,}=*$/.test(key)) return key;
-    throw new SettingsError(['expected a MAC key in base64url of 16 characters or more, found something else']);
+    throw new SettingsError([
+      'expected a MAC key in base64url of 16 characters or more, found something else',
+    ]);
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     throw new SettingsError(error.mistakes.map((mistake) => `certificates.acme.eab.key: ${mistake}`));

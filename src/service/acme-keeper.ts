@@ -213,6 +213,7 @@ export class AcmeKeeper {
         accountKey: certificates.accountKey(acme.directory),
         directory: acme.directory,
         contact: acme.contact,
+        agreeTerms: acme.agreeTerms,
         challenge: acme.challenge,
         names,
         request,

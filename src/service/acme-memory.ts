@@ -80,6 +80,10 @@ function isFailure(value: unknown): value is AcmeFailure {
   const { count, at, nextAt, cause, settings } = value as Record<string, unknown>;
   const isTime = (time: unknown): boolean => typeof time === 'number' && Number.isFinite(time);
   return (
-    Number.isInteger(count) && isTime(at) && isTime(nextAt) && typeof cause === 'string' && typeof settings === 'string'
+    Number.isInteger(count) &&
+    isTime(at) &&
+    isTime(nextAt) &&
+    typeof cause === 'string' &&
+    typeof settings === 'string'
   );
 }

@@ -75,7 +75,9 @@ function askChild(
   } catch (error) {
     return Promise.resolve(failed(explain(error)));
   }
-  const limit = world.after(ORDER_LIMIT_MS, () => resolve(failed(`no end within ${ORDER_LIMIT_MS / 1000} s`)));
+  const limit = world.after(ORDER_LIMIT_MS, () =>
+    resolve(failed(`no end within ${ORDER_LIMIT_MS / 1000} s`)),
+  );
   const stop = (): void => resolve(failed('stopped'));
   signal.addEventListener('abort', stop);
   child.on('message', (value) => resolve(asResult(value)));

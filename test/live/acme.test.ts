@@ -26,7 +26,7 @@ interface Rig {
   readonly pebble: Pebble;
   readonly front: Front;
   readonly settings: Readonly<Record<string, unknown>>;
-  sallyport(...args: string[]): ReturnType<typeof run>;
+  readonly sallyport: (...args: string[]) => ReturnType<typeof run>;
 }
 
 async function start(
@@ -160,7 +160,10 @@ for (const challenge of ['http-01', 'tls-alpn-01']) {
       assert.match(found.subjectAltName ?? '', /DNS:mail\.example\.com.*DNS:imap|DNS:imap.*DNS:mail/);
       assert.equal(await isFree(pebble.challengePort, '127.0.0.1'), true, 'nobody listens after the order');
       const status = await sallyport('status');
-      assert.match(status.text, /^acme Mail: mail\.example\.com, imap\.example\.com; until \d{4}-.*; next order \d{4}/m);
+      assert.match(
+        status.text,
+        /^acme Mail: mail\.example\.com, imap\.example\.com; until \d{4}-.*; next order \d{4}/m,
+      );
       assert.doesNotMatch(status.text, /FAILED/);
     });
   }
@@ -189,7 +192,10 @@ test('a renewal is served while connections go on, with a new key, for the same 
   );
   for (const client of clients) assert.match(await client.ask(), /a2 OK/);
   assert.equal(pebbleAccounts(pebble), 1, 'one account');
-  assert.equal(front.log().some((line) => line['event'] === 'worker-died'), false);
+  assert.equal(
+    front.log().some((line) => line['event'] === 'worker-died'),
+    false,
+  );
 });
 
 test('what is due is renewed at the start, what is not due is left alone', async (t) => {
@@ -202,7 +208,10 @@ test('what is due is renewed at the start, what is not due is left alone', async
   // For one name more: that cannot wait.
   const names = { Mail: ['mail.example.com', 'imap.example.com', 'pop.example.com'] };
   assert.equal(front.log().filter((line) => line['event'] === 'acme-ordering').length, 1);
-  front.writeSettings({ ...settings, certificates: { ...certificates, acme: { ...certificates.acme, names } } });
+  front.writeSettings({
+    ...settings,
+    certificates: { ...certificates, acme: { ...certificates.acme, names } },
+  });
   assert.equal((await front.reload())['event'], 'reloaded');
   await front.waitForLog(
     (line) => line['event'] === 'acme-issued' && String(line['names']).includes('pop.example.com'),
@@ -227,7 +236,10 @@ test('a CA that refuses a name is told of, and is not asked again at once; what 
   const wait = Date.parse(String(failed['nextTry'])) - Date.parse(String(failed['time']));
   assert.ok(wait > 890_000 && wait < 1_000_000, String(failed['nextTry']));
   const status = await sallyport('status');
-  assert.match(status.text, /^acme Bad: .*none of the CA yet; next order .*; FAILED 1 time, at .*: .*blocked/m);
+  assert.match(
+    status.text,
+    /^acme Bad: .*none of the CA yet; next order .*; FAILED 1 time, at .*: .*blocked/m,
+  );
   const again = await sallyport('acme', '--now', 'Bad');
   assert.equal(again.code, 1);
   assert.match(again.text, /^Bad: .*blocked-domain/m);
@@ -238,7 +250,10 @@ test('a CA that refuses a name is told of, and is not asked again at once; what 
 test('a name that does not lead here is refused with the words of the CA, and nothing is left listening', async (t) => {
   const { pebble, front } = await start(t, { listen: ['127.0.0.9:10080'] });
   const failed = await event(front, 'acme-failed');
-  assert.match(String(failed['cause']), /^(mail|imap)\.example\.com: the CA did not accept http-01: .*127\.0\.0\.1/);
+  assert.match(
+    String(failed['cause']),
+    /^(mail|imap)\.example\.com: the CA did not accept http-01: .*127\.0\.0\.1/,
+  );
   assert.equal(await isFree(pebble.challengePort, '127.0.0.1'), true);
   assert.equal(await isFree(10_080, '127.0.0.9'), true);
 });
@@ -274,14 +289,21 @@ test('a CA that wants accounts bound to others gets the binding, and a wrong key
   const keyFile = join(folder, 'eab.key');
   writeFileSync(keyFile, `${key}\n`, { mode: 0o600 });
   const bindings = { 'kid-1': key };
-  const { pebble, front, sallyport, settings } = await start(t, { eab: { kid: 'kid-1', key: { file: keyFile } } }, { bindings });
+  const { pebble, front, sallyport, settings } = await start(
+    t,
+    { eab: { kid: 'kid-1', key: { file: keyFile } } },
+    { bindings },
+  );
   await issued(front);
   const { certificates } = settings as { certificates: { acme: object } };
   const wrong = { kid: 'kid-2', key: { file: keyFile } };
   // The CA forgets the account, so that the binding is asked for again.
   await pebble.stopCa();
   await pebble.startCa();
-  front.writeSettings({ ...settings, certificates: { ...certificates, acme: { ...certificates.acme, eab: wrong } } });
+  front.writeSettings({
+    ...settings,
+    certificates: { ...certificates, acme: { ...certificates.acme, eab: wrong } },
+  });
   assert.equal((await front.reload())['event'], 'reloaded');
   const refused = await sallyport('acme', '--now');
   assert.equal(refused.code, 1, refused.text);

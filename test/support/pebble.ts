@@ -38,12 +38,20 @@ export class Pebble {
     this.#ports = ports;
     this.directory = `https://127.0.0.1:${api}/dir`;
     this.challengePort = challenge;
-    const off = ['-http01', '', '-https01', '', '-tlsalpn01', ''];
-    this.#dns = startProcess('pebble-challtestsrv', [
-      ...['-dns01', `127.0.0.1:${dns}`, '-management', `127.0.0.1:${management}`],
-      ...['-defaultIPv4', '127.0.0.1', '-defaultIPv6', ''],
-      ...off,
-    ]);
+    const options = {
+      dns01: `127.0.0.1:${dns}`,
+      management: `127.0.0.1:${management}`,
+      defaultIPv4: '127.0.0.1',
+      // The rest of what it can do is off.
+      defaultIPv6: '',
+      http01: '',
+      https01: '',
+      tlsalpn01: '',
+    };
+    this.#dns = startProcess(
+      'pebble-challtestsrv',
+      Object.entries(options).flatMap(([option, value]) => [`-${option}`, value]),
+    );
   }
 
   static async start(options: PebbleOptions): Promise<Pebble> {
@@ -80,7 +88,11 @@ export class Pebble {
     });
     this.#ca = ca;
     await until(
-      () => this.root().then((root) => root.includes('BEGIN CERTIFICATE'), () => ca.exited()),
+      () =>
+        this.root().then(
+          (root) => root.includes('BEGIN CERTIFICATE'),
+          () => ca.exited(),
+        ),
       10_000,
       () => this.output(),
     );
