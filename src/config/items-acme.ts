@@ -56,7 +56,7 @@ function readHostNames(
 
 function nameProblem(name: unknown): string | null {
   if (typeof name === 'string' && name.startsWith('*.'))
-    return `a wildcard (${found(name)}) takes a challenge by DNS, which is not among http-01 and tls-alpn-01`;
+    return `${found(name)}: a CA gives wildcards by dns-01 only, which is not done here; list each host name`;
   if (typeof name === 'string' && isIP(name) !== 0)
     return `expected a host name, found the address ${found(name)}`;
   return isText(name) && isHostName(name) ? null : `expected a host name, found ${found(name)}`;

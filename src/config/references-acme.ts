@@ -12,10 +12,10 @@ export function checkAcme(given: GivenSettings, report: Report): void {
   if (acme === null) return;
   const { path, values } = acme;
   if (!values.agreeTerms && !acme.isWrong('agreeTerms')) {
-    const terms =
-      values.directory === LETS_ENCRYPT
-        ? 'https://letsencrypt.org/repository/'
-        : `the place that ${values.directory} names as termsOfService`;
+    const isPublic = values.directory === LETS_ENCRYPT && !acme.isWrong('directory');
+    const terms = isPublic
+      ? 'https://letsencrypt.org/repository/'
+      : 'the place that its directory names as termsOfService';
     report.add([...path, 'agreeTerms'], `expected true: you agree to the CA's terms of service, at ${terms}`);
   }
   checkBinding(acme, report);

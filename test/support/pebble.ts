@@ -38,7 +38,7 @@ export class Pebble {
     this.#ports = ports;
     this.directory = `https://127.0.0.1:${api}/dir`;
     this.challengePort = challenge;
-    const options = {
+    const settings = {
       dns01: `127.0.0.1:${dns}`,
       management: `127.0.0.1:${management}`,
       defaultIPv4: '127.0.0.1',
@@ -50,7 +50,7 @@ export class Pebble {
     };
     this.#dns = startProcess(
       'pebble-challtestsrv',
-      Object.entries(options).flatMap(([option, value]) => [`-${option}`, value]),
+      Object.entries(settings).flatMap(([option, value]) => [`-${option}`, value]),
     );
   }
 
