@@ -52,6 +52,8 @@ interface Followed {
   readonly mark: string;
   readonly certificates: AcmeCertificates;
   readonly memory: AcmeMemory;
+  /** Nickname → when its last certificate came. */
+  readonly issuedAt: Map<string, number>;
   /** Aborted when other settings follow. */
   readonly stop: AbortController;
 }
@@ -61,8 +63,6 @@ export class AcmeKeeper {
   #followed: Followed | null = null;
   #timer: Timer | null = null;
   #ordering: string | null = null;
-  /** Nickname → when its last certificate came. */
-  readonly #issuedAt = new Map<string, number>();
   /** The end of the queue of orders. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -83,6 +83,7 @@ export class AcmeKeeper {
       mark,
       certificates: new AcmeCertificates(settings, world),
       memory: new AcmeMemory(settings.dataDir),
+      issuedAt: new Map(),
       stop: new AbortController(),
     };
     this.#lookIn(PAUSE_MS);
@@ -159,7 +160,7 @@ export class AcmeKeeper {
 
   #nextAt(followed: Followed, nickname: string): number {
     const failure = followed.memory.failure(nickname, followed.mark);
-    const apart = (this.#issuedAt.get(nickname) ?? -Infinity) + APART_MS;
+    const apart = (followed.issuedAt.get(nickname) ?? -Infinity) + APART_MS;
     return Math.max(this.#plan(followed, nickname).dueAt, failure?.nextAt ?? 0, apart);
   }
 
@@ -193,7 +194,7 @@ export class AcmeKeeper {
       const result = await this.#carryOut(followed, { nickname, names });
       if (stop.signal.aborted) return STOPPED;
       if (result.kind === 'failed') return this.#failed(followed, nickname, result);
-      this.#issuedAt.set(nickname, this.#options.world.now());
+      followed.issuedAt.set(nickname, this.#options.world.now());
       followed.memory.keepFailure(nickname, null);
       log.info('acme-issued', { nickname, names, notAfter: timeText(result.notAfter) });
       return null;
