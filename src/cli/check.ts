@@ -12,7 +12,7 @@ import { probeBackends } from '../service/probe.ts';
 import type { ProbeResult } from '../service/probe.ts';
 import { certificateText } from '../service/status.ts';
 import { summarise } from '../service/summary.ts';
-import type { BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
+import type { AcmeSummary, BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
 import {
   CONFIG_HELP,
   CONFIG_OPTION,
@@ -70,6 +70,7 @@ export function summaryText(summary: Summary): string {
     }),
     ...summary.backends.map(backendLine),
     ...summary.certificates.map(certificateText),
+    ...summary.acme.map(acmeLine),
     ...summary.warnings.map((warning) => `warning: ${warning}`),
   ];
   return lines.map((line) => `${line}\n`).join('');
@@ -84,6 +85,10 @@ function serviceLine(service: ServiceSummary): string {
       ? ''
       : `; PROXY header from ${proxyProtocol.from.join(', ')} (${proxyProtocol.mode})`;
   return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}${balancers}; to ${backend}`;
+}
+
+function acmeLine({ nickname, names, challenge, listen, directory }: AcmeSummary): string {
+  return `acme ${nickname}: ${names.join(', ')}; by ${challenge} on ${listen.join(', ')}; from ${directory}`;
 }
 
 /** Each switch of channels on a line of its own. */

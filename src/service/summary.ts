@@ -6,6 +6,7 @@ import type { BackendSettings, Endpoint, ServiceSettings, Settings } from '../co
 import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
+import { acmeEndpoints } from './acme-process.ts';
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
 import { endpointText } from './handles.ts';
@@ -42,11 +43,21 @@ export interface BackendSummary {
   readonly admin: string | null;
 }
 
+export interface AcmeSummary {
+  readonly nickname: string;
+  readonly names: readonly string[];
+  readonly challenge: string;
+  /** Where the CA is answered while it looks. */
+  readonly listen: readonly string[];
+  readonly directory: string;
+}
+
 export interface Summary {
   readonly file: string | null;
   readonly hostname: string;
   readonly services: readonly ServiceSummary[];
   readonly certificates: readonly CertificateStatus[];
+  readonly acme: readonly AcmeSummary[];
   readonly channels: readonly ChannelSummary[];
   readonly backends: readonly BackendSummary[];
   readonly warnings: readonly string[];
@@ -58,6 +69,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
     hostname: settings.hostname,
     services: Object.values(settings.services).map((service) => summariseService(service, settings)),
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
+    acme: summariseAcme(settings),
     channels: summariseChannels(settings),
     backends: Object.values(settings.backends).map(({ name, servers, balance, tls, admin, client }) => ({
       name,
@@ -73,6 +85,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
     warnings: [
       ...warnings,
       ...unusedWarnings(settings),
+      ...unshownWarnings(settings),
       ...channelWarnings(settings),
       ...clearWarnings(settings),
       ...unprovenWarnings(settings),
@@ -125,6 +138,28 @@ function unusedWarnings({ services, channels, backends }: Settings): string[] {
       .filter((name) => !relays.has(name))
       .map((name) => `backends.${name}: nothing leads to it`),
   ];
+}
+
+function summariseAcme({ certificates: { acme } }: Settings): AcmeSummary[] {
+  if (acme === null) return [];
+  const { challenge, directory } = acme;
+  const listen = acmeEndpoints(acme).map(endpointText);
+  return Object.entries(acme.names).map(([nickname, names]) => ({
+    nickname,
+    names,
+    challenge,
+    listen,
+    directory,
+  }));
+}
+
+function unshownWarnings({ certificates: { acme }, services }: Settings): string[] {
+  const shown = Object.values(services)
+    .flatMap(({ tls }) => [...tls.certificates, ...Object.values(tls.sni).flat()])
+    .map((ref) => (ref.kind === 'nickname' ? ref.nickname : null));
+  return Object.keys(acme?.names ?? {})
+    .filter((nickname) => !shown.includes(nickname))
+    .map((nickname) => `certificates.acme.names.${nickname}: it would be ordered, and no service shows it`);
 }
 
 /** Relays behind a switch of channels, where an administrator would log in for whom nobody has checked. */

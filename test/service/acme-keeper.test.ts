@@ -69,12 +69,12 @@ interface Rig {
   readonly ca: StubCa;
   readonly keeper: AcmeKeeper;
   readonly events: Record<string, unknown>[];
-  settings(acme?: Partial<AcmeSettings> | null): Settings;
-  certificates(): CertificateKeeper;
+  readonly settings: (acme?: Partial<AcmeSettings> | null) => Settings;
+  readonly certificates: () => CertificateKeeper;
   /** Lets time pass until the keeper is at rest. */
-  pass(ms: number): Promise<void>;
+  readonly pass: (ms: number) => Promise<void>;
   /** Another keeper over the same files, as after a restart. */
-  again(): AcmeKeeper;
+  readonly again: () => AcmeKeeper;
 }
 
 const ACME: AcmeSettings = {
