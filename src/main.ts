@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
   acme: async () => (await import('./cli/acme.ts')).acme,
   kick: async () => (await import('./cli/kick.ts')).kick,
+  import: async () => (await import('./cli/import.ts')).importSettings,
 };
 
 const program: Program = {

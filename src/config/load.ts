@@ -11,6 +11,7 @@ import { checkEverything } from './entries.ts';
 import type { GivenAcme, GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
+import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
   AcmeSettings,
   BackendSettings,
@@ -85,9 +86,10 @@ function complete(
   const folder = path === null ? process.cwd() : dirname(path);
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
-  const { certificate: _given, sni: _names, ...versions } = values.tls;
+  const { certificate: _given, sni: _names, ...rules } = values.tls;
   const tls: ServerTlsSettings = {
-    ...versions,
+    ...rules,
+    ...versionRange(rules),
     certificates: refsOf(shown.certificates ?? [], locate),
     sni: namesOf(shown.sni ?? new Map(), locate),
   };
@@ -111,7 +113,7 @@ function complete(
       secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, locate, access: values.access }),
+      completeService(name, service, { tls, rules, locate, access: values.access }),
     ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
@@ -152,12 +154,14 @@ const OURS = /^(STARTTLS|STLS|LOGINDISABLED|SASL|AUTH)([= ]|$)/i;
 
 interface Above {
   readonly tls: ServerTlsSettings;
+  /** The same as the file says it. */
+  readonly rules: GivenVersions;
   readonly locate: Locate;
   readonly access: string | null;
 }
 
 function completeService(name: string, { values, shown }: GivenService, above: Above): ServiceSettings {
-  const { tls, locate } = above;
+  const { tls, rules, locate } = above;
   const protocol = present(values.protocol);
   return {
     name,
@@ -167,8 +171,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     tls: {
       certificates: shown.certificates === null ? tls.certificates : refsOf(shown.certificates, locate),
       sni: shown.sni === null ? tls.sni : namesOf(shown.sni, locate),
-      minVersion: values.tls.minVersion ?? tls.minVersion,
-      maxVersion: values.tls.maxVersion ?? tls.maxVersion,
+      ...versionRange(values.tls, rules),
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
       stapling: values.tls.stapling ?? tls.stapling,
@@ -227,6 +230,7 @@ function completeBackend(
     },
     tls: {
       ...secured,
+      minVersion: versionRange(secured).minVersion,
       ca: ca === null ? null : locate(ca),
       certificates: refsOf(certificates, locate),
     },
