@@ -46,6 +46,9 @@ async function start(
   return { pebble, front, settings, sallyport };
 }
 
+/** As in earnest: the supervisor is root, whoever talks to strangers is not. */
+const user = process.getuid?.() === 0 ? 'nobody' : null;
+
 function settingsOf(pebble: Pebble, acme: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const imaps = {
     protocol: 'imap',
@@ -57,6 +60,7 @@ function settingsOf(pebble: Pebble, acme: Readonly<Record<string, unknown>>): Re
   return {
     hostname: 'mail.example.com',
     workers: 2,
+    user,
     certificates: {
       watch: 0.2,
       acme: {

@@ -72,21 +72,14 @@ test('http-01: a token that is expected gets its answer, until it is forgotten',
 test('http-01: everything else is not found, and says nothing', async (t) => {
   const { responder, port } = await open(t, 'http-01');
   responder.expect({ kind: 'http-01', token: 'token', answer: 'token.thumb' });
-  const requests = [
-    ...[
-      '/',
-      at(''),
-      at('other'),
-      at('token/'),
-      at('token?x'),
-      at('../token'),
-      at('token%00'),
-      `/${at('token')}`,
-    ],
+  const paths = ['/', at(''), at('other'), at('token/'), at('token?x'), at('../token'), at('token%00')];
+  const strange = [
+    `/${at('token')}`,
     `http://mail.example.com${at('token')}`,
     at('__proto__'),
     at('x'.repeat(300)),
-  ].map((path) => get(path));
+  ];
+  const requests = [...paths, ...strange].map((path) => get(path));
   const methods = ['POST', 'HEAD', 'PUT', 'OPTIONS', 'DELETE'].map((method) => get(at('token'), method));
   for (const request of [...requests, ...methods]) {
     const text = await say(port, request);
