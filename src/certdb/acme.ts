@@ -1,5 +1,5 @@
 // One order with a certificate authority by ACME (RFC 8555), carried out with acme-client: account, order, challenges,
-// certificate. Runs in a process of its own, which is the only one that loads the library (cli/acme-order.ts).
+// certificate; and the question when to renew (RFC 9773). Runs in a process of its own, which is the only one that loads the library (cli/acme-order.ts).
 // Promises: never throws; every wait ends; no request is repeated but for a refused nonce (RFC 8555 6.5), since the
 // supervisor tries again later and counts. Each answer is expected before the CA is told to look, and no longer
 // afterwards. What the CA says is passed on, bounded, and is for reading only.
@@ -47,6 +47,20 @@ export type AcmeResult =
       readonly retryAfterMs: number | null;
     };
 
+/** When a certificate should be renewed, in the view of its CA. */
+export interface RenewalQuestion {
+  readonly directory: string;
+  readonly ca: string | null;
+  /** RFC 9773 4.1 */
+  readonly certificate: string;
+}
+
+export type RenewalAnswer =
+  /** Milliseconds since 1970. */
+  | { readonly kind: 'window'; readonly start: number; readonly end: number }
+  /** It does not say, or could not be asked. */
+  | { readonly kind: 'none' };
+
 const REQUEST_LIMIT_MS = 30_000;
 const RESPONSE_BYTES_MAX = 1_048_576;
 const CAUSE_CHARS_MAX = 1000;
@@ -61,6 +75,26 @@ export async function orderCertificate(task: AcmeTask, expect: Expect): Promise<
     const cause = explain(error).slice(0, CAUSE_CHARS_MAX) || 'no reason given';
     return { kind: 'failed', cause, retryAfterMs: wait.retryAfterMs };
   }
+}
+
+/** RFC 9773. Never throws: who gets no answer goes by the certificate's life. */
+export async function askRenewal({ directory, ca, certificate }: RenewalQuestion): Promise<RenewalAnswer> {
+  prepareRequests({ ca });
+  const get = async (url: string): Promise<unknown> => (await acme.axios.get<unknown>(url)).data;
+  try {
+    const place = fieldOf(await get(directory), 'renewalInfo');
+    if (typeof place !== 'string' || URL.parse(place)?.protocol !== 'https:') return { kind: 'none' };
+    const window = fieldOf(await get(`${place.replace(/\/$/, '')}/${certificate}`), 'suggestedWindow');
+    const [start, end] = ['start', 'end'].map((name) => Date.parse(String(fieldOf(window, name))));
+    if (start === undefined || end === undefined || !(start < end)) return { kind: 'none' };
+    return { kind: 'window', start, end };
+  } catch {
+    return { kind: 'none' };
+  }
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
 async function order(task: AcmeTask, expect: Expect): Promise<string> {
@@ -136,7 +170,7 @@ async function answerTo({ authorization, token, answer, task }: Answer): Promise
 }
 
 /** Bounds the library's requests. What comes back is filled in when the CA asks for patience. */
-function prepareRequests({ ca }: AcmeTask): { retryAfterMs: number | null } {
+function prepareRequests({ ca }: Pick<AcmeTask, 'ca'>): { retryAfterMs: number | null } {
   const wait: { retryAfterMs: number | null } = { retryAfterMs: null };
   const { axios } = acme;
   // The library's own would repeat requests, for as long as the CA says, and hide why a connection failed.

@@ -1,7 +1,7 @@
-// `sallyport acme-order`: what the supervisor forks for each ACME order; not for people, so it is in no list. Without a
+// `sallyport acme-order`: what the supervisor forks for each ACME order, and to ask when to renew; not for people, so it is in no list. Without a
 // supervisor's channel it refuses. Loads the ACME library, which no other process does.
 
-import { orderCertificate } from '../certdb/acme.ts';
+import { askRenewal, orderCertificate } from '../certdb/acme.ts';
 import { runAcmeOrder } from '../service/acme-child.ts';
 import type { AcmePort } from '../service/acme-child.ts';
 import { DONE, WRONG_USAGE } from './usage.ts';
@@ -16,7 +16,7 @@ export async function orderAcme(args: readonly string[], program: Program): Prom
   // These go to the whole process group of a terminal; the supervisor decides what they mean.
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});
-  await runAcmeOrder({ port: channelPort(), world: program.world, order: orderCertificate });
+  await runAcmeOrder({ port: channelPort(), world: program.world, order: orderCertificate, askRenewal });
   return DONE;
 }
 

@@ -51,6 +51,16 @@ export class AcmeCertificates {
     });
   }
 
+  /** What its CA calls the certificate (RFC 9773); null: there is none, or no name for it. */
+  async renewalId(nickname: string, keyType: AcmeSettings['keyType']): Promise<string | null> {
+    const { renewalId } = await import('../certdb/renewal-id.ts');
+    return this.#use((keeper) => {
+      const entry = keeper.entries().find((one) => one.nickname === nickname && one.keyType === keyType);
+      const certificate = entry === undefined ? null : new X509Certificate(entry.cert);
+      return certificate === null || isSelfSigned(certificate) ? null : renewalId(certificate);
+    });
+  }
+
   /** PEM of the account's key at this CA. It is made once, and kept beside the certificates. */
   accountKey(directory: string): string {
     return this.#use((keeper) => {

@@ -2,16 +2,19 @@
 // CA on those while the order goes on, says how it went, and ends. Unprivileged when `user` is set. It holds the key of
 // the account, never that of the certificate. When the supervisor goes, it goes.
 
-import type { AcmeResult, AcmeTask, Expect } from '../certdb/acme.ts';
+import type { AcmeResult, AcmeTask, Expect, RenewalAnswer, RenewalQuestion } from '../certdb/acme.ts';
 import type { World } from '../world.ts';
 import { AcmeResponder } from './acme-responder.ts';
 import type { ListeningHandle } from './handles.ts';
 
-/** `listen` comes with a handle, and any number of them before `order`. */
-export type ToAcmeChild = { readonly kind: 'listen' } | { readonly kind: 'order'; readonly task: AcmeTask };
+/** `listen` comes with a handle, and any number of them before `order`. One answer, then the process ends. */
+export type ToAcmeChild =
+  | { readonly kind: 'listen' }
+  | { readonly kind: 'order'; readonly task: AcmeTask }
+  | { readonly kind: 'renewal'; readonly question: RenewalQuestion };
 
 export interface AcmePort {
-  send(result: AcmeResult, sent: () => void): void;
+  send(result: AcmeResult | RenewalAnswer, sent: () => void): void;
   on(event: 'message', hear: (message: ToAcmeChild, handle?: ListeningHandle) => void): void;
   on(event: 'disconnect', gone: () => void): void;
 }
@@ -20,10 +23,11 @@ export interface AcmeChildOptions {
   readonly port: AcmePort;
   readonly world: World;
   readonly order: (task: AcmeTask, expect: Expect) => Promise<AcmeResult>;
+  readonly askRenewal: (question: RenewalQuestion) => Promise<RenewalAnswer>;
 }
 
 /** Resolves when the result has been sent, or there is nobody to send it to. */
-export function runAcmeOrder({ port, world, order }: AcmeChildOptions): Promise<void> {
+export function runAcmeOrder({ port, world, order, askRenewal }: AcmeChildOptions): Promise<void> {
   const { promise: done, resolve } = Promise.withResolvers<void>();
   const handles: ListeningHandle[] = [];
   port.on('disconnect', resolve);
@@ -32,6 +36,8 @@ export function runAcmeOrder({ port, world, order }: AcmeChildOptions): Promise<
       if (handle !== undefined) handles.push(handle);
       return;
     }
+    if (message.kind === 'renewal')
+      return void askRenewal(message.question).then((answer) => port.send(answer, resolve));
     void carryOut(message.task, { handles, world, order }).then((result) => port.send(result, resolve));
   });
   return done;

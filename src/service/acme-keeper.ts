@@ -1,13 +1,13 @@
 // Certificates by ACME in the supervisor: decides when one is ordered, makes its key and request, lets a process of its
 // own talk to the CA, judges what comes back and keeps it in the certificate database, where the watch finds it and the
 // workers get it without losing a connection.
-// One order at a time. At the start what is missing, only holds the place or is for other names; then once a day, and at
-// the time of the next renewal. A failure is logged once, counted, and tried again after 15 minutes, doubling to a day,
+// One order at a time. At the start what is missing, only holds the place or is for other names; then once a day, when
+// the CA is also asked whether it wants a renewal sooner (RFC 9773), and at the time of the next renewal. A failure is logged once, counted, and tried again after 15 minutes, doubling to a day,
 // also over restarts; what is served goes on being served. Nothing here throws. close() ends an order that is under way.
 
 import { createHash } from 'node:crypto';
 
-import type { AcmeResult } from '../certdb/acme.ts';
+import type { AcmeResult, RenewalAnswer, RenewalQuestion } from '../certdb/acme.ts';
 import type { AcmeSettings, Settings } from '../config/settings.ts';
 import type { Log } from '../log.ts';
 import type { Timer, World } from '../world.ts';
@@ -36,6 +36,8 @@ export interface AcmeStatus {
 export interface AcmeKeeperOptions {
   /** Carries out one order, in a process of its own. */
   readonly order: (order: AcmeOrder) => Promise<AcmeResult>;
+  /** Asks the CA when it wants a certificate renewed. */
+  readonly askRenewal: (question: RenewalQuestion, signal: AbortSignal) => Promise<RenewalAnswer>;
   readonly world: World;
   readonly log: Log;
 }
@@ -54,6 +56,8 @@ interface Followed {
   readonly memory: AcmeMemory;
   /** Nickname → when its last certificate came. */
   readonly issuedAt: Map<string, number>;
+  /** Nickname → when its CA wants it renewed, of those where that was said, and a time chosen from it. */
+  readonly suggested: Map<string, number>;
   /** Aborted when other settings follow. */
   readonly stop: AbortController;
 }
@@ -84,6 +88,7 @@ export class AcmeKeeper {
       certificates: new AcmeCertificates(settings, world),
       memory: new AcmeMemory(settings.dataDir),
       issuedAt: new Map(),
+      suggested: new Map(),
       stop: new AbortController(),
     };
     this.#lookIn(PAUSE_MS);
@@ -142,6 +147,7 @@ export class AcmeKeeper {
     const followed = this.#followed;
     if (followed === null) return;
     const { world } = this.#options;
+    await this.#inTurn(() => this.#askRenewals(followed));
     const times = Object.keys(followed.acme.names).map((nickname) => ({
       nickname,
       at: this.#nextAt(followed, nickname),
@@ -158,10 +164,36 @@ export class AcmeKeeper {
     this.#lookIn(Math.min(Math.max(next - world.now(), PAUSE_MS), LOOK_MS));
   }
 
+  // RFC 9773 4.2: a time in the window by chance, anew each day; one that is over means now.
+  async #askRenewals(followed: Followed): Promise<void> {
+    const { acme, certificates, suggested, stop } = followed;
+    for (const nickname of Object.keys(acme.names)) {
+      if (stop.signal.aborted) return;
+      try {
+        const certificate = await certificates.renewalId(nickname, acme.keyType);
+        suggested.delete(nickname);
+        if (certificate === null) continue;
+        const { ca } = readAcmeFiles(acme);
+        const question = { directory: acme.directory, ca, certificate };
+        const answer = await this.#options.askRenewal(question, stop.signal);
+        if (answer.kind === 'none') continue;
+        suggested.set(nickname, answer.start + (answer.end - answer.start) * this.#spread());
+      } catch {
+        // The order that follows says what is wrong.
+      }
+    }
+  }
+
+  /** 0 to 1. */
+  #spread(): number {
+    return this.#options.world.random(2).readUInt16BE() / 65_536;
+  }
+
   #nextAt(followed: Followed, nickname: string): number {
     const failure = followed.memory.failure(nickname, followed.mark);
     const apart = (followed.issuedAt.get(nickname) ?? -Infinity) + APART_MS;
-    return Math.max(this.#plan(followed, nickname).dueAt, failure?.nextAt ?? 0, apart);
+    const due = Math.min(this.#plan(followed, nickname).dueAt, followed.suggested.get(nickname) ?? Infinity);
+    return Math.max(due, failure?.nextAt ?? 0, apart);
   }
 
   /** A database that cannot be read is looked into again in a day, or after a change of it. */
@@ -195,6 +227,7 @@ export class AcmeKeeper {
       if (stop.signal.aborted) return STOPPED;
       if (result.kind === 'failed') return this.#failed(followed, nickname, result);
       followed.issuedAt.set(nickname, this.#options.world.now());
+      followed.suggested.delete(nickname);
       followed.memory.keepFailure(nickname, null);
       log.info('acme-issued', { nickname, names, notAfter: timeText(result.notAfter) });
       return null;
@@ -232,8 +265,7 @@ export class AcmeKeeper {
   #failed({ memory, mark }: Followed, nickname: string, { cause, retryAfterMs }: Failure): string {
     const { world, log } = this.#options;
     const count = (memory.failure(nickname, mark)?.count ?? 0) + 1;
-    const spread = world.random(2).readUInt16BE() / 65_536;
-    const nextAt = world.now() + retryWait(count, retryAfterMs, spread);
+    const nextAt = world.now() + retryWait(count, retryAfterMs, this.#spread());
     const lost = memory.keepFailure(nickname, { count, at: world.now(), nextAt, cause, settings: mark });
     log.error('acme-failed', { nickname, cause, failures: count, nextTry: timeText(nextAt) });
     if (lost !== null) log.warn('warning', { warning: `the failure of ${nickname} cannot be kept: ${lost}` });

@@ -4,7 +4,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 
-import type { AcmeResult, AcmeTask } from '../certdb/acme.ts';
+import type { AcmeResult, AcmeTask, RenewalAnswer, RenewalQuestion } from '../certdb/acme.ts';
 import type { AcmeSettings, Endpoint } from '../config/settings.ts';
 import { explain, harmless } from '../log.ts';
 import type { World } from '../world.ts';
@@ -34,7 +34,11 @@ export async function runAcmeProcess(order: AcmeOrder, options: AcmeProcessOptio
   const bound = await bindAll(order.settings, options);
   if (typeof bound === 'string') return failed(bound);
   try {
-    return await askChild(order, bound, options);
+    const answer = await askChild(
+      { message: { kind: 'order', task: order.task }, bound, signal: order.signal },
+      options,
+    );
+    return typeof answer === 'string' ? failed(answer) : asResult(answer.value);
   } finally {
     for (const listener of bound) closeListener(listener);
   }
@@ -63,33 +67,49 @@ async function bindAll(
   return (missed.length > 0 ? missed : failures).join('; ').replaceAll('service certificates.acme: ', '');
 }
 
+/** Asks the CA when to renew; binds nothing. */
+export async function askRenewalProcess(
+  question: RenewalQuestion,
+  options: Omit<AcmeProcessOptions, 'owner'> & { readonly signal: AbortSignal },
+): Promise<RenewalAnswer> {
+  const asked = { message: { kind: 'renewal', question }, bound: [], signal: options.signal } as const;
+  const answer = await askChild(asked, options);
+  const { start, end } = Object(typeof answer === 'string' ? null : answer.value) as Record<string, unknown>;
+  if (typeof start !== 'number' || typeof end !== 'number' || !(start < end)) return { kind: 'none' };
+  return { kind: 'window', start, end };
+}
+
+interface Asked {
+  readonly message: ToAcmeChild;
+  readonly bound: readonly BoundListener[];
+  readonly signal: AbortSignal;
+}
+
+/** What the process says, unchecked; a sentence where it says nothing. */
 function askChild(
-  { task, signal }: AcmeOrder,
-  bound: readonly BoundListener[],
-  { fork, world }: AcmeProcessOptions,
-): Promise<AcmeResult> {
-  const { promise, resolve } = Promise.withResolvers<AcmeResult>();
+  { message, bound, signal }: Asked,
+  { fork, world }: Pick<AcmeProcessOptions, 'fork' | 'world'>,
+): Promise<string | { readonly value: unknown }> {
+  const { promise, resolve } = Promise.withResolvers<string | { readonly value: unknown }>();
   let child: ChildProcess;
   try {
     child = fork();
   } catch (error) {
-    return Promise.resolve(failed(explain(error)));
+    return Promise.resolve(explain(error));
   }
-  const limit = world.after(ORDER_LIMIT_MS, () =>
-    resolve(failed(`no end within ${ORDER_LIMIT_MS / 1000} s`)),
-  );
-  const stop = (): void => resolve(failed('stopped'));
+  const limit = world.after(ORDER_LIMIT_MS, () => resolve(`no end within ${ORDER_LIMIT_MS / 1000} s`));
+  const stop = (): void => resolve('stopped');
   signal.addEventListener('abort', stop);
-  child.on('message', (value) => resolve(asResult(value)));
-  child.on('error', (error) => resolve(failed(explain(error))));
-  child.once('close', (code) => resolve(failed(`the process of the order ended (${code ?? 'killed'})`)));
-  const send = (message: ToAcmeChild, listener?: BoundListener): void => {
+  child.on('message', (value) => resolve({ value }));
+  child.on('error', (error) => resolve(explain(error)));
+  child.once('close', (code) => resolve(`the process of the order ended (${code ?? 'killed'})`));
+  const send = (one: ToAcmeChild, listener?: BoundListener): void => {
     // The types know servers and sockets only; the runtime passes a bare listening handle as well.
     const handle = listener?.handle as Parameters<ChildProcess['send']>[1];
-    child.send(message, handle, { keepOpen: true }, () => {});
+    child.send(one, handle, { keepOpen: true }, () => {});
   };
   for (const listener of bound) send({ kind: 'listen' }, listener);
-  send({ kind: 'order', task });
+  send(message);
   if (signal.aborted) stop();
   return promise.finally(() => {
     limit.cancel();

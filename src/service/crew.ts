@@ -5,7 +5,7 @@
 import type { Settings } from '../config/settings.ts';
 import type { World } from '../world.ts';
 import { AcmeKeeper } from './acme-keeper.ts';
-import { runAcmeProcess } from './acme-process.ts';
+import { askRenewalProcess, runAcmeProcess } from './acme-process.ts';
 import { forkAcmeOrder, forkWorker } from './children.ts';
 import type { Configuration } from './configuration.ts';
 import { Fleet } from './fleet.ts';
@@ -76,6 +76,10 @@ export class Crew {
       order: (acmeOrder) => {
         const { owner } = this.privileges;
         return runAcmeProcess(acmeOrder, { fork: () => forkAcmeOrder({ entry, owner }), owner, world });
+      },
+      askRenewal: (question, signal) => {
+        const { owner } = this.privileges;
+        return askRenewalProcess(question, { fork: () => forkAcmeOrder({ entry, owner }), world, signal });
       },
       world,
       log,

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { orderCertificate, type AcmeResult, type AcmeTask } from '../../src/certdb/acme.ts';
+import { askRenewal, orderCertificate, type AcmeResult, type AcmeTask } from '../../src/certdb/acme.ts';
 import { makeAuthority } from '../support/authority.ts';
 import { freePort } from '../support/ports.ts';
 
@@ -121,4 +121,50 @@ test('a CA that hangs up, one that is not there and one whose certificate nobody
   assert.match((await order()).cause, /socket hang up|ECONNRESET/);
   assert.match((await order({ directory: `https://127.0.0.1:${await freePort()}/` })).cause, /ECONNREFUSED/);
   assert.match((await order({ ca: null })).cause, /certificate/);
+});
+
+const question = { directory: task.directory, ca: authority.ca, certificate: 'aki.serial' };
+const window = { start: '2030-01-02T04:00:00Z', end: '2030-01-03T04:00:00.5Z' };
+
+/** A directory with this place for renewal information, and this information. */
+function inform(renewalInfo: unknown, body: unknown): typeof answer {
+  return (path, response) => {
+    if (path === '/directory') return say(response, { status: 200, body: { ...directory, renewalInfo } });
+    say(response, { status: path === '/renewal/aki.serial' ? 200 : 404, body });
+  };
+}
+
+test('a CA that knows when to renew is believed', async () => {
+  for (const place of [`${base}/renewal`, `${base}/renewal/`]) {
+    answer = inform(place, { suggestedWindow: window, explanationURL: 'https://ca.test/' });
+    const { start, end } = window;
+    assert.deepEqual(await askRenewal(question), {
+      kind: 'window',
+      start: Date.parse(start),
+      end: Date.parse(end),
+    });
+  }
+});
+
+for (const [what, place, body] of [
+  ['knows nothing of it', undefined, {}],
+  ['has it somewhere without TLS', base.replace('https', 'http'), { suggestedWindow: window }],
+  ['has no window', `${base}/renewal`, {}],
+  [
+    'has a window that ends before it begins',
+    `${base}/renewal`,
+    { suggestedWindow: { start: window.end, end: window.start } },
+  ],
+  ['has a window without times', `${base}/renewal`, { suggestedWindow: { start: 'soon', end: 'later' } }],
+  ['says something else', `${base}/renewal`, '<html></html>'],
+] as const) {
+  test(`a CA that ${what} is not asked further when to renew`, async () => {
+    answer = inform(place, body);
+    assert.deepEqual(await askRenewal(question), { kind: 'none' });
+  });
+}
+
+test('a CA that is not there says nothing of renewal, and nothing is thrown', async () => {
+  const nowhere = `https://127.0.0.1:${await freePort()}/`;
+  assert.deepEqual(await askRenewal({ ...question, directory: nowhere }), { kind: 'none' });
 });

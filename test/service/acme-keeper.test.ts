@@ -6,10 +6,11 @@ import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-import type { AcmeResult } from '../../src/certdb/acme.ts';
+import type { AcmeResult, RenewalAnswer, RenewalQuestion } from '../../src/certdb/acme.ts';
 import { nameOf } from '../../src/certdb/distinguished-name.ts';
 import { selfSign, signRequest } from '../../src/certdb/issue.ts';
 import { generateKey, softwareSigner } from '../../src/certdb/keys.ts';
+import { renewalId } from '../../src/certdb/renewal-id.ts';
 import { defaultSettings } from '../../src/config/load.ts';
 import { inlineSecret } from '../../src/config/secret.ts';
 import type { AcmeSettings, Settings } from '../../src/config/settings.ts';
@@ -30,6 +31,9 @@ class StubCa {
   hold: Promise<void> | null = null;
   /** How long ago they begin, by what they say. */
   backdatedMs = 0;
+  /** When it wants certificates renewed. */
+  window: { start: number; end: number } | null = null;
+  readonly questions: string[] = [];
   /** Instead of what was asked for. */
   chain: string | null = null;
   readonly #world: ManualWorld;
@@ -39,6 +43,11 @@ class StubCa {
   constructor(world: ManualWorld) {
     this.#world = world;
   }
+
+  readonly askRenewal = async ({ certificate }: RenewalQuestion): Promise<RenewalAnswer> => {
+    this.questions.push(certificate);
+    return this.window === null ? { kind: 'none' } : { kind: 'window', ...this.window };
+  };
 
   readonly order = async (order: AcmeOrder): Promise<AcmeResult> => {
     this.orders.push(order);
@@ -102,7 +111,7 @@ function rig(t: TestContext): Rig {
     write: (line) => void events.push(JSON.parse(line) as Record<string, unknown>),
   });
   const make = (): AcmeKeeper => {
-    const keeper = new AcmeKeeper({ order: ca.order, world, log });
+    const keeper = new AcmeKeeper({ order: ca.order, askRenewal: ca.askRenewal, world, log });
     t.after(() => keeper.close());
     return keeper;
   };
@@ -184,6 +193,24 @@ test('what is there stays until its time; then it is renewed with a new key, by 
   assert.notEqual(next?.key, before?.key);
   assert.equal(ca.orders[1]?.task.accountKey, ca.orders[0]?.task.accountKey);
   assert.equal(certificates().entries().length, 1, 'the one before is gone');
+});
+
+test('a CA that wants a renewal sooner is asked once a day, and gets it; later than its time it cannot be', async (t) => {
+  const { keeper, settings, certificates, pass, ca, world } = rig(t);
+  keeper.follow(settings());
+  await pass(1000);
+  assert.deepEqual(ca.questions, []);
+  for (let day = 0; day < 5; day++) await pass(DAY);
+  assert.equal(ca.orders.length, 1);
+  assert.equal(ca.questions.length, 5);
+  const [entry] = certificates().entries();
+  assert.equal(ca.questions[0], renewalId(new X509Certificate(entry?.cert ?? '')));
+  ca.window = { start: world.now() + 300 * DAY, end: world.now() + 301 * DAY };
+  await pass(DAY);
+  assert.equal(keeper.status()[0]?.nextAt, '2030-03-02T00:00:01Z');
+  ca.window = { start: world.now() - 2 * DAY, end: world.now() - DAY };
+  await pass(DAY);
+  assert.equal(ca.orders.length, 2);
 });
 
 test('each CA has an account of its own', async (t) => {

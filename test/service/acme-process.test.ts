@@ -8,7 +8,7 @@ import { test } from 'node:test';
 
 import type { AcmeResult, AcmeTask } from '../../src/certdb/acme.ts';
 import type { AcmeSettings, Endpoint } from '../../src/config/settings.ts';
-import { acmeEndpoints, runAcmeProcess } from '../../src/service/acme-process.ts';
+import { acmeEndpoints, askRenewalProcess, runAcmeProcess } from '../../src/service/acme-process.ts';
 import { realWorld } from '../../src/world.ts';
 import { manualWorld } from '../support/manual-world.ts';
 import { freePort, isFree } from '../support/ports.ts';
@@ -71,7 +71,7 @@ async function local(): Promise<{ port: number; listen: readonly Endpoint[] }> {
   return { port, listen: [{ kind: 'tcp', host: '127.0.0.1', port }] };
 }
 
-function gone({ children }: Run): Promise<unknown> {
+function gone(children: readonly ChildProcess[]): Promise<unknown> {
   return until(
     () => children.every(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null),
     5000,
@@ -83,7 +83,7 @@ test('the order gets its task and the address that answers, and its answer comes
   const { port, listen } = await local();
   const run = start(`https://127.0.0.1:${port}/`, listen);
   assert.deepEqual(await run.result, { kind: 'issued', chain: 'token.mail.test,imap.test' });
-  await gone(run);
+  await gone(run.children);
   assert.equal(await isFree(port, '127.0.0.1'), true);
 });
 
@@ -100,7 +100,7 @@ for (const [path, kind, words] of [
     assert.equal(result.kind, kind);
     assert.match(result.kind === 'failed' ? result.cause : '', words);
     assert.equal(result.kind === 'failed' && result.retryAfterMs, path === 'refuse' ? 5000 : null);
-    await gone(run);
+    await gone(run.children);
     assert.equal(await isFree(port, '127.0.0.1'), true);
   });
 }
@@ -116,7 +116,7 @@ test('a process that says nothing is ended after five minutes, or when it is tol
   );
   world.advance(300_000);
   assert.match(JSON.stringify(await slow.result), /no end within 300 s/);
-  await gone(slow);
+  await gone(slow.children);
   assert.equal(world.pending, 0);
   const stopped = start('https://127.0.0.1/silent', listen);
   await until(
@@ -126,8 +126,35 @@ test('a process that says nothing is ended after five minutes, or when it is tol
   );
   stopped.stop.abort();
   assert.match(JSON.stringify(await stopped.result), /stopped/);
-  await gone(stopped);
+  await gone(stopped.children);
   assert.equal(await isFree(port, '127.0.0.1'), true);
+});
+
+test('the question when to renew is put without any address, and no answer is one too', async () => {
+  const children: ChildProcess[] = [];
+  const ask = (certificate: string) =>
+    askRenewalProcess(
+      { directory: settings.directory, ca: null, certificate },
+      {
+        fork() {
+          const child = fork(entry, { serialization: 'advanced' });
+          children.push(child);
+          return child;
+        },
+        world: realWorld,
+        signal: new AbortController().signal,
+      },
+    );
+  assert.deepEqual(await ask('known'), { kind: 'window', start: 1, end: 2 });
+  assert.deepEqual(await ask('unknown'), { kind: 'none' });
+  const fails = {
+    fork: () => assert.fail('no more processes'),
+    world: realWorld,
+    signal: new AbortController().signal,
+  };
+  const question = { directory: settings.directory, ca: null, certificate: 'known' };
+  assert.deepEqual(await askRenewalProcess(question, fails), { kind: 'none' });
+  await gone(children);
 });
 
 test('an address that is taken fails the order before any process is started', async () => {
