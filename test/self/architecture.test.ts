@@ -126,6 +126,13 @@ test('each package has one home, and there is no package without one', () => {
   }
 });
 
+test('the ACME library is loaded by the process of an order and by no other', () => {
+  const users = files.filter((file) =>
+    importsOf(file).some(({ from, typeOnly }) => from === 'certdb/acme.ts' && !typeOnly),
+  );
+  assert.deepEqual(users, ['cli/acme-order.ts']);
+});
+
 /** Outside things that have one door each. */
 const DOORS: readonly (readonly [what: string, pattern: RegExp, where: RegExp])[] = [
   ['process.env', /process\.env\b/, /^config\//],
