@@ -49,6 +49,16 @@ export interface Change {
   hasKey(keyId: string): boolean;
   /** The key of our account at the CA with this ACME directory. */
   keepAccount(directory: string, key: KeyObject): void;
+  /** Of a request that is given up; a key that a certificate uses stays. */
+  removeUnusedKey(keyId: string): void;
+}
+
+/** A private key that waits for its certificate. */
+export interface UnusedKey {
+  readonly keyId: string;
+  readonly keyType: KeyType;
+  /** Milliseconds since 1970. */
+  readonly addedAt: number;
 }
 
 export interface NewCertificate {
@@ -187,6 +197,13 @@ export class CertificateDatabase {
     throw wrong(this.file, `no certificate has the nickname "${nickname}"${hint}`);
   }
 
+  /** Of requests, oldest first. */
+  unusedKeys(): readonly UnusedKey[] {
+    const columns = 'id AS keyId, type AS keyType, added AS addedAt';
+    const query = `SELECT ${columns} FROM keys WHERE id NOT IN (SELECT key_id FROM certificates) ORDER BY added`;
+    return this.#guard(() => this.#database.prepare(query).all() as unknown as UnusedKey[]);
+  }
+
   /** Keys can be read from now on. Wrong password: SettingsError. */
   unlock(password: string): void {
     const row = this.#guard(() => this.#database.prepare('SELECT * FROM lock').get()) as Sealed | undefined;
@@ -227,12 +244,17 @@ export class CertificateDatabase {
     const database = this.#database;
     const hasKey = (keyId: string): boolean =>
       database.prepare('SELECT 1 FROM keys WHERE id = ?').get(keyId) !== undefined;
+    const removeUnusedKey = (keyId: string): void => {
+      const unused = 'id = ? AND id NOT IN (SELECT key_id FROM certificates)';
+      database.prepare(`DELETE FROM keys WHERE ${unused}`).run(keyId);
+    };
     return {
       hasKey,
       keepAccount: (directory, key) =>
         void database
           .prepare('INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)')
           .run(directory, this.#sealKey(key), this.#world.now()),
+      removeUnusedKey,
       addKey: (key) => this.#addKey(key),
       addCertificate: (certificate) => this.#addCertificate(certificate),
       removeCertificate: (nickname, keyType) => {
@@ -241,9 +263,7 @@ export class CertificateDatabase {
           database
             .prepare('DELETE FROM certificates WHERE nickname = ? AND type = ?')
             .run(nickname, entry.keyType);
-          database
-            .prepare('DELETE FROM keys WHERE id = ? AND id NOT IN (SELECT key_id FROM certificates)')
-            .run(entry.keyId);
+          removeUnusedKey(entry.keyId);
         }
       },
       setTrust: (nickname, trust) => {
