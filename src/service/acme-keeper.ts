@@ -58,6 +58,8 @@ interface Followed {
   readonly issuedAt: Map<string, number>;
   /** Nickname → when its CA wants it renewed, of those where that was said, and a time chosen from it. */
   readonly suggested: Map<string, number>;
+  /** When that was asked last. */
+  askedAt: number;
   /** Aborted when other settings follow. */
   readonly stop: AbortController;
 }
@@ -89,6 +91,7 @@ export class AcmeKeeper {
       memory: new AcmeMemory(settings.dataDir),
       issuedAt: new Map(),
       suggested: new Map(),
+      askedAt: -Infinity,
       stop: new AbortController(),
     };
     this.#lookIn(PAUSE_MS);
@@ -99,6 +102,11 @@ export class AcmeKeeper {
     this.#timer = null;
     this.#followed?.stop.abort();
     this.#followed = null;
+  }
+
+  /** The certificates may be others now: looks at them soon, not in a day. */
+  lookSoon(): void {
+    if (this.#followed !== null) this.#lookIn(PAUSE_MS);
   }
 
   status(): readonly AcmeStatus[] {
@@ -167,6 +175,9 @@ export class AcmeKeeper {
   // RFC 9773 4.2: a time in the window by chance, anew each day; one that is over means now.
   async #askRenewals(followed: Followed): Promise<void> {
     const { acme, certificates, suggested, stop } = followed;
+    const now = this.#options.world.now();
+    if (now - followed.askedAt < LOOK_MS / 2) return;
+    followed.askedAt = now;
     for (const nickname of Object.keys(acme.names)) {
       if (stop.signal.aborted) return;
       try {
@@ -282,8 +293,8 @@ function inlineKey(acme: AcmeSettings | null): string | null {
 }
 
 /** A short digest; inline secrets show only their mask here. */
-function markOf({ certificates: { database, acme }, dataDir }: Settings): string {
-  const text = JSON.stringify([dataDir, database, acme]);
+function markOf({ certificates: { database, passwordFile, acme }, dataDir }: Settings): string {
+  const text = JSON.stringify([dataDir, database, passwordFile, acme]);
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 

@@ -58,6 +58,7 @@ export class CertificateWatch {
     }
     changes.remember('certificates', []);
     await crew.tell();
+    crew.acme.lookSoon();
     log.info('certificates-reloaded', { files });
     for (const warning of crew.configuration.warnings) log.warn('warning', { warning });
   }
