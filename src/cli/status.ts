@@ -1,6 +1,6 @@
 // `sallyport status`: what the running supervisor says of itself, its workers, services and certificates.
 
-import { certificateText } from '../service/status.ts';
+import { certificateText, crlText } from '../service/status.ts';
 import type { ChangeStatus, Status } from '../service/status.ts';
 import { acmeText } from './acme.ts';
 import { askSupervisor, refusalText } from './ask.ts';
@@ -43,6 +43,7 @@ export function statusText(found: Status): string {
   }
   lines.push(...found.backends.flatMap(backendLines).map((line) => line.trimEnd()));
   lines.push(...found.certificates.map(certificateText), ...found.acme.map(acmeText));
+  lines.push(...found.crls.map(crlText));
   lines.push(...found.changes.flatMap(changeLines));
   const { store, storeState, penalised } = found.shared;
   lines.push(

@@ -93,6 +93,7 @@ async function killEverywhere(
   const before = contentOf(from);
   for (let n = 1; n <= WRITES_MAX; n++) {
     const folder = join(base, `killed-${n}`);
+    rmSync(folder, { recursive: true, force: true });
     cpSync(from, folder, { recursive: true });
     const { code, text } = await certKilledAt(n, folder, words);
     if (code === 0) {
