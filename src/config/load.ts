@@ -8,11 +8,12 @@ import { dirname, resolve } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { Report } from './check.ts';
 import { checkEverything } from './entries.ts';
-import type { GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
+import type { GivenAcme, GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
+  AcmeSettings,
   BackendSettings,
   CertificateRef,
   ChannelSettings,
@@ -78,7 +79,7 @@ function readText(file: string): string {
 type Locate = (name: string) => string;
 
 function complete(
-  { top, shown, services, channels, backends }: GivenSettings,
+  { top, shown, acme, services, channels, backends }: GivenSettings,
   file: string | null,
 ): Settings {
   const path = file === null ? null : resolve(file);
@@ -99,6 +100,7 @@ function complete(
       database: locate(values.certificates.database),
       passwordFile: locate(values.certificates.passwordFile),
       watchMs: values.certificates.watch,
+      acme: completeAcme(acme, locate),
     },
     tickets: {
       rotateMs: values.tickets.rotate,
@@ -266,6 +268,19 @@ function completeBackend(
     allowClearBackend: values.allowClearBackend,
     client: values.client,
     xpehloPassword: secretOf(values.xpehloPassword, locate),
+  };
+}
+
+function completeAcme(given: GivenAcme | null, locate: Locate): AcmeSettings | null {
+  if (given === null) return null;
+  const { names, renewBefore, ca, eab, ...values } = given.values;
+  const key = secretOf(eab.key, locate);
+  return {
+    ...values,
+    names: Object.fromEntries(present(names)),
+    renewBeforeMs: renewBefore,
+    ca: ca === null ? null : locate(ca),
+    eab: eab.kid === null || key === null ? null : { kid: eab.kid, key },
   };
 }
 

@@ -80,6 +80,7 @@ export class CertificateWatch {
     changes.remember('certificates', []);
     this.#followCrls();
     await crew.tell();
+    crew.acme.lookSoon();
     log.info('certificates-reloaded', { files });
     for (const warning of crew.configuration.warnings) log.warn('warning', { warning });
   }

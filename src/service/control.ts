@@ -32,6 +32,7 @@ const CONTROL_COMMANDS = [
   'sessions',
   'kick',
   'grants',
+  'acme',
 ] as const;
 
 export type ControlCommand = (typeof CONTROL_COMMANDS)[number];

@@ -9,6 +9,7 @@ import { nameFromLines } from '../certdb/name-lines.ts';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { channelsOf } from '../policy/channel-map.ts';
+import { grantChannelOf } from '../policy/grants.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { ClientTrust } from '../tls/client-certificate.ts';
 import { readAuthorities } from './backend-material.ts';
@@ -130,7 +131,8 @@ export class TrustReader {
       );
     }
     if (service.tlsMode === 'implicit') return;
-    const channels = channelsOf(service, this.#request.settings.channels);
+    const { settings } = this.#request;
+    const channels = channelsOf(service, settings.channels, grantChannelOf(service, settings));
     const modes = (channels.length === 0 ? [null] : channels).map(
       (channel) => serverRules(service, channel).tls,
     );

@@ -54,6 +54,7 @@ const commands: ControlCommands = {
   backend: unasked,
   sessions: unasked,
   kick: unasked,
+  acme: unasked,
   grants: (request: ControlRequest) => askGrants(state, request),
 };
 const control = await openControl(join(folder, 'data'), commands, realWorld);

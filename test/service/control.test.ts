@@ -26,6 +26,7 @@ const commands: ControlCommands = {
   sessions: (request) => Promise.resolve({ ok: true, request }),
   kick: () => Promise.resolve({ ok: true }),
   grants: () => Promise.resolve({ ok: true }),
+  acme: () => Promise.resolve({ ok: true }),
 };
 
 async function open(dataDir: string, world = realWorld): Promise<Control> {
