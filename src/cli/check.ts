@@ -10,8 +10,10 @@ import { createConfigurationSource } from '../service/configuration.ts';
 import type { Configuration } from '../service/configuration.ts';
 import { probeBackends } from '../service/probe.ts';
 import type { ProbeResult } from '../service/probe.ts';
-import { certificateText } from '../service/status.ts';
+import { certificateText, crlText } from '../service/status.ts';
 import { summarise } from '../service/summary.ts';
+import { tlsOffers, withOffers } from '../service/tls-offers.ts';
+import type { TlsOffer } from '../tls/offer.ts';
 import type { BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
 import {
   CONFIG_HELP,
@@ -27,7 +29,7 @@ import type { Command, OptionValues, Program } from './usage.ts';
 
 export const check: Command = {
   name: 'check',
-  summary: 'validates the settings, the certificates and keys, and shows what would be served',
+  summary: 'validates the settings, the certificates and keys, and shows what would be served and offered',
   options: { ...CONFIG_OPTION, ...JSON_OPTION, probe: { type: 'boolean' } },
   help: `\n${CONFIG_HELP}${JSON_HELP}  --probe      also connects to every server of every backend, without a login\n`,
   async run(values, program) {
@@ -48,7 +50,8 @@ export const check: Command = {
 async function report(configuration: Configuration, values: OptionValues, program: Program): Promise<number> {
   const { settings, material } = configuration;
   const { world } = program;
-  const summary = summarise(configuration, world.now());
+  const offers = await tlsOffers(configuration, world);
+  const summary = withOffers(summarise(configuration, world.now()), settings, offers);
   const probes = values['probe'] === true ? await probeBackends({ settings, material, world }) : null;
   const ok = probes === null || probes.every(({ error }) => error === null);
   if (values['json'] === true) {
@@ -63,13 +66,19 @@ async function report(configuration: Configuration, values: OptionValues, progra
 export function summaryText(summary: Summary): string {
   const lines = [
     `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
-    ...summary.services.flatMap((service) => [serviceLine(service), ...wayLines(service)]),
+    ...summary.services.flatMap((service) => [
+      serviceLine(service),
+      ...clientLines(service),
+      ...wayLines(service),
+      ...offerLines(service, summary.services),
+    ]),
     ...summary.channels.map(({ name, tls, sasl, inert, relay }) => {
       const idle = inert.length > 0 ? `; without effect here: ${inert.join(' ')}` : '';
       return `channel ${name}: ${tls}, ${sasl}, to ${relay}${idle}`;
     }),
     ...summary.backends.map(backendLine),
     ...summary.certificates.map(certificateText),
+    ...summary.crls.map(crlText),
     ...summary.warnings.map((warning) => `warning: ${warning}`),
   ];
   return lines.map((line) => `${line}\n`).join('');
@@ -86,9 +95,45 @@ function serviceLine(service: ServiceSummary): string {
   return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}${balancers}; to ${backend}`;
 }
 
+const AUTHORITIES_SHOWN = 8;
+
+/** What clients are asked for, and whose certificates count. */
+function clientLines({ clientCertificates }: ServiceSummary): string[] {
+  if (clientCertificates === null) return [];
+  const { required, authorities, crl, ocsp } = clientCertificates;
+  const more =
+    authorities.length > AUTHORITIES_SHOWN ? ` and ${authorities.length - AUTHORITIES_SHOWN} more` : '';
+  const asked = [...(crl ? ['CRL'] : []), ...(ocsp === 'off' ? [] : [`OCSP (${ocsp})`])];
+  const revocation = asked.length === 0 ? '' : `; revocation by ${asked.join(' and ')}`;
+  return [
+    `  client certificates ${required ? 'required' : 'asked for'}, of ` +
+      `${authorities.slice(0, AUTHORITIES_SHOWN).join(', ')}${more}${revocation}`,
+  ];
+}
+
 /** Each switch of channels on a line of its own. */
 function wayLines({ ways }: ServiceSummary): string[] {
   return ways.map(({ from, to, rule }) => `  ${from} → ${to} (${rule})`);
+}
+
+/** What a client will be offered; where it is the same as at a service before, its name. */
+function offerLines({ name, offer }: ServiceSummary, services: readonly ServiceSummary[]): string[] {
+  if (offer === undefined || offer === null) return [];
+  const text = offerText(offer);
+  const same = services.find((other) => other.offer && offerText(other.offer).join() === text.join());
+  return same === undefined || same.name === name ? text : [`  TLS as for service ${same.name}`];
+}
+
+function offerText({ versions, groups, keys, names, unusable }: TlsOffer): string[] {
+  const missing = new Map<string, string[]>();
+  for (const { suite, reason } of unusable) missing.set(reason, [...(missing.get(reason) ?? []), suite]);
+  return [
+    ...versions.map(({ version, suites }) => `  ${version}: ${suites.join(' ') || 'no suite'}`),
+    `  groups: ${groups.join(' ') || 'none'}`,
+    `  certificates: ${keys.join(', ')}`,
+    ...names.map((shown) => `  certificates for ${shown.name}: ${shown.keys.join(', ')}`),
+    ...[...missing].map(([reason, suites]) => `  not offered (${reason}): ${suites.join(' ')}`),
+  ];
 }
 
 function backendLine({
@@ -98,6 +143,7 @@ function backendLine({
   tls,
   verify,
   ca,
+  databaseCas,
   pins,
   admin,
   client,
@@ -108,12 +154,18 @@ function backendLine({
       : pins > 0
         ? ', verified by pin'
         : verify
-          ? `, verified by ${ca ?? "the system's CAs"}`
+          ? `, verified by ${trustedText(ca, databaseCas)}`
           : ', NOT verified';
   const order = servers.length > 1 ? ` (${balance})` : '';
   const login = admin === null ? '' : `; ${admin} logs in for the users`;
   const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
   return `backend ${name}: ${servers.join(', ')}${order}; ${tls}${trust}${login}${told}`;
+}
+
+function trustedText(ca: string | null, databaseCas: number): string {
+  const ours = `${databaseCas} of the certificate database`;
+  if (ca === 'database') return `CAs: ${ours}`;
+  return ca ?? (databaseCas === 0 ? "the system's CAs" : `the system's CAs and ${ours}`);
 }
 
 const DAY_MS = 86_400_000;

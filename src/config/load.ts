@@ -11,6 +11,7 @@ import { checkEverything } from './entries.ts';
 import type { GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
+import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
   BackendSettings,
   CertificateRef,
@@ -84,12 +85,7 @@ function complete(
   const folder = path === null ? process.cwd() : dirname(path);
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
-  const { certificate: _given, sni: _names, ...versions } = values.tls;
-  const tls: ServerTlsSettings = {
-    ...versions,
-    certificates: refsOf(shown.certificates ?? [], locate),
-    sni: namesOf(shown.sni ?? new Map(), locate),
-  };
+  const tls = completeTls(values.tls, shown, locate);
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -109,7 +105,7 @@ function complete(
       secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, locate, access: values.access }),
+      completeService(name, service, { tls, rules: values.tls, locate, access: values.access }),
     ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
@@ -117,7 +113,7 @@ function complete(
       match: channel.values.match,
       relay: present(channel.values.relay),
     })),
-    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
+    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, { tls, locate })),
     limits: values.limits,
     penalties: {
       stepMs: values.penalties.step,
@@ -145,17 +141,34 @@ function complete(
   };
 }
 
+function completeTls(
+  { certificate: _given, sni: _names, clientCa, crl, ...rules }: GivenSettings['top']['values']['tls'],
+  shown: GivenSettings['shown'],
+  locate: Locate,
+): ServerTlsSettings {
+  return {
+    ...rules,
+    ...versionRange(rules),
+    clientCa: clientCa.map(locate),
+    crl: crl.map(locate),
+    certificates: refsOf(shown.certificates ?? [], locate),
+    sni: namesOf(shown.sni ?? new Map(), locate),
+  };
+}
+
 /** What the dialects say themselves, whatever a list of capabilities holds. */
 const OURS = /^(STARTTLS|STLS|LOGINDISABLED|SASL|AUTH)([= ]|$)/i;
 
 interface Above {
   readonly tls: ServerTlsSettings;
+  /** The same as the file says it. */
+  readonly rules: GivenVersions;
   readonly locate: Locate;
   readonly access: string | null;
 }
 
 function completeService(name: string, { values, shown }: GivenService, above: Above): ServiceSettings {
-  const { tls, locate } = above;
+  const { tls, rules, locate } = above;
   const protocol = present(values.protocol);
   return {
     name,
@@ -165,11 +178,14 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     tls: {
       certificates: shown.certificates === null ? tls.certificates : refsOf(shown.certificates, locate),
       sni: shown.sni === null ? tls.sni : namesOf(shown.sni, locate),
-      minVersion: values.tls.minVersion ?? tls.minVersion,
-      maxVersion: values.tls.maxVersion ?? tls.maxVersion,
+      ...versionRange(values.tls, rules),
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
       stapling: values.tls.stapling ?? tls.stapling,
+      clientCertificates: values.tls.clientCertificates ?? tls.clientCertificates,
+      clientCa: values.tls.clientCa?.map(locate) ?? tls.clientCa,
+      crl: values.tls.crl?.map(locate) ?? tls.crl,
+      clientOcsp: values.tls.clientOcsp ?? tls.clientOcsp,
     },
     proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
@@ -201,10 +217,13 @@ const FAILOVER_MS = 30_000;
 /** Sun's FailoverTimeout: seconds to wait, and minutes to stay away. */
 const MINUTES_PER_SECOND = 60;
 
+/** Stands for the CAs of the certificate database; a file of that name is `./database`. */
+const DATABASE_CAS = 'database';
+
 function completeBackend(
   name: string,
   { values, certificates }: GivenBackend,
-  locate: Locate,
+  { tls: above, locate }: Pick<Above, 'tls' | 'locate'>,
 ): BackendSettings {
   const { servers, tls, check, admin, failover, failoverTimeout } = values;
   const { certificate: _given, ca, ...secured } = tls;
@@ -225,7 +244,9 @@ function completeBackend(
     },
     tls: {
       ...secured,
-      ca: ca === null ? null : locate(ca),
+      minVersion: versionRange(secured).minVersion,
+      ca: ca === null || ca === DATABASE_CAS ? ca : locate(ca),
+      crl: above.crl,
       certificates: refsOf(certificates, locate),
     },
     connections: values.connections,

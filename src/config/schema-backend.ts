@@ -105,7 +105,9 @@ export const backendSchema = {
       default: true,
     },
     ca: {
-      doc: 'PEM file with the CAs to trust; empty: those of the system.',
+      doc:
+        'PEM file with the CAs to trust; `database`: those that the certificate database trusts for servers (trust ' +
+        '`C`) and no others; empty: these, and those of the system.',
       format: 'path',
       default: null,
       nullable: true,
@@ -130,8 +132,18 @@ export const backendSchema = {
       nullable: true,
       min: 1,
     },
-    minVersion: { doc: 'Oldest TLS version.', format: 'choice', choices: TLS_VERSIONS, default: 'TLSv1.2' },
-    ciphers: { doc: 'OpenSSL cipher list.', format: 'ciphers', default: 'default' },
+    minVersion: {
+      doc: 'Oldest TLS version. Empty: what a preset in `ciphers` means, or TLSv1.2.',
+      format: 'choice',
+      choices: TLS_VERSIONS,
+      default: null,
+      nullable: true,
+    },
+    ciphers: {
+      doc: 'A preset (`modern`, `intermediate`, `old`) or an OpenSSL cipher list, as in the `tls` map at the top.',
+      format: 'ciphers',
+      default: 'default',
+    },
   },
   connections: {
     doc: 'Connections to these servers in all, over all workers, without probes; 0: no limit.',

@@ -9,10 +9,10 @@ import { dirname, join } from 'node:path';
 
 import { servedChain } from '../certdb/chain.ts';
 import { createDatabase, databaseExists, databaseFile, openDatabase } from '../certdb/database.ts';
-import type { CertificateDatabase, Entry } from '../certdb/database.ts';
-import { makeSelfSigned } from '../certdb/issue.ts';
+import type { CertificateDatabase, Change, Entry } from '../certdb/database.ts';
 import { pairOf, readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
+import { isClientAuthority, isServerAuthority } from '../certdb/trust.ts';
 import {
   databasePassword,
   INTERNAL_MODULE,
@@ -68,6 +68,8 @@ export class CertificateKeeper {
     const done: string[] = [];
     if (!databaseExists(this.#folder)) done.push(...this.#makeDatabase());
     if (!this.lacksDefault()) return done;
+    // Loaded when needed: the packages that write DER are big.
+    const { makeSelfSigned } = await import('../certdb/issue.ts');
     const { cert, key } = await makeSelfSigned({
       names: [hostname],
       days: SELF_SIGNED_DAYS,
@@ -92,6 +94,24 @@ export class CertificateKeeper {
         throw new SettingsError([`${source}: there is no private key for it in the database`]);
       return pairOf(source, chainOf(entry, known), key);
     });
+  }
+
+  /** The CAs that the database trusts for one side; without a database there are none. No password is needed. */
+  authorities(side: 'clients' | 'servers'): readonly { readonly source: string; readonly cert: string }[] {
+    return this.#entries()
+      .filter(({ trust }) => (side === 'clients' ? isClientAuthority(trust) : isServerAuthority(trust)))
+      .map(({ nickname, cert }) => ({ source: `"${nickname}"`, cert }));
+  }
+
+  /** Every certificate that the database has, trusted or not. */
+  known(): readonly X509Certificate[] {
+    return this.#entries().flatMap(({ cert, extra }) =>
+      [cert, ...extra].map((pem) => new X509Certificate(pem)),
+    );
+  }
+
+  #entries(): readonly Entry[] {
+    return databaseExists(this.#folder) ? this.#open().entries() : [];
   }
 
   #open(): CertificateDatabase {
@@ -135,19 +155,19 @@ export class CertificateKeeper {
       password = randomPassword();
       keepPassword(this.#passwordFile, INTERNAL_MODULE, password);
     }
-    createDatabase(this.#folder, password);
-    const database = this.#unlocked();
-    database.change((change) => {
+    const fill = (change: Change): void => {
       for (const { nickname, pair } of loose) {
         const [cert = '', ...extra] = pair.cert.split(/(?<=-----END CERTIFICATE-----\n)/);
         change.addKey(createPrivateKey(pair.key));
         change.addCertificate({ nickname, cert, extra });
       }
-    });
-    const made = `${database.file}: made the certificate database; its password is in ${this.#passwordFile}`;
+    };
+    createDatabase(this.#folder, password, { world: this.#world, fill });
+    const file = databaseFile(this.#folder);
+    const made = `${file}: made the certificate database; its password is in ${this.#passwordFile}`;
     const taken = loose.map(
       ({ nickname }) =>
-        `${database.file}: took in ${nickname} from ${nickname}${CERT_ENDING} and ${nickname}${KEY_ENDING} beside it, ` +
+        `${file}: took in ${nickname} from ${nickname}${CERT_ENDING} and ${nickname}${KEY_ENDING} beside it, ` +
         `which nothing reads any more: remove them`,
     );
     return [made, ...taken];

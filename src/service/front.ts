@@ -16,6 +16,7 @@ import { explain, type Log } from '../log.ts';
 import { stapledChains } from '../tls/stapling.ts';
 import type { World } from '../world.ts';
 import { type CheckReport, Checks } from './checks.ts';
+import { ClientOcsp } from './client-ocsp.ts';
 import { decisionCounter } from './channel-counters.ts';
 import { rulesAhead } from './channel-gates.ts';
 import { GateMaker } from './gate-maker.ts';
@@ -70,6 +71,7 @@ class MailFront implements Front {
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
   readonly #staples: StapleKeeper;
+  readonly #clientOcsp: ClientOcsp;
   readonly #guard: WorkerGuard;
   readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
@@ -102,6 +104,7 @@ class MailFront implements Front {
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
     this.#staples = new StapleKeeper(options);
+    this.#clientOcsp = new ClientOcsp(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
@@ -147,6 +150,7 @@ class MailFront implements Front {
       refusals: this.#refusals,
       health: this.#health,
       staples: this.#staples,
+      clientOcsp: this.#clientOcsp,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
