@@ -10,6 +10,7 @@ import { found } from './misfit.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, sniSchema } from './schema-tls.ts';
+import { tokenModuleSchema } from './schema-token.ts';
 import { settingsSchema } from './schema.ts';
 
 /** A nickname, or files. */
@@ -22,6 +23,7 @@ export interface GivenCertificates {
 }
 
 export type GivenService = Checked<typeof serviceSchema> & { readonly shown: GivenCertificates };
+export type GivenModule = Checked<typeof tokenModuleSchema>;
 export type GivenChannel = Checked<typeof channelSchema>;
 export type GivenBackend = Checked<typeof backendSchema> & {
   readonly certificates: readonly GivenCertificate[];
@@ -30,6 +32,7 @@ export type GivenBackend = Checked<typeof backendSchema> & {
 export interface GivenSettings {
   readonly top: Checked<typeof settingsSchema>;
   readonly shown: GivenCertificates;
+  readonly modules: ReadonlyMap<string, GivenModule>;
   readonly services: ReadonlyMap<string, GivenService>;
   readonly channels: ReadonlyMap<string, GivenChannel>;
   readonly backends: ReadonlyMap<string, GivenBackend>;
@@ -55,6 +58,7 @@ export function checkEverything(root: unknown, report: Report): GivenSettings {
   return {
     top,
     shown: checkCertificates(top, report),
+    modules: checkModules(top.values.certificates.modules, report),
     services: new Map(services),
     channels: entriesOf('channels', channelSchema),
     backends: new Map(backends),
@@ -67,6 +71,22 @@ interface Place {
 }
 
 const ENTRY_NAME = /^\w[\w.@-]{0,63}$/;
+
+/** A name alone stands for its library. */
+function checkModules(map: Given, report: Report): Map<string, GivenModule> {
+  const path = ['certificates', 'modules'];
+  const modules = namedEntries(map, { path, report }).map(([name, given]): [string, GivenModule] => {
+    const isText = typeof given === 'string';
+    const module = {
+      schema: tokenModuleSchema,
+      given: isText ? new Map([['library', given]]) : given,
+      path: [...path, name],
+      places: new Map(isText ? [['library', [...path, name]]] : []),
+    };
+    return [name, checkMap(module, report)];
+  });
+  return new Map(modules);
+}
 
 /** Names become keys of plain objects, so those that every object has are refused. */
 function namedEntries(map: Given, { path, report }: Place): [string, unknown][] {

@@ -8,7 +8,13 @@ import { dirname, resolve } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { Report } from './check.ts';
 import { checkEverything } from './entries.ts';
-import type { GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
+import type {
+  GivenBackend,
+  GivenCertificate,
+  GivenModule,
+  GivenService,
+  GivenSettings,
+} from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import type {
@@ -19,7 +25,9 @@ import type {
   ServerTlsSettings,
   ServiceSettings,
   Settings,
+  TokenModuleSettings,
 } from './settings.ts';
+import { namedCertificate } from './token-references.ts';
 
 const MAX_FILE_BYTES = 1_048_576;
 const STANDARD_FILES = ['./sallyport.yaml', '/etc/sallyport/sallyport.yaml'];
@@ -77,7 +85,7 @@ function readText(file: string): string {
 type Locate = (name: string) => string;
 
 function complete(
-  { top, shown, services, channels, backends }: GivenSettings,
+  { top, shown, modules, services, channels, backends }: GivenSettings,
   file: string | null,
 ): Settings {
   const path = file === null ? null : resolve(file);
@@ -102,6 +110,8 @@ function complete(
     certificates: {
       database: locate(values.certificates.database),
       passwordFile: locate(values.certificates.passwordFile),
+      modules: mapEntries(modules, (name, module) => completeModule(name, module, locate)),
+      engine: completeEngine(values.certificates.engine, locate),
       watchMs: values.certificates.watch,
     },
     tickets: {
@@ -237,9 +247,25 @@ function completeBackend(
   };
 }
 
+function completeModule(name: string, { values }: GivenModule, locate: Locate): TokenModuleSettings {
+  const { library, nss, token, slot } = values;
+  return {
+    name,
+    library: library === null ? null : locate(library),
+    nss: nss === null ? null : locate(nss),
+    token,
+    slot,
+  };
+}
+
+/** What has no separator is an engine's id. */
+function completeEngine(engine: string | null, locate: Locate): string | null {
+  return engine?.includes('/') === true ? locate(engine) : engine;
+}
+
 function refsOf(given: readonly GivenCertificate[], locate: Locate): CertificateRef[] {
   return given.map((certificate) => {
-    if (typeof certificate === 'string') return { kind: 'nickname', nickname: certificate };
+    if (typeof certificate === 'string') return namedCertificate(certificate);
     const { cert, key, passphrase } = certificate.values;
     return {
       kind: 'files',

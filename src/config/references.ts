@@ -14,6 +14,7 @@ import { checkBackends } from './references-backend.ts';
 import type { Endpoint, Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
 import { checkTiers } from './tier-references.ts';
+import { checkTokens } from './token-references.ts';
 
 export function checkReferences(given: GivenSettings, report: Report): void {
   for (const service of given.services.values()) {
@@ -32,6 +33,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkClients(given, report);
   checkBackends(given, report);
   checkTiers(given, report);
+  checkTokens(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);
   checkVersions(given, report);

@@ -26,8 +26,8 @@ export const certificateSchema = {
 export const serverTlsLeaves = {
   certificate: {
     doc:
-      'What this server shows: a nickname of the certificate database, or PEM files as `{ cert, key, passphrase }`, ' +
-      'or a list of these, one per key type (RSA and ECDSA).',
+      'What this server shows: a nickname of the certificate database, `module:nickname` of a token, or PEM files as ' +
+      '`{ cert, key, passphrase }`, or a list of these, one per key type (RSA and ECDSA).',
     format: 'certificates',
     default: 'Server-Cert',
     min: 1,

@@ -10,6 +10,7 @@ import { imap } from '../protocol/imap.ts';
 import { pop3 } from '../protocol/pop3.ts';
 import { smtp } from '../protocol/smtp.ts';
 import { BackendTls } from '../tls/client.ts';
+import type { TokenKeys } from '../tls/engine.ts';
 import type { World } from '../world.ts';
 import type { BackendSecrets } from './backend-material.ts';
 
@@ -25,17 +26,18 @@ export interface BackendParts {
   readonly health: HealthBoard;
   /** What XPEHLO shows to it, where that is used. */
   readonly xpehloPassword?: string | null;
+  readonly tokenKeys?: TokenKeys | undefined;
   readonly world: World;
   readonly log: Log;
 }
 
 export function makeBackend(parts: BackendParts): Backend {
-  const { settings, backend, dialect, ca, secrets, health, xpehloPassword = null, world, log } = parts;
+  const { settings, backend, dialect, ca, secrets, health, xpehloPassword = null, tokenKeys, world, log } = parts;
   return new Backend({
     settings: backend,
     dialect,
     admin: adminOf(backend, secrets),
-    tls: makeBackendTls(backend, ca, secrets),
+    tls: makeBackendTls(backend, ca, { ...secrets, tokenKeys }),
     hostname: settings.hostname,
     xpehloPassword,
     limits: settings.limits,
@@ -50,10 +52,10 @@ export function makeBackend(parts: BackendParts): Backend {
 export function makeBackendTls(
   { tls }: BackendSettings,
   ca: string | null,
-  { certificates }: BackendSecrets,
+  { certificates, tokenKeys }: Pick<BackendSecrets, 'certificates'> & Pick<BackendParts, 'tokenKeys'>,
 ): BackendTls {
   const { mode, verify, name, pin, minVersion, ciphers } = tls;
-  return new BackendTls({ mode, verify, ca, name, pin, certificates, minVersion, ciphers });
+  return new BackendTls({ mode, verify, ca, name, pin, certificates, tokenKeys, minVersion, ciphers });
 }
 
 function adminOf({ admin }: BackendSettings, { adminPassword }: BackendSecrets): AdminLogin | null {

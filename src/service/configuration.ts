@@ -12,6 +12,7 @@ import type { World } from '../world.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
+import { TokenKeeper } from './token-keeper.ts';
 import { withoutTierPasswords } from './passwords.ts';
 import { takeFingerprints } from './watch.ts';
 import type { Fingerprints } from './watch.ts';
@@ -35,6 +36,8 @@ export interface ConfigurationSource {
   load(): Promise<Configuration>;
   /** Reads anew what the given settings name, and not the settings file. */
   refresh(settings: Settings): Promise<Configuration>;
+  /** The tokens whose keys are in use. */
+  readonly tokens?: TokenKeeper;
 }
 
 export interface SourceOptions {
@@ -52,12 +55,13 @@ export function createConfigurationSource({
   missing: first,
 }: SourceOptions): ConfigurationSource {
   const ticketKeys = makeTicketKeys(world);
+  const tokens = new TokenKeeper();
   let missing = first;
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes: string[] = settings.user === null ? [] : noSuchUser(settings.user, file);
     mistakes.push(...wrongRedis(settings));
-    const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
+    const material = await readMaterial({ settings, ticketKeys, missing, tokens, world }).catch((error: unknown) => {
       throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
     });
     const ticketSecret = readTicketSecret(settings, mistakes);
@@ -77,6 +81,7 @@ export function createConfigurationSource({
   return {
     load: () => Promise.try(() => complete(loadSettings({ file }))),
     refresh: complete,
+    tokens,
   };
 }
 

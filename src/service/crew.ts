@@ -4,6 +4,7 @@
 
 import type { Settings } from '../config/settings.ts';
 import type { World } from '../world.ts';
+import type { ChangeRecord } from './changes.ts';
 import { forkWorker } from './children.ts';
 import type { Configuration } from './configuration.ts';
 import { Fleet } from './fleet.ts';
@@ -18,6 +19,7 @@ import { TicketRotation } from './ticket-rotation.ts';
 import type { TicketExchange } from './ticket-rotation.ts';
 import type { TicketKeys } from '../tls/tickets.ts';
 import { WorkerPool } from './worker-pool.ts';
+import type { Replacement } from './worker-pool.ts';
 import type { Send } from './worker-process.ts';
 
 const UPDATE_LIMIT_MS = 5000;
@@ -110,6 +112,16 @@ export class Crew {
     const services = Object.fromEntries(this.listeners.values().map(({ key, service }) => [key, service]));
     const { sharing } = this.shared;
     await this.pool.ask((id) => ({ kind: 'update', id, services, sharing, ...message }), UPDATE_LIMIT_MS);
+  }
+
+  /** A new worker in the place of each, one after another. */
+  async replaceWorkers(changes: ChangeRecord): Promise<Replacement> {
+    const graceMs = this.configuration?.settings.timeouts.drainMs ?? 0;
+    const end = await this.pool.replaceAll(graceMs);
+    const { replaced, failure } = end;
+    changes.remember('workers', failure === null ? [] : [failure]);
+    this.#options.log.at(failure === null ? 'info' : 'error', 'workers-replaced', { replaced, failure });
+    return end;
   }
 
   /** Gives the workers what was opened, then takes what is to be closed. */

@@ -21,6 +21,7 @@ import { rulesAhead } from './channel-gates.ts';
 import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { WorkerKeys } from './worker-keys.ts';
 import { WorkerGuard } from './worker-guard.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
 import { StapleKeeper } from './staples.ts';
@@ -70,6 +71,7 @@ class MailFront implements Front {
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
   readonly #staples: StapleKeeper;
+  readonly #keys: WorkerKeys;
   readonly #guard: WorkerGuard;
   readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
@@ -102,6 +104,7 @@ class MailFront implements Front {
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
     this.#staples = new StapleKeeper(options);
+    this.#keys = new WorkerKeys(options.log);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
@@ -134,6 +137,7 @@ class MailFront implements Front {
 
   update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
     this.#guard.update(settings);
+    this.#keys.accelerate(settings);
     const stapled = Object.values(settings.services).filter(({ tls }) => tls.stapling);
     const shown = stapled.flatMap(({ name }) => material.services[name] ?? []);
     this.#staples.update(shown.flatMap(stapledChains));
@@ -147,6 +151,7 @@ class MailFront implements Front {
       refusals: this.#refusals,
       health: this.#health,
       staples: this.#staples,
+      tokenKeys: this.#keys.tokens,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),

@@ -15,6 +15,7 @@ import type { Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
+import type { TokenKeys } from '../tls/engine.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
 import { createStapling, stapledChains } from '../tls/stapling.ts';
@@ -39,6 +40,7 @@ interface MakerOptions {
   readonly refusals: Refusals;
   readonly health: HealthBoard;
   readonly staples: StapleKeeper;
+  readonly tokenKeys?: TokenKeys;
 }
 
 export class GateMaker {
@@ -126,10 +128,11 @@ export class GateMaker {
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
-    const { settings, material, world, staples } = this.#options;
+    const { settings, material, world, staples, tokenKeys } = this.#options;
     const contexts = buildServerContexts(tls, {
       ticketKeys: Buffer.from(material.ticketKeys),
       sessionIdContext: sessionContextName(service.name, null),
+      ...(tokenKeys === undefined ? {} : { tokenKeys }),
     });
     const chains = stapledChains(tls).filter((chain) => service.tls.stapling && staples.isWatched(chain));
     const stapling = chains.length === 0 ? null : createStapling(tls, chains, staples);
@@ -144,7 +147,7 @@ export class GateMaker {
 
   /** One backend may serve services of several protocols; it is one Backend for each. */
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old, health } = this.#options;
+    const { settings, material, world, log, old, health, tokenKeys } = this.#options;
     const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
     const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
@@ -165,7 +168,8 @@ export class GateMaker {
     // What was found out with other settings, a certificate that did not fit say, may be mended by these.
     if (kept === undefined) health.startAnew(backend.name);
     const used =
-      kept ?? makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
+      kept ??
+      makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, tokenKeys, world, log });
     this.backends.set(key, used);
     return used;
   }

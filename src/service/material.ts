@@ -6,16 +6,19 @@
 
 import { readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
+import { setVariable } from '../config/environment.ts';
 import { resolveSecret } from '../config/secret.ts';
 import type { CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { offersTls } from '../policy/channel-map.ts';
-import { buildServerContexts } from '../tls/context.ts';
+import { buildServerContexts, shownCertificate } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
+import { accelerate } from '../tls/engine.ts';
 import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
+import { TokenKeeper } from './token-keeper.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
 
 export interface FrontMaterial extends BackendMaterial {
@@ -51,6 +54,8 @@ export interface MaterialRequest {
   readonly settings: Settings;
   readonly ticketKeys: Buffer;
   readonly missing: MissingCertificate;
+  /** Default: one for this reading alone. */
+  readonly tokens?: TokenKeeper;
   readonly world: World;
 }
 
@@ -76,7 +81,7 @@ export function materialFiles(settings: Settings): string[] {
     ...Object.values(tls.sni).flat(),
   ]);
   const certificates = [...shown, ...backends.flatMap(({ tls }) => tls.certificates)].flatMap((ref) => {
-    if (ref.kind === 'nickname') return databaseFiles(settings);
+    if (ref.kind !== 'files') return databaseFiles(settings);
     return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
   });
   return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...tierPasswordFiles(settings)])];
@@ -96,6 +101,7 @@ interface Wanted {
 class MaterialReader {
   readonly #request: MaterialRequest;
   readonly #keeper: CertificateKeeper;
+  readonly #tokens: TokenKeeper;
   readonly #services: readonly ServiceSettings[];
   readonly #wanted = new Map<string, Wanted>();
   readonly #mistakes: string[] = [];
@@ -105,6 +111,8 @@ class MaterialReader {
   constructor(request: MaterialRequest, keeper: CertificateKeeper) {
     this.#request = request;
     this.#keeper = keeper;
+    this.#tokens = request.tokens ?? new TokenKeeper();
+    this.#tokens.begin();
     this.#services = tlsServices(request.settings);
     for (const { name, tls } of this.#services) {
       for (const ref of [...tls.certificates, ...Object.values(tls.sni).flat()]) this.#want(ref, name);
@@ -145,9 +153,21 @@ class MaterialReader {
     const tierPasswords = readTierPasswords(this.#request.settings, (error, where) =>
       this.#fail(error, where),
     );
+    this.#lookAtEngines();
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
     const front = { services, ...backends, tierPasswords, ticketKeys: this.#request.ticketKeys };
     return { front, certificates: this.#facts(), warnings: this.#warnings };
+  }
+
+  #lookAtEngines(): void {
+    const { engine } = this.#request.settings.certificates;
+    const problems = {
+      'certificates.modules': this.#tokens.problem(),
+      'certificates.engine': engine === null ? null : accelerate(engine, { setVariable, use: 'try' }),
+    };
+    for (const [key, problem] of Object.entries(problems)) {
+      if (problem !== null) this.#mistakes.push(`${key}: ${problem}`);
+    }
   }
 
   #want(ref: CertificateRef, service: string): void {
@@ -171,6 +191,7 @@ class MaterialReader {
 
   #readFiles(ref: CertificateRef): readonly KeyPair[] {
     if (ref.kind === 'nickname') return this.#keeper.pairs(ref.nickname);
+    if (ref.kind === 'token') return this.#tokens.pairs(ref, this.#request.settings, this.#request.world);
     const passphrase = ref.passphrase === null ? null : resolveSecret(ref.passphrase);
     return [readKeyPair({ cert: ref.cert, key: ref.key, passphrase })];
   }
@@ -194,10 +215,10 @@ class MaterialReader {
     this.#warnOfHostname(service, pairs);
     const { minVersion, maxVersion, ciphers, groups } = tls;
     const material = {
-      certificates: pairs.map(pemOf),
+      certificates: pairs.map(shownCertificate),
       sni: sni.map(({ pattern, certificates }) => ({
         pattern,
-        certificates: (certificates ?? []).map(pemOf),
+        certificates: (certificates ?? []).map(shownCertificate),
       })),
       minVersion,
       maxVersion,
@@ -259,11 +280,8 @@ class MaterialReader {
 }
 
 function sourceOf(ref: CertificateRef): string {
+  if (ref.kind === 'token') return `${ref.module}:${ref.nickname}`;
   return ref.kind === 'nickname' ? ref.nickname : ref.cert;
-}
-
-function pemOf({ cert, key }: KeyPair): { cert: string; key: string } {
-  return { cert, key };
 }
 
 function validityWarning({ notBefore, notAfter }: KeyPair, now: number): string | null {

@@ -14,6 +14,9 @@ import type { TlsMode, TlsVersion } from '../config/settings.ts';
 import { GateError, SettingsError } from '../errors.ts';
 import type { World } from '../world.ts';
 import { cipherList } from './ciphers.ts';
+import type { ServerCertificate } from './context.ts';
+import { addTokenKeys } from './engine.ts';
+import type { TokenKeys } from './engine.ts';
 
 export interface BackendTlsOptions {
   readonly mode: TlsMode;
@@ -25,7 +28,8 @@ export interface BackendTlsOptions {
   /** SHA-256 of certificates or public keys, lower-case hex; where there are any, one must match and nothing else counts. */
   readonly pin?: readonly string[];
   /** PEM; shown to a server that asks, one per key type. */
-  readonly certificates?: readonly { readonly cert: string; readonly key: string }[];
+  readonly certificates?: readonly ServerCertificate[];
+  readonly tokenKeys?: TokenKeys | undefined;
   readonly minVersion: TlsVersion;
   readonly ciphers: string;
   readonly sessionsMax?: number;
@@ -180,9 +184,11 @@ function makeContext(options: BackendTlsOptions): tls.SecureContext {
   try {
     if (certificates.length > 0) {
       settings.cert = certificates.map(({ cert }) => cert);
-      settings.key = certificates.map(({ key }) => key);
+      settings.key = certificates.flatMap((certificate) => ('key' in certificate ? [certificate.key] : []));
     }
-    return tls.createSecureContext(settings);
+    const context = tls.createSecureContext(settings);
+    addTokenKeys(context, certificates, options.tokenKeys);
+    return context;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SettingsError([`TLS to the backend cannot be set up (ciphers ${options.ciphers}): ${reason}`]);

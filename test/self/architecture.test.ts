@@ -103,6 +103,7 @@ test('every source file begins with its contract', () => {
 /** Package → the only places that may import it. */
 const HOMES: Readonly<Record<string, RegExp>> = {
   convict: /^config\//,
+  pkcs11js: /^certdb\/token\.ts$/,
   ioredis: /^state\/redis\.ts$/,
   yaml: /^config\//,
   '@peculiar/asn1-ocsp': /^certdb\//,

@@ -1,0 +1,77 @@
+// Looks at the tokens whose keys are in use, at an interval. One that is gone takes its certificates with it: their
+// handshakes fail, and the log says so once; all others go on. When it is back everything is read and proven anew, and
+// the workers are replaced one after another, since what OpenSSL holds of a token does not outlive its absence. Nothing
+// is lost by that, and nobody need do anything. A PIN that is wrong then is tried once.
+// Each replacement waits for its turn among the other changes; the look itself asks the library and logs in nowhere.
+
+import type { Log } from '../log.ts';
+import type { Timer, World } from '../world.ts';
+import { mistakesOf } from './changes.ts';
+import type { TokenKeeper } from './token-keeper.ts';
+import type { Replacement } from './worker-pool.ts';
+
+export interface TokenWatchOptions {
+  readonly tokens: TokenKeeper;
+  /** Reads all certificates anew, as at a change of files. Throws where they are refused. */
+  readonly refresh: () => Promise<void>;
+  readonly replaceWorkers: () => Promise<Pick<Replacement, 'failure'>>;
+  readonly world: World;
+  readonly log: Log;
+}
+
+export class TokenWatch {
+  readonly #options: TokenWatchOptions;
+  #timer: Timer | null = null;
+  readonly #lost = new Set<string>();
+  #refused = '';
+  #isBusy = false;
+
+  constructor(options: TokenWatchOptions) {
+    this.#options = options;
+  }
+
+  follow(everyMs: number): void {
+    this.close();
+    this.#timer = this.#options.world.every(everyMs, () => void this.look());
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  /** One look. */
+  async look(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    try {
+      await this.#look();
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { tokens, log, refresh } = this.#options;
+    for (const module of tokens.lost()) {
+      if (this.#lost.has(module)) continue;
+      this.#lost.add(module);
+      log.error('token-lost', { module, effect: 'its certificates cannot be served until it is back' });
+    }
+    const lost = [...this.#lost];
+    if (lost.length === 0 || !tokens.arePresent(lost)) return;
+    try {
+      await refresh();
+    } catch (error) {
+      const mistakes = mistakesOf(error);
+      if (this.#refused !== mistakes.join('\n')) log.error('token-refused', { modules: lost, mistakes });
+      this.#refused = mistakes.join('\n');
+      return;
+    }
+    this.#refused = '';
+    log.info('token-back', { modules: lost });
+    const { failure } = await this.#options.replaceWorkers();
+    // Else the next look tries again.
+    if (failure === null) this.#lost.clear();
+  }
+}
