@@ -117,7 +117,8 @@ export function namedCertificates(session: TokenSession, nickname: string): read
     throw failure(session, `no certificate has the nickname "${nickname}"${none}`);
   }
   const served = named.filter(({ hasKey }) => hasKey);
-  if (served.length === 0) throw failure(session, `there is no private key for the certificate "${nickname}"`);
+  if (served.length === 0)
+    throw failure(session, `there is no private key for the certificate "${nickname}"`);
   const longest = new Map<KeyType, TokenCertificate>();
   for (const one of served) {
     const known = longest.get(one.keyType);
@@ -131,7 +132,11 @@ export function proveKey(session: TokenSession, { id, cert, nickname }: TokenCer
   const [key] = privateKeys(session, id);
   if (key === undefined) throw failure(session, `there is no private key for the certificate "${nickname}"`);
   const entry = keyEntry(session, key);
-  if (entry.asksAlways) throw failure(session, `the key of "${nickname}" wants the PIN for every signature, no server can use it`);
+  if (entry.asksAlways)
+    throw failure(
+      session,
+      `the key of "${nickname}" wants the PIN for every signature, no server can use it`,
+    );
   const { publicKey } = new X509Certificate(cert);
   const bytes = Buffer.from('Sallyport asks whether this key is the one of the certificate.');
   const signature = signBytes(session, { key, bytes, publicKey });
@@ -164,8 +169,12 @@ export function findTokenKey(session: TokenSession, name: string): TokenKeyEntry
   return first;
 }
 
-export function tokenSigner(session: TokenSession, { id, label, publicKey, keyType }: TokenKeyEntry): TokenSigner {
-  if (publicKey === null) throw failure(session, `the token does not tell the public half of the key "${label}"`);
+export function tokenSigner(
+  session: TokenSession,
+  { id, label, publicKey, keyType }: TokenKeyEntry,
+): TokenSigner {
+  if (publicKey === null)
+    throw failure(session, `the token does not tell the public half of the key "${label}"`);
   return {
     keyType,
     publicKey,
@@ -210,7 +219,8 @@ export function generateTokenKey(
     { type: EXTRACTABLE, value: false },
     { type: SIGN, value: true },
   ];
-  if (type === 'rsa') publicKey.push({ type: MODULUS_BITS, value: bits }, { type: PUBLIC_EXPONENT, value: EXPONENT_65537 });
+  if (type === 'rsa')
+    publicKey.push({ type: MODULUS_BITS, value: bits }, { type: PUBLIC_EXPONENT, value: EXPONENT_65537 });
   else publicKey.push({ type: EC_PARAMS, value: CURVE_PARAMETERS[bits] ?? Buffer.alloc(0) });
   session.generate(type === 'rsa' ? RSA_PAIR : EC_PAIR, { publicKey, privateKey });
   return findTokenKey(session, id.toString('hex'));
@@ -225,8 +235,11 @@ export function addTokenCertificate(session: TokenSession, nickname: string, cer
     throw failure(session, `the certificate is there already`);
   if (all.some((one) => one.nickname === nickname && one.keyType === keyType))
     throw failure(session, `the nickname "${nickname}" is taken, by a certificate with a key of this type`);
-  const own = tokenKeys(session).find(({ publicKey }) => publicKey !== null && isHalfOf(publicKey, certificate));
-  const id = own === undefined ? createHash('sha1').update(certificate.raw).digest() : Buffer.from(own.id, 'hex');
+  const own = tokenKeys(session).find(
+    ({ publicKey }) => publicKey !== null && isHalfOf(publicKey, certificate),
+  );
+  const id =
+    own === undefined ? createHash('sha1').update(certificate.raw).digest() : Buffer.from(own.id, 'hex');
   const { value, subject, issuer, serial } = certificateAttributes(cert);
   session.create([
     { type: CLASS.type, value: CLASS.certificate },
@@ -240,7 +253,13 @@ export function addTokenCertificate(session: TokenSession, nickname: string, cer
     { type: SERIAL, value: serial },
     { type: VALUE, value },
   ]);
-  return { nickname, id: id.toString('hex'), cert: certificate.toString(), keyType, hasKey: own !== undefined };
+  return {
+    nickname,
+    id: id.toString('hex'),
+    cert: certificate.toString(),
+    keyType,
+    hasKey: own !== undefined,
+  };
 }
 
 /** The certificates of a nickname, or the one of a key type; `keys: 'too'` takes their keys, which are gone for good. */
@@ -257,7 +276,8 @@ export function removeTokenCertificate(
   }
   for (const object of session.find([{ type: CLASS.type, value: CLASS.certificate }])) {
     const value = session.read(object, VALUE);
-    if (value !== null && gone.some(({ cert }) => new X509Certificate(cert).raw.equals(value))) session.destroy(object);
+    if (value !== null && gone.some(({ cert }) => new X509Certificate(cert).raw.equals(value)))
+      session.destroy(object);
   }
   if (keys === 'too') for (const { id } of gone) removeTokenKey(session, id);
   return gone;
@@ -275,11 +295,17 @@ export function unlockTokenKey(module: TokenModule, key: TokenKey): TokenSession
   const facts = module.token();
   // Who proved the PIN left none of these marks: it was changed since, or somebody guesses.
   if (facts.needsLogin && facts.pin !== 'fine')
-    throw module.failure('a wrong PIN was tried since the supervisor logged in, so none is tried here', facts);
+    throw module.failure(
+      'a wrong PIN was tried since the supervisor logged in, so none is tried here',
+      facts,
+    );
   const session = module.open({ pin: key.pin, source: 'the supervisor' });
   if (session.facts.serial === key.serial && holdsKey(session, key.id)) return session;
   session.close();
-  throw module.failure(`the token is absent: there is another one in its place, without the key`, session.facts);
+  throw module.failure(
+    `the token is absent: there is another one in its place, without the key`,
+    session.facts,
+  );
 }
 
 function keyEntry(session: TokenSession, key: Handle): TokenKeyEntry {

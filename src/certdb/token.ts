@@ -89,6 +89,7 @@ interface Loaded {
   readonly pkcs11: PKCS11;
   readonly library: string;
   readonly parameters: string | null;
+  isReady: boolean;
 }
 
 /** By library. A process has one instance of each, whatever the settings call it. */
@@ -104,11 +105,14 @@ export function openModule(source: ModuleSource, opening: Opening = 'read'): Tok
   const parameters = typeof opening === 'string' ? nssParameters(source, opening) : opening.parameters;
   const known = loaded.get(library);
   if (known !== undefined) {
-    if (known.parameters === parameters) return new TokenModule(source, known);
+    if (known.parameters === parameters) {
+      if (!known.isReady) initialize(source.name, known);
+      return new TokenModule(source, known);
+    }
     const words = `${library} is in use with another NSS database, a process can open one`;
     throw new SettingsError([`certificates.modules.${source.name}: ${words}`]);
   }
-  const module = { pkcs11: load(source.name, library), library, parameters };
+  const module = { pkcs11: load(source.name, library), library, parameters, isReady: false };
   initialize(source.name, module);
   loaded.set(library, module);
   return new TokenModule(source, module);
@@ -119,7 +123,8 @@ function load(name: string, library: string): PKCS11 {
   try {
     binding = createRequire(import.meta.url)('pkcs11js') as typeof import('pkcs11js');
   } catch {
-    const words = 'the package pkcs11js was not built for this machine: npm rebuild pkcs11js (needs a C++ compiler)';
+    const words =
+      'the package pkcs11js was not built for this machine: npm rebuild pkcs11js (needs a C++ compiler)';
     throw new SettingsError([`certificates.modules.${name}: ${words}`]);
   }
   const pkcs11 = new binding.PKCS11();
@@ -128,21 +133,29 @@ function load(name: string, library: string): PKCS11 {
     return pkcs11;
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new SettingsError([`certificates.modules.${name}: ${library} is not a PKCS#11 library (${reason})`]);
+    throw new SettingsError([
+      `certificates.modules.${name}: ${library} is not a PKCS#11 library (${reason})`,
+    ]);
   }
 }
 
-function initialize(name: string, { pkcs11, library, parameters }: Loaded): void {
+function initialize(name: string, module: Loaded): void {
+  const { pkcs11, library, parameters } = module;
   try {
     pkcs11.C_Initialize({
       flags: OS_LOCKING_OK,
       ...(parameters === null ? {} : { libraryParameters: parameters }),
     });
+    module.isReady = true;
   } catch (error) {
     const result = resultOf(error);
-    if (result === 'CKR_CRYPTOKI_ALREADY_INITIALIZED') return;
+    module.isReady = result === 'CKR_CRYPTOKI_ALREADY_INITIALIZED';
+    if (module.isReady) return;
     const database = parameters === null ? '' : ` with ${parameters}`;
-    throw new TokenFailure(`certificates.modules.${name}: ${library} does not start${database} (${result})`, result);
+    throw new TokenFailure(
+      `certificates.modules.${name}: ${library} does not start${database} (${result})`,
+      result,
+    );
   }
 }
 
@@ -184,6 +197,7 @@ export class TokenModule {
     } catch {
       // It has nothing to forget then.
     }
+    this.#loaded.isReady = false;
     initialize(this.source.name, this.#loaded);
   }
 
@@ -228,7 +242,8 @@ export class TokenModule {
       const which = labels.map((label) => `"${label}"`).join(', ');
       throw this.failure(`it has several tokens (${which}), say which one with \`token\` or \`slot\``);
     }
-    if (keeping.length === 0) throw this.failure('the token is absent: no slot holds one that is initialised');
+    if (keeping.length === 0)
+      throw this.failure('the token is absent: no slot holds one that is initialised');
     if (token === null) throw this.failure(`there is no token in slot ${slot}`);
     throw this.failure(`the token is absent: there is no token "${token}"${nearOrAll(token, labels)}`);
   }
@@ -246,15 +261,20 @@ export class TokenModule {
   }
 
   #login(session: Handle, facts: TokenFacts, { pin, source, finalTry = 'refuse' }: Login): void {
-    if (pin === null) throw this.failure(`it wants a PIN, expected a line "${this.source.name}:PIN" in ${source}`, facts);
+    if (pin === null)
+      throw this.failure(`it wants a PIN, expected a line "${this.source.name}:PIN" in ${source}`, facts);
     if (facts.pin === 'locked') throw this.failure(WORDS['CKR_PIN_LOCKED'] ?? '', facts);
     if (facts.pin === 'final try' && finalTry === 'refuse') {
-      const words = 'one more wrong PIN locks the token, so it is not tried: log in once with --force (sallyport token keys)';
+      const words =
+        'one more wrong PIN locks the token, so it is not tried: log in once with --force (sallyport token keys)';
       throw this.failure(words, facts);
     }
-    const print = createHash('sha256').update(JSON.stringify([facts.label, facts.serial, pin])).digest('hex');
+    const print = createHash('sha256')
+      .update(JSON.stringify([facts.label, facts.serial, pin]))
+      .digest('hex');
     const wrong = `the PIN is wrong (from ${source})`;
-    if (wrongPins.has(print)) throw this.failure(`${wrong}, and is not tried again until it is another one`, facts);
+    if (wrongPins.has(print))
+      throw this.failure(`${wrong}, and is not tried again until it is another one`, facts);
     try {
       this.#loaded.pkcs11.C_Login(session, USER, pin);
     } catch (error) {
@@ -277,7 +297,10 @@ export class TokenModule {
   #failed(error: unknown, facts?: TokenFacts): SettingsError {
     const result = resultOf(error);
     const words = WORDS[result];
-    return new TokenFailure(`${this.#place(facts)}: ${words === undefined ? result : `${words} (${result})`}`, result);
+    return new TokenFailure(
+      `${this.#place(facts)}: ${words === undefined ? result : `${words} (${result})`}`,
+      result,
+    );
   }
 
   #place(facts?: TokenFacts): string {
@@ -409,5 +432,7 @@ function plain(text: string): string {
 }
 
 function resultOf(error: unknown): string {
-  return error instanceof Error ? (/CKR_[A-Z0-9_]+/.exec(error.message)?.[0] ?? error.message) : String(error);
+  return error instanceof Error
+    ? (/CKR_[A-Z0-9_]+/.exec(error.message)?.[0] ?? error.message)
+    : String(error);
 }

@@ -8,13 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { Report } from './check.ts';
 import { checkEverything } from './entries.ts';
-import type {
-  GivenBackend,
-  GivenCertificate,
-  GivenModule,
-  GivenService,
-  GivenSettings,
-} from './entries.ts';
+import type { GivenBackend, GivenCertificate, GivenModule, GivenService, GivenSettings } from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import type {

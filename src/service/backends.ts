@@ -32,7 +32,18 @@ export interface BackendParts {
 }
 
 export function makeBackend(parts: BackendParts): Backend {
-  const { settings, backend, dialect, ca, secrets, health, xpehloPassword = null, tokenKeys, world, log } = parts;
+  const {
+    settings,
+    backend,
+    dialect,
+    ca,
+    secrets,
+    health,
+    xpehloPassword = null,
+    tokenKeys,
+    world,
+    log,
+  } = parts;
   return new Backend({
     settings: backend,
     dialect,

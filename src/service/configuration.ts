@@ -61,9 +61,11 @@ export function createConfigurationSource({
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes: string[] = settings.user === null ? [] : noSuchUser(settings.user, file);
     mistakes.push(...wrongRedis(settings));
-    const material = await readMaterial({ settings, ticketKeys, missing, tokens, world }).catch((error: unknown) => {
-      throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
-    });
+    const material = await readMaterial({ settings, ticketKeys, missing, tokens, world }).catch(
+      (error: unknown) => {
+        throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
+      },
+    );
     const ticketSecret = readTicketSecret(settings, mistakes);
     if (mistakes.length > 0) throw new SettingsError(mistakes);
     // A certificate that was there once is missed, not replaced by one that nobody trusts.

@@ -81,15 +81,14 @@ export class TokenKeeper {
   arePresent(names: readonly string[]): boolean {
     const modules = names.flatMap((name) => this.#modules.get(name) ?? []);
     const libraries = new Map(modules.map((module) => [module.library, module]));
-    for (const module of libraries.values()) module.restart();
-    for (const [name, { module }] of this.#watched) if (libraries.has(module.library)) this.#watched.delete(name);
-    return modules.every((module) => {
-      try {
-        return module.token().isInitialized;
-      } catch {
-        return false;
-      }
-    });
+    for (const [name, { module }] of this.#watched)
+      if (libraries.has(module.library)) this.#watched.delete(name);
+    try {
+      for (const module of libraries.values()) module.restart();
+      return modules.every((module) => module.token().isInitialized);
+    } catch {
+      return false;
+    }
   }
 
   #open({ module: name }: TokenRef, { certificates }: Settings): Watched {

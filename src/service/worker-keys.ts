@@ -16,7 +16,8 @@ export class WorkerKeys {
     this.#log = log;
     this.tokens = new EngineKeys({
       setVariable,
-      failed: ({ module, label, id }, cause) => this.#tell('token-key-unusable', { module, token: label, id, cause }),
+      failed: ({ module, label, id }, cause) =>
+        this.#tell('token-key-unusable', { module, token: label, id, cause }),
     });
   }
 

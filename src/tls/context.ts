@@ -19,8 +19,7 @@ import type { TokenKeys } from './engine.ts';
 
 /** PEM texts, or a key that is in a token. */
 export type ServerCertificate =
-  | { readonly cert: string; readonly key: string }
-  | { readonly cert: string; readonly token: TokenKey };
+  { readonly cert: string; readonly key: string } | { readonly cert: string; readonly token: TokenKey };
 
 /** What a certificate and its key are shown as. */
 export function shownCertificate({ cert, key, token }: KeyPair): ServerCertificate {

@@ -25,7 +25,12 @@ export interface TokenKeys {
 }
 
 const ENGINE = 'pkcs11';
-const FOLDERS = ['/usr/lib/*/engines-3', '/usr/lib64/engines-3', '/usr/lib/engines-3', '/usr/local/lib*/engines-3'];
+const FOLDERS = [
+  '/usr/lib/*/engines-3',
+  '/usr/lib64/engines-3',
+  '/usr/lib/engines-3',
+  '/usr/local/lib*/engines-3',
+];
 const MISSING =
   `the OpenSSL engine for tokens is missing, expected ${ENGINE}.so in ${FOLDERS.join(', ')}: ` +
   `apt install libengine-pkcs11-openssl`;
@@ -161,7 +166,8 @@ export function accelerate(
   { setVariable, use }: { readonly setVariable: EngineOptions['setVariable']; readonly use: 'try' | 'all' },
 ): string | null {
   const folder = engine.includes('/') ? null : findEngineFolder(engine);
-  if (engine.includes('/') && !existsSync(engine)) return `there is no file ${engine}, expected an OpenSSL engine`;
+  if (engine.includes('/') && !existsSync(engine))
+    return `there is no file ${engine}, expected an OpenSSL engine`;
   if (folder !== null) setVariable('OPENSSL_ENGINES', folder);
   try {
     setEngine(engine, use === 'try' ? constants.ENGINE_METHOD_NONE : constants.ENGINE_METHOD_ALL);
