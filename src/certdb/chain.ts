@@ -33,6 +33,7 @@ export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
+/** Also one whose key usage says that it signs no certificates, which checkIssued() would refuse. */
 export function isSelfSigned(certificate: X509Certificate): boolean {
-  return isIssuedBy(certificate, certificate);
+  return certificate.subject === certificate.issuer && certificate.verify(certificate.publicKey);
 }

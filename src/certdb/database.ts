@@ -58,6 +58,16 @@ export interface Change {
   setTrust(nickname: string, trust: string): void;
   setPassword(password: string): void;
   hasKey(keyId: string): boolean;
+  /** Of a request that is given up; a key that a certificate uses stays. */
+  removeUnusedKey(keyId: string): void;
+}
+
+/** A private key that waits for its certificate. */
+export interface UnusedKey {
+  readonly keyId: string;
+  readonly keyType: KeyType;
+  /** Milliseconds since 1970. */
+  readonly addedAt: number;
 }
 
 export interface NewCertificate {
@@ -89,8 +99,14 @@ export function databaseExists(folder: string): boolean {
   return existsSync(databaseFile(folder));
 }
 
-/** Makes an empty database under this password; refuses where there is one. */
-export function createDatabase(folder: string, password: string): void {
+/** What a new database begins with. */
+export interface FirstContents {
+  readonly world: World;
+  readonly fill: (change: Change) => void;
+}
+
+/** Makes a database under this password, with its first contents or not at all; refuses where there is one. */
+export function createDatabase(folder: string, password: string, contents?: FirstContents): void {
   const file = databaseFile(folder);
   if (existsSync(file)) throw wrong(file, 'there is a certificate database already');
   const draft = path.join(folder, `.${DATABASE_FILE}.${process.pid}`);
@@ -99,20 +115,35 @@ export function createDatabase(folder: string, password: string): void {
     rmSync(draft, { force: true });
     closeSync(openSync(draft, 'wx', 0o600));
     chmodSync(draft, 0o600);
-    const database = new DatabaseSync(draft);
-    database.exec('PRAGMA synchronous = EXTRA');
-    database.exec(`BEGIN; ${SCHEMA}`);
-    const { salt, sealed } = sealSecret(newSecret(), password);
-    database.prepare('INSERT INTO lock VALUES (?, ?, ?)').run(VERSION, salt, sealed);
-    database.exec('COMMIT');
-    database.close();
+    writeSchema(draft, password);
+    if (contents !== undefined) fillDraft(draft, password, contents);
     // A link, not a rename: it never replaces a database that somebody else made meanwhile.
     linkSync(draft, file);
     syncFolder(folder);
   } catch (error) {
-    throw wrong(file, `cannot be made (${reasonOf(error)})`);
+    throw error instanceof SettingsError ? error : wrong(file, `cannot be made (${reasonOf(error)})`);
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+function writeSchema(draft: string, password: string): void {
+  const database = new DatabaseSync(draft);
+  database.exec('PRAGMA synchronous = EXTRA');
+  database.exec(`BEGIN; ${SCHEMA}`);
+  const { salt, sealed } = sealSecret(newSecret(), password);
+  database.prepare('INSERT INTO lock VALUES (?, ?, ?)').run(VERSION, salt, sealed);
+  database.exec('COMMIT');
+  database.close();
+}
+
+function fillDraft(draft: string, password: string, { world, fill }: FirstContents): void {
+  const database = new CertificateDatabase(draft, world);
+  try {
+    database.unlock(password);
+    database.change(fill);
+  } finally {
+    database.close();
   }
 }
 
@@ -174,6 +205,17 @@ export class CertificateDatabase {
     throw wrong(this.file, `no certificate has the nickname "${nickname}"${hint}`);
   }
 
+  /** Of requests, oldest first. */
+  unusedKeys(): readonly UnusedKey[] {
+    return this.#guard(() =>
+      (
+        this.#database
+          .prepare('SELECT * FROM keys WHERE id NOT IN (SELECT key_id FROM certificates) ORDER BY added')
+          .all() as unknown as { id: string; type: KeyType; added: number }[]
+      ).map(({ id, type, added }) => ({ keyId: id, keyType: type, addedAt: added })),
+    );
+  }
+
   /** Keys can be read from now on. Wrong password: SettingsError. */
   unlock(password: string): void {
     const row = this.#guard(() => this.#database.prepare('SELECT * FROM lock').get()) as Sealed | undefined;
@@ -213,8 +255,13 @@ export class CertificateDatabase {
     const database = this.#database;
     const hasKey = (keyId: string): boolean =>
       database.prepare('SELECT 1 FROM keys WHERE id = ?').get(keyId) !== undefined;
+    const removeUnusedKey = (keyId: string): void => {
+      const unused = 'id = ? AND id NOT IN (SELECT key_id FROM certificates)';
+      database.prepare(`DELETE FROM keys WHERE ${unused}`).run(keyId);
+    };
     return {
       hasKey,
+      removeUnusedKey,
       addKey: (key) => this.#addKey(key),
       addCertificate: (certificate) => this.#addCertificate(certificate),
       removeCertificate: (nickname, keyType) => {
@@ -223,9 +270,7 @@ export class CertificateDatabase {
           database
             .prepare('DELETE FROM certificates WHERE nickname = ? AND type = ?')
             .run(nickname, entry.keyType);
-          database
-            .prepare('DELETE FROM keys WHERE id = ? AND id NOT IN (SELECT key_id FROM certificates)')
-            .run(entry.keyId);
+          removeUnusedKey(entry.keyId);
         }
       },
       setTrust: (nickname, trust) => {

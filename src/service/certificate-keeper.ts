@@ -9,8 +9,7 @@ import { dirname, join } from 'node:path';
 
 import { servedChain } from '../certdb/chain.ts';
 import { createDatabase, databaseExists, databaseFile, openDatabase } from '../certdb/database.ts';
-import type { CertificateDatabase, Entry } from '../certdb/database.ts';
-import { makeSelfSigned } from '../certdb/issue.ts';
+import type { CertificateDatabase, Change, Entry } from '../certdb/database.ts';
 import { pairOf, readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
 import {
@@ -68,6 +67,8 @@ export class CertificateKeeper {
     const done: string[] = [];
     if (!databaseExists(this.#folder)) done.push(...this.#makeDatabase());
     if (!this.lacksDefault()) return done;
+    // Loaded when needed: the packages that write DER are big.
+    const { makeSelfSigned } = await import('../certdb/issue.ts');
     const { cert, key } = await makeSelfSigned({
       names: [hostname],
       days: SELF_SIGNED_DAYS,
@@ -135,19 +136,19 @@ export class CertificateKeeper {
       password = randomPassword();
       keepPassword(this.#passwordFile, INTERNAL_MODULE, password);
     }
-    createDatabase(this.#folder, password);
-    const database = this.#unlocked();
-    database.change((change) => {
+    const fill = (change: Change): void => {
       for (const { nickname, pair } of loose) {
         const [cert = '', ...extra] = pair.cert.split(/(?<=-----END CERTIFICATE-----\n)/);
         change.addKey(createPrivateKey(pair.key));
         change.addCertificate({ nickname, cert, extra });
       }
-    });
-    const made = `${database.file}: made the certificate database; its password is in ${this.#passwordFile}`;
+    };
+    createDatabase(this.#folder, password, { world: this.#world, fill });
+    const file = databaseFile(this.#folder);
+    const made = `${file}: made the certificate database; its password is in ${this.#passwordFile}`;
     const taken = loose.map(
       ({ nickname }) =>
-        `${database.file}: took in ${nickname} from ${nickname}${CERT_ENDING} and ${nickname}${KEY_ENDING} beside it, ` +
+        `${file}: took in ${nickname} from ${nickname}${CERT_ENDING} and ${nickname}${KEY_ENDING} beside it, ` +
         `which nothing reads any more: remove them`,
     );
     return [made, ...taken];

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { createDatabase, databaseFile, openDatabase } from '../../src/certdb/database.ts';
-import type { CertificateDatabase } from '../../src/certdb/database.ts';
+import type { CertificateDatabase, Change } from '../../src/certdb/database.ts';
 import { makeSelfSigned } from '../../src/certdb/issue.ts';
 import { keyIdOf } from '../../src/certdb/pem.ts';
 import { SettingsError } from '../../src/errors.ts';
@@ -142,6 +142,26 @@ test('two changes at once: the second waits its time, then says busy', async (t)
   other.exec('ROLLBACK');
   database.change((change) => change.setTrust('Server-Cert', 'C,,'));
   assert.equal(database.find('Server-Cert')[0]?.trust, 'C,,');
+  database.close();
+});
+
+test('a new database comes with its first contents, or not at all', async () => {
+  const { cert, key } = await makeSelfSigned({ names: ['mx.test'], days: 90, now: world.now() });
+  const folder = path.join(base, 'contents');
+  const fill = (change: Change): void => {
+    change.addKey(key);
+    change.addCertificate({ nickname: 'Server-Cert', cert });
+  };
+  const twice = (change: Change): void => {
+    fill(change);
+    fill(change);
+  };
+  refuses(() => createDatabase(folder, PASSWORD, { world, fill: twice }), /is taken/);
+  assert.deepEqual(readdirSync(folder), []);
+  createDatabase(folder, PASSWORD, { world, fill });
+  assert.deepEqual(readdirSync(folder), ['cert.db']);
+  const database = openDatabase(folder, world);
+  assert.equal(database.entries()[0]?.hasKey, true);
   database.close();
 });
 

@@ -106,12 +106,12 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   pkcs11js: /^certdb\/token\.ts$/,
   ioredis: /^state\/redis\.ts$/,
   yaml: /^config\//,
+  '@peculiar/asn1-csr': /^certdb\//,
   '@peculiar/asn1-ocsp': /^certdb\//,
   '@peculiar/asn1-schema': /^certdb\//,
   '@peculiar/asn1-x509': /^certdb\//,
   imapflow: /^identity\/store-login\.ts$/,
-  '@peculiar/x509': /^certdb\//,
-  'reflect-metadata': /^certdb\//,
+  'node-forge': /^certdb\/pkcs12/,
 };
 
 test('each package has one home, and there is no package without one', () => {

@@ -13,8 +13,7 @@ const ROOT = join(import.meta.dirname, '../..');
 
 /** Where a setting of the schema is in settings.ts, if not under its own name. */
 const FIELDS: Record<string, string> = {
-  'certificates.database': 'certificateDatabase',
-  'certificates.watch': 'certificateWatchMs',
+  'certificates.watch': 'watchMs',
   'tls.certificate': 'certificates',
   'tickets.rotate': 'rotateMs',
   'services.NAME.tls.mode': 'tlsMode',
