@@ -88,6 +88,11 @@ export function commonNameOf({ parts }: Name): string | null {
   return parts.flat().find(({ type }) => keywordOf(type) === 'CN')?.value ?? null;
 }
 
+/** Any text for a terminal: what moves the cursor or turns the text around is spelled out. */
+export function printable(text: string): string {
+  return text.toWellFormed().replaceAll(UNSEEN, escapeBytes);
+}
+
 /** For messages and lists: a name that has nothing in it is the empty text. */
 export function certificateNames(certificate: X509Certificate): { subject: string; issuer: string } {
   try {
@@ -96,7 +101,7 @@ export function certificateNames(certificate: X509Certificate): { subject: strin
   } catch {
     // OpenSSL took it, so it knows how to say it.
     const text = (lines: string | undefined): string =>
-      (lines ?? '').split('\n').toReversed().join(',').replaceAll(UNSEEN, escapeBytes);
+      (lines ?? '').split('\n').toReversed().map(printable).join(',');
     return { subject: text(certificate.subject), issuer: text(certificate.issuer) };
   }
 }

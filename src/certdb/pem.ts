@@ -42,8 +42,8 @@ interface Block {
 }
 
 const MAX_FILE_BYTES = 1_048_576;
-const CERTIFICATE_LABELS = ['CERTIFICATE', 'X509 CERTIFICATE', 'TRUSTED CERTIFICATE'];
-const KEY_LABELS = ['PRIVATE KEY', 'ENCRYPTED PRIVATE KEY', 'RSA PRIVATE KEY', 'EC PRIVATE KEY'];
+export const CERTIFICATE_LABELS = ['CERTIFICATE', 'X509 CERTIFICATE', 'TRUSTED CERTIFICATE'];
+export const KEY_LABELS = ['PRIVATE KEY', 'ENCRYPTED PRIVATE KEY', 'RSA PRIVATE KEY', 'EC PRIVATE KEY'];
 
 export function readKeyPair(files: KeyFiles): KeyPair {
   const certBlocks = readBlocks(files.cert, 'certificate');
@@ -103,7 +103,8 @@ function readBlocks(file: string, wanted: 'certificate' | 'private key'): readon
   return fail(file, `holds no PEM ("-----BEGIN ..."), a ${wanted} is wanted`);
 }
 
-function readBounded(file: string, wanted: 'certificate' | 'private key'): Buffer {
+/** The bytes of a regular file that is not too big; a private key's is its owner's only. */
+export function readBounded(file: string, wanted: 'certificate' | 'private key'): Buffer {
   let descriptor: number;
   try {
     // Not blocking, so that a named pipe by mistake does not hang the start.
