@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | Tool>>> = {
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
   kick: async () => (await import('./cli/kick.ts')).kick,
   cert: async () => (await import('./cli/cert.ts')).cert,
+  token: async () => (await import('./cli/token.ts')).token,
 };
 
 const program: Program = {

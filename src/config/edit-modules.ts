@@ -55,7 +55,8 @@ export function addModule(file: string, name: string, entry: ModuleEntry): void 
 
 export function removeModule(file: string, name: string): void {
   edit(file, (document) => {
-    if (!document.hasIn([...PATH, name])) throw wrong(file, `there is no module "${name}" in certificates.modules`);
+    if (!document.hasIn([...PATH, name]))
+      throw wrong(file, `there is no module "${name}" in certificates.modules`);
     document.deleteIn([...PATH, name]);
     const rest = document.getIn(PATH);
     if (isMap(rest) && rest.items.length === 0) document.deleteIn(PATH);
@@ -67,8 +68,9 @@ export function removeModule(file: string, name: string): void {
 function edit(file: string, change: (document: Document) => void): void {
   const place = placeOf(file);
   const document = parseDocument(readFileSync(place, 'utf8'), { keepSourceTokens: true });
-  const [fault] = document.errors;
-  if (fault !== undefined) throw wrong(file, `cannot be read as YAML: ${fault.message.split('\n')[0] ?? ''}`);
+  // The parser's own words may quote a secret.
+  if (document.errors.length > 0)
+    throw wrong(file, 'cannot be read as YAML, `sallyport check` says where it breaks');
   change(document);
   replace(place, document.toString({ lineWidth: 0 }));
 }
