@@ -33,7 +33,7 @@ export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
-/** Also one whose key usage says that it signs no certificates, which checkIssued() would refuse. */
+/** RFC 5280 3.2; whether it may sign others as well does not matter, as it would to isIssuedBy. */
 export function isSelfSigned(certificate: X509Certificate): boolean {
   return certificate.subject === certificate.issuer && certificate.verify(certificate.publicKey);
 }

@@ -207,13 +207,9 @@ export class CertificateDatabase {
 
   /** Of requests, oldest first. */
   unusedKeys(): readonly UnusedKey[] {
-    return this.#guard(() =>
-      (
-        this.#database
-          .prepare('SELECT * FROM keys WHERE id NOT IN (SELECT key_id FROM certificates) ORDER BY added')
-          .all() as unknown as { id: string; type: KeyType; added: number }[]
-      ).map(({ id, type, added }) => ({ keyId: id, keyType: type, addedAt: added })),
-    );
+    const columns = 'id AS keyId, type AS keyType, added AS addedAt';
+    const query = `SELECT ${columns} FROM keys WHERE id NOT IN (SELECT key_id FROM certificates) ORDER BY added`;
+    return this.#guard(() => this.#database.prepare(query).all() as unknown as UnusedKey[]);
   }
 
   /** Keys can be read from now on. Wrong password: SettingsError. */

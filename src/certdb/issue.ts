@@ -164,7 +164,8 @@ export function monthsLater(now: number, months: number): number {
 
 async function signed(
   signer: Signer,
-  parts: Pick<NamedTbs, 'issuer' | 'subject' | 'validity' | 'subjectPublicKeyInfo'> & Partial<Pick<NamedTbs, 'extensions'>>,
+  parts: Pick<NamedTbs, 'issuer' | 'subject' | 'validity' | 'subjectPublicKeyInfo'> &
+    Partial<Pick<NamedTbs, 'extensions'>>,
 ): Promise<string> {
   const algorithm = signatureAlgorithm(signer.publicKey);
   const tbs = newTbs({ ...parts, version: Version.v3, serialNumber: serialNumber(), signature: algorithm });

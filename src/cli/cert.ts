@@ -26,9 +26,7 @@ const HELP_WORDS: readonly string[] = ['-?', '--help', '-h', '-help', 'help'];
 
 /** Manuals in print have dashes that no keyboard has. */
 function withPlainDashes(arg: string): string {
-  return arg.replace(/^[\u2013\u2014](?=\p{L}|\?)/u, (_dash, place: number) =>
-    [...arg.slice(place + 1)].length > 1 ? '--' : '-',
-  );
+  return arg.replace(/^[\u2013\u2014](?=[A-Za-z?]$)/, '-').replace(/^[\u2013\u2014](?=[A-Za-z])/, '--');
 }
 
 async function runTool(args: readonly string[], program: Program): Promise<number> {

@@ -101,7 +101,7 @@ export class Prompt {
     while (this.#waiting.length === 0) {
       const chunk = await this.#input.next();
       if (chunk.done === true) return null;
-      this.#waiting = [...chunk.value].toReversed();
+      this.#waiting = Array.from(chunk.value).toReversed();
     }
     return this.#waiting.pop() ?? null;
   }

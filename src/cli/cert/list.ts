@@ -107,7 +107,9 @@ export function warnOfExpiry({ entry, notAfter, selfSigned }: Facts, { program, 
   const when = left <= 0 ? `has expired, on ${dateText(notAfter)}` : `expires in ${days}`;
   const alias = quoted(entry.nickname);
   const remedy =
-    entry.hasKey && selfSigned ? `: ${tool} renew-selfsign-cert ${alias}` : `: ${tool} renew-cert ${alias} CERT_FILE`;
+    entry.hasKey && selfSigned
+      ? `: ${tool} renew-selfsign-cert ${alias}`
+      : `: ${tool} renew-cert ${alias} CERT_FILE`;
   note(`warning: ${entry.nickname} ${when}${remedy}`);
 }
 

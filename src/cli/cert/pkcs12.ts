@@ -36,7 +36,10 @@ export const exportCertificate: Verb = {
     },
     ...OUTPUT_OPTION,
     legacy: { type: 'boolean', doc: 'encrypts it as programs from before 2020 want it (3DES, SHA-1)' },
-    keytype: { ...KEY_TYPE_OPTION.keytype, doc: 'rsa, ec or ed25519, where several certificates have the alias' },
+    keytype: {
+      ...KEY_TYPE_OPTION.keytype,
+      doc: 'rsa, ec or ed25519, where several certificates have the alias',
+    },
     ...DATABASE_OPTIONS,
   },
   help: 'The file holds the private key: it is written with mode 0600, and its password is all that protects it.\n',
@@ -75,13 +78,17 @@ function chainOf({ cert, extra }: Entry, known: readonly Entry[]): string[] {
 }
 
 function oneEntry(database: CertificateDatabase, nickname: string, keyType: string | undefined): Entry {
-  const entries = database.find(nickname).filter((entry) => keyType === undefined || entry.keyType === keyType);
+  const entries = database
+    .find(nickname)
+    .filter((entry) => keyType === undefined || entry.keyType === keyType);
   const [entry] = entries;
   if (entry === undefined)
     throw new SettingsError([`${database.file}: "${nickname}" has no certificate of type ${keyType}`]);
   if (entries.length === 1) return entry;
   const types = entries.map((each) => each.keyType).join(' or ');
-  throw new SettingsError([`${database.file}: "${nickname}" has several certificates: say --keytype ${types}`]);
+  throw new SettingsError([
+    `${database.file}: "${nickname}" has several certificates: say --keytype ${types}`,
+  ]);
 }
 
 const IMPORT_OPTIONS = {
@@ -89,6 +96,11 @@ const IMPORT_OPTIONS = {
     type: 'string',
     value: 'CERT_ALIAS',
     doc: 'what it is to be called (default: the name in the file, else that of the file)',
+  },
+  name: {
+    type: 'string',
+    value: 'NAME',
+    doc: 'which one, where the file holds several keys: by its name there',
   },
   'input-pwd-file': {
     type: 'string',
@@ -99,7 +111,7 @@ const IMPORT_OPTIONS = {
   ...DATABASE_OPTIONS,
 } as const;
 
-const IMPORT_USAGE = '[-W CERT_PW_FILE] [-I PKCS12_PW_FILE] [--alias CERT_ALIAS]';
+const IMPORT_USAGE = '[-W CERT_PW_FILE] [-I PKCS12_PW_FILE]\n[--alias CERT_ALIAS] [--name NAME]';
 
 export const importCertificate: Verb = {
   name: 'import-cert',
@@ -132,9 +144,15 @@ function importJob(given: Given, wanted: 'any' | 'self-signed'): Job {
           ? // Others write files with an empty one.
             await desk.prompt.password('Enter the PKCS#12 file password:', 'allowed')
           : readPasswordLine(passwordFile, desk);
-      const { key, cert, extra, friendlyName } = readPkcs12(bytes, { password, source: file });
+      const { key, cert, extra, friendlyName } = readPkcs12(bytes, {
+        password,
+        source: file,
+        name: given.text('name'),
+      });
       if (wanted === 'self-signed' && !isSelfSigned(new X509Certificate(cert)))
-        throw new SettingsError([`${file}: its certificate is not self-signed: ${desk.tool} import-cert takes it`]);
+        throw new SettingsError([
+          `${file}: its certificate is not self-signed: ${desk.tool} import-cert takes it`,
+        ]);
       const name = nickname ?? usable(friendlyName) ?? nicknameOf(nameOfFile(file));
       const entry = database.change((change) => {
         refuseTakenHere(database, name, cert);
@@ -154,7 +172,9 @@ function refuseTakenHere(database: CertificateDatabase, name: string, cert: stri
   const type = new X509Certificate(cert).publicKey.asymmetricKeyType ?? '';
   const taken = database.entries().some((entry) => entry.nickname === name && entry.keyType === type);
   if (taken)
-    throw new SettingsError([`${database.file}: ${takenText(name, type)}; --alias CERT_ALIAS gives it another`]);
+    throw new SettingsError([
+      `${database.file}: ${takenText(name, type)}; --alias CERT_ALIAS gives it another`,
+    ]);
 }
 
 function tell(entry: Entry, desk: Desk): void {
@@ -180,6 +200,8 @@ function readBounded(file: string): Buffer {
   } catch (error) {
     if (error instanceof SettingsError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw new SettingsError([`${file}: ${code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`}`]);
+    throw new SettingsError([
+      `${file}: ${code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`}`,
+    ]);
   }
 }

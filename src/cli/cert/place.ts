@@ -96,7 +96,9 @@ export function readPasswordLine(file: string, desk: Pick<Desk, 'note'>): string
   const [first = '', ...others] = text.split('\n');
   const isOneLine = others.every((line) => line.trim() === '');
   if (internal === undefined && !isOneLine) {
-    throw new SettingsError([`${file}: expected one line with the password, or "${INTERNAL_MODULE}:password"`]);
+    throw new SettingsError([
+      `${file}: expected one line with the password, or "${INTERNAL_MODULE}:password"`,
+    ]);
   }
   const password = (internal ?? first).replace(/\r$/, '');
   if (password === '') throw new SettingsError([`${file}: expected a password, found an empty line`]);

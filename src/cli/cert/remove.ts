@@ -59,6 +59,8 @@ function refuseNeeded(nickname: string, { place }: Desk): void {
   const needed = place.settings === null ? [] : referencesTo(nickname, place.settings);
   if (needed.length === 0) return;
   throw new SettingsError(
-    needed.map((where) => `${where} names "${nickname}", which is needed there; --force removes it all the same`),
+    needed.map(
+      (where) => `${where} names "${nickname}", which is needed there; --force removes it all the same`,
+    ),
   );
 }

@@ -11,6 +11,7 @@ import { readCertificates } from '../../certdb/read-certificate.ts';
 import { SettingsError } from '../../errors.ts';
 import { nicknameOf } from './home.ts';
 import { withDatabase } from './place.ts';
+import { replaceCertificates } from './replace.ts';
 import { dateText } from './table.ts';
 import { DATABASE_OPTIONS } from './verb.ts';
 import type { Desk, Verb } from './verb.ts';
@@ -86,7 +87,9 @@ function chooseStep(database: CertificateDatabase, { nickname, file, certificate
   const [first] = certificates;
   // The certificate of a CA has no key here; its successor is known by its name.
   if (old !== undefined && first !== undefined && !old.hasKey) return stepOf(old, first);
-  const other = database.entries().find(({ keyId }) => certificates.some((c) => keyIdOf(c.publicKey) === keyId));
+  const other = database
+    .entries()
+    .find(({ keyId }) => certificates.some((c) => keyIdOf(c.publicKey) === keyId));
   const whose =
     other === undefined ? 'that is not in the database' : `of "${other.nickname}": renew that one with it`;
   throw new SettingsError([
@@ -105,7 +108,9 @@ function objectionsTo({ old, leaf }: Step, { program }: Desk): string[] {
   if (to <= now) objections.push(`it has expired, on ${dateText(to)}`);
   if (from > now) objections.push(`it is not yet valid, before ${dateText(from)}`);
   if (to < Date.parse(before.validTo) && from <= Date.parse(before.validFrom))
-    objections.push(`it is older than the one that is there, which ends on ${dateText(Date.parse(before.validTo))}`);
+    objections.push(
+      `it is older than the one that is there, which ends on ${dateText(Date.parse(before.validTo))}`,
+    );
   if (was !== is) objections.push(`it is for ${is}, the one that is there is for ${was}`);
   if (lost.length > 0) objections.push(`it is not valid for ${lost.join(', ')}, as the one that is there is`);
   if (before.ca && !leaf.ca) objections.push('it is no certificate authority, its CA flag is missing');
@@ -113,20 +118,12 @@ function objectionsTo({ old, leaf }: Step, { program }: Desk): string[] {
   return objections;
 }
 
-function renew(database: CertificateDatabase, { nickname, old, leaf, extra }: Step): void {
+function renew(database: CertificateDatabase, { old, leaf, extra }: Step): void {
   const key = database.privateKey(keyIdOf(leaf.publicKey));
   const kept = old.extra.map((pem) => new X509Certificate(pem));
   const brings = extra.length > 0 || !kept.some((certificate) => isIssuedBy(leaf, certificate));
-  database.change((change) => {
-    change.removeCertificate(nickname, old.keyType);
-    if (key !== null) change.addKey(key);
-    change.addCertificate({
-      nickname,
-      cert: leaf.toString(),
-      extra: (brings ? extra : kept).map(String),
-      trust: old.trust,
-    });
-  });
+  const chain = (brings ? extra : kept).map(String);
+  replaceCertificates(database, [{ old, cert: leaf.toString(), extra: chain, key }]);
 }
 
 function tell({ nickname, leaf }: Step, desk: Desk): void {

@@ -74,7 +74,9 @@ export const requestCertificate: Verb = {
 
 function pemOf(der: Buffer): string {
   const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return ['-----BEGIN CERTIFICATE REQUEST-----', ...lines, '-----END CERTIFICATE REQUEST-----', ''].join('\n');
+  return ['-----BEGIN CERTIFICATE REQUEST-----', ...lines, '-----END CERTIFICATE REQUEST-----', ''].join(
+    '\n',
+  );
 }
 
 export const signRequestVerb: Verb = {
@@ -134,6 +136,8 @@ function readRequestFile(file: string): Buffer {
   } catch (error) {
     if (error instanceof SettingsError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw new SettingsError([`${file}: ${code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`}`]);
+    throw new SettingsError([
+      `${file}: ${code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`}`,
+    ]);
   }
 }

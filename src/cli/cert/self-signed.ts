@@ -1,7 +1,5 @@
 // add-selfsign-cert and renew-selfsign-cert: certificates that are their own issuer, a site's own CA among them.
 
-import type { KeyObject } from 'node:crypto';
-
 import { isSelfSigned } from '../../certdb/chain.ts';
 import type { CertificateDatabase, Entry } from '../../certdb/database.ts';
 import { generateKey, softwareSigner } from '../../certdb/keys.ts';
@@ -11,6 +9,8 @@ import { SettingsError } from '../../errors.ts';
 import { nicknameOf } from './home.ts';
 import { factsOf } from './list.ts';
 import { databaseOf, withDatabase } from './place.ts';
+import { replaceCertificates } from './replace.ts';
+import type { Replacement } from './replace.ts';
 import {
   ALTERNATIVE_OPTIONS,
   KEY_OPTIONS,
@@ -31,7 +31,11 @@ import type { Desk, Options, Verb } from './verb.ts';
 export const AUTHORITY_TRUST = 'C,,';
 
 export const VALIDITY_OPTION = {
-  validity: { type: 'string', value: 'TIME', doc: 'how long it is valid: days, or like 3m or 1y (default: 3m)' },
+  validity: {
+    type: 'string',
+    value: 'TIME',
+    doc: 'how long it is valid: days, or like 3m or 1y (default: 3m)',
+  },
 } as const satisfies Options;
 
 export const USE_OPTION = {
@@ -61,7 +65,8 @@ export const addSelfSigned: Verb = {
     const use = oneOf('--use', given.text('use'), USES) ?? 'server';
     const names = readAlternatives(given, subject, use);
     const keyWish = readKeyWish(given);
-    const validity = validityOf(given.text('validity')) ?? (use === 'ca' ? AUTHORITY_VALIDITY : USUAL_VALIDITY);
+    const validity =
+      validityOf(given.text('validity')) ?? (use === 'ca' ? AUTHORITY_VALIDITY : USUAL_VALIDITY);
     return (desk) =>
       withDatabase(desk, async (database) => {
         refuseTaken(database, nickname, keyWish.type);
@@ -71,7 +76,11 @@ export const addSelfSigned: Verb = {
         const cert = await selfSign(softwareSigner(key), { subject, ...names, ...term, use });
         const entry = database.change((change) => {
           change.addKey(key);
-          return change.addCertificate({ nickname, cert, ...(use === 'ca' ? { trust: AUTHORITY_TRUST } : {}) });
+          return change.addCertificate({
+            nickname,
+            cert,
+            ...(use === 'ca' ? { trust: AUTHORITY_TRUST } : {}),
+          });
         });
         const { subject: name, notAfter } = factsOf(entry);
         desk.say(`${nickname}: made, ${name}, self-signed, valid until ${dateText(notAfter)}`);
@@ -114,34 +123,21 @@ export const renewSelfSignedVerb: Verb = {
     const validity = validityOf(given.text('validity'));
     return (desk) =>
       withDatabase(desk, async (database) => {
-        const entries = database.find(nickname);
-        const renewed: Renewal[] = [];
-        for (const entry of entries) renewed.push(await renewal(database, entry, { desk, validity }));
-        database.change((change) => {
-          for (const { entry, cert, key } of renewed) {
-            change.removeCertificate(nickname, entry.keyType);
-            change.addKey(key);
-            change.addCertificate({ nickname, cert, extra: entry.extra, trust: entry.trust });
-          }
-        });
+        const replacements: Replacement[] = [];
+        for (const entry of database.find(nickname))
+          replacements.push(await renewal(database, entry, { desk, validity }));
+        replaceCertificates(database, replacements);
         for (const { notAfter } of database.find(nickname).map(factsOf))
           desk.say(`${nickname}: renewed, valid until ${dateText(notAfter)}`);
       });
   },
 };
 
-interface Renewal {
-  readonly entry: Entry;
-  readonly key: KeyObject;
-  /** PEM. */
-  readonly cert: string;
-}
-
 async function renewal(
   database: CertificateDatabase,
   entry: Entry,
   { desk, validity }: { readonly desk: Desk; readonly validity: Validity | undefined },
-): Promise<Renewal> {
+): Promise<Replacement> {
   const { nickname } = entry;
   const { certificate, notBefore, notAfter, issuer } = factsOf(entry);
   const source = `${databaseOf(desk)}: "${nickname}"`;
@@ -154,5 +150,10 @@ async function renewal(
   const now = desk.program.world.now();
   const end = validity === undefined ? now + (notAfter - notBefore) : endOf(now, validity);
   const signer: Signer = softwareSigner(key);
-  return { entry, key, cert: await renewSelfSigned(signer, certificate, { now, notAfter: end }) };
+  return {
+    old: entry,
+    extra: entry.extra,
+    key,
+    cert: await renewSelfSigned(signer, certificate, { now, notAfter: end }),
+  };
 }

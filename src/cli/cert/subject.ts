@@ -34,13 +34,22 @@ export const ALTERNATIVE_OPTIONS = {
     value: 'HOST',
     doc: 'a host name that it is valid for; repeat it, or list several with commas (default: the common name)',
   },
-  ip: { type: 'string', multiple: true, value: 'ADDRESS', doc: 'an IP address that it is valid for, likewise' },
+  ip: {
+    type: 'string',
+    multiple: true,
+    value: 'ADDRESS',
+    doc: 'an IP address that it is valid for, likewise',
+  },
   email: { type: 'string', multiple: true, value: 'ADDRESS', doc: 'an e-mail address, likewise' },
 } as const satisfies Options;
 
 export const KEY_OPTIONS = {
   keytype: { type: 'string', value: 'TYPE', doc: 'the type of the new key: ec (default), rsa or ed25519' },
-  keysize: { type: 'string', value: 'BITS', doc: 'its size: 256 (default) or 384 for ec, 2048 and more for rsa' },
+  keysize: {
+    type: 'string',
+    value: 'BITS',
+    doc: 'its size: 256 (default) or 384 for ec, 2048 and more for rsa',
+  },
 } as const satisfies Options;
 
 export const SUBJECT_USAGE = `{-S DN|--name NAME [--org ORG] [--org-unit ORG-UNIT]
@@ -64,7 +73,8 @@ export function readSubject(given: Given): Name {
     country: given.text('country'),
   };
   const isNamed = Object.values(fields).some((value) => value !== undefined);
-  if (dn !== undefined && isNamed) throw new Error('-S has the whole name: --name and the others go without it');
+  if (dn !== undefined && isNamed)
+    throw new Error('-S has the whole name: --name and the others go without it');
   if (dn === undefined && fields.name === undefined) throw new Error('expected -S DN or --name NAME');
   const name = dn === undefined ? nameOf(fields) : parseName(dn);
   if ('problem' in name) throw new Error(name.problem);

@@ -55,9 +55,9 @@ export interface Desk {
   /** How the tool was called, for commands in messages. */
   readonly tool: string;
   /** A line of the result. */
-  say(line: string): void;
+  readonly say: (line: string) => void;
   /** A line that is not the result: what to do next, what is odd. */
-  note(line: string): void;
+  readonly note: (line: string) => void;
 }
 
 export const PLACE_OPTIONS = {

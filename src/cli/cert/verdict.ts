@@ -40,14 +40,14 @@ export function judgePath(
 ): Verdict {
   const others = [...extra, ...known.map((entry) => entry.cert)].map((pem) => new X509Certificate(pem));
   const steps = pathOf(new X509Certificate(cert), others).map((certificate) => stepOf(certificate, known));
-  const trusts = steps.slice(1).map(({ trust }) => trust);
+  const trusts = steps.filter(({ certificate }) => certificate.ca).map(({ trust }) => trust);
   const trustedFor = [
     ...(trusts.some(isServerAuthority) ? (['servers'] as const) : []),
     ...(trusts.some(isClientAuthority) ? (['clients'] as const) : []),
   ];
   const last = steps.at(-1);
   const end = trustedFor.length > 0 || last === undefined ? 'trusted' : endOf(steps, last.certificate);
-  const problems = [...steps.flatMap((step) => datesProblem(step, now))];
+  const problems = steps.flatMap((step) => datesProblem(step, now));
   if (last !== undefined) problems.push(...endProblem(end, last, tool));
   return { steps, end, trustedFor, problems };
 }
@@ -90,10 +90,11 @@ function endProblem(end: Verdict['end'], { subject, issuer, alias }: Step, tool:
     case 'alone':
       return ['it is self-signed: nobody trusts it who does not know it'];
     case 'missing':
-      return [`the certificate of its issuer ${issuer} is not there: ${tool} add-cert -C CERT_ALIAS CERT_FILE`];
+      return [
+        `the certificate of its issuer ${issuer} is not there: ${tool} add-cert -C CERT_ALIAS CERT_FILE`,
+      ];
     case 'untrusted': {
-      const remedy =
-        alias === null ? `add-cert -C CERT_ALIAS CERT_FILE` : `trust ${quoted(alias)} C,,`;
+      const remedy = alias === null ? `add-cert -C CERT_ALIAS CERT_FILE` : `trust ${quoted(alias)} C,,`;
       return [`it ends in ${subject}, which is not trusted: ${tool} ${remedy}`];
     }
   }
