@@ -1,18 +1,33 @@
 // What a token holds, in the terms of the certificate database: keys and certificates, which belong together by CKA_ID
 // (NSS gives all certificates of one subject one nickname, so labels decide nothing but a certificate's name); a Signer
-// over a key; new keys, which can neither be read nor extracted; certificates put in and taken out.
+// over a key. Changes nothing, token-changes.ts does.
 // On failure: SettingsError with module, token and nickname.
 
-import { createHash, verify, X509Certificate } from 'node:crypto';
+import { verify, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 
 import { keyIdOf, keyTypeOf } from './pem.ts';
+import type { Signer } from './keys.ts';
 import type { KeyType } from './pem.ts';
-import type { Handle, Template, TokenModule, TokenSession } from './token.ts';
+import {
+  CLASS,
+  LABEL,
+  VALUE,
+  KEY_TYPE,
+  ID,
+  MODULUS,
+  PUBLIC_EXPONENT,
+  EXTRACTABLE,
+  EC_PARAMS,
+  EC_POINT,
+  ALWAYS_AUTHENTICATE,
+  RSA_PKCS,
+  ECDSA,
+  TYPES,
+} from './token-attributes.ts';
+import type { Handle, TokenModule, TokenSession } from './token.ts';
 import {
   bytesToSign,
-  certificateAttributes,
-  CURVE_PARAMETERS,
   ecdsaSignature,
   ecPublicKey,
   nearOrAll,
@@ -43,46 +58,6 @@ export interface TokenCertificate {
   readonly keyType: KeyType;
   readonly hasKey: boolean;
 }
-
-export interface TokenSigner {
-  readonly keyType: KeyType;
-  readonly publicKey: KeyObject;
-  sign(bytes: Buffer): Promise<Buffer>;
-}
-
-/** RSA: bits; EC: 256 or 384. */
-export interface TokenKeyWish {
-  readonly type: 'rsa' | 'ec';
-  readonly bits: number;
-}
-
-const CLASS = { type: 0x0, certificate: 1, publicKey: 2, privateKey: 3 } as const;
-const LABEL = 0x3;
-const ON_TOKEN = 0x1;
-const PRIVATE = 0x2;
-const VALUE = 0x11;
-const CERTIFICATE_TYPE = 0x80;
-const ISSUER = 0x81;
-const SERIAL = 0x82;
-const KEY_TYPE = 0x100;
-const SUBJECT = 0x101;
-const ID = 0x102;
-const SENSITIVE = 0x103;
-const SIGN = 0x108;
-const VERIFY = 0x10a;
-const MODULUS = 0x120;
-const MODULUS_BITS = 0x121;
-const PUBLIC_EXPONENT = 0x122;
-const EXTRACTABLE = 0x162;
-const EC_PARAMS = 0x180;
-const EC_POINT = 0x181;
-const ALWAYS_AUTHENTICATE = 0x202;
-const RSA_PAIR = 0x0;
-const RSA_PKCS = 0x1;
-const EC_PAIR = 0x1040;
-const ECDSA = 0x1041;
-const TYPES = { rsa: 0, ec: 3 } as const;
-const EXPONENT_65537 = Buffer.from([1, 0, 1]);
 
 export function tokenKeys(session: TokenSession): readonly TokenKeyEntry[] {
   return session.find([{ type: CLASS.type, value: CLASS.privateKey }]).map((key) => keyEntry(session, key));
@@ -169,10 +144,7 @@ export function findTokenKey(session: TokenSession, name: string): TokenKeyEntry
   return first;
 }
 
-export function tokenSigner(
-  session: TokenSession,
-  { id, label, publicKey, keyType }: TokenKeyEntry,
-): TokenSigner {
+export function tokenSigner(session: TokenSession, { id, label, publicKey, keyType }: TokenKeyEntry): Signer {
   if (publicKey === null)
     throw failure(session, `the token does not tell the public half of the key "${label}"`);
   return {
@@ -196,98 +168,6 @@ function signBytes(session: TokenSession, { key, bytes, publicKey }: ToSign): Bu
   const isRsa = publicKey.asymmetricKeyType === 'rsa';
   const raw = session.sign(isRsa ? RSA_PKCS : ECDSA, key, bytesToSign(bytes, publicKey));
   return isRsa ? raw : ecdsaSignature(raw);
-}
-
-/** A new key pair in the token; `id` is 20 random bytes. The label must be free. */
-export function generateTokenKey(
-  session: TokenSession,
-  { type, bits }: TokenKeyWish,
-  { label, id }: { readonly label: string; readonly id: Buffer },
-): TokenKeyEntry {
-  if (tokenKeys(session).some((key) => key.label === label))
-    throw failure(session, `there is a key "${label}" already`);
-  const names = [
-    { type: ON_TOKEN, value: true },
-    { type: LABEL, value: Buffer.from(label, 'utf8') },
-    { type: ID, value: id },
-  ];
-  const publicKey: Template = [...names, { type: VERIFY, value: true }];
-  const privateKey: Template = [
-    ...names,
-    { type: PRIVATE, value: true },
-    { type: SENSITIVE, value: true },
-    { type: EXTRACTABLE, value: false },
-    { type: SIGN, value: true },
-  ];
-  if (type === 'rsa')
-    publicKey.push({ type: MODULUS_BITS, value: bits }, { type: PUBLIC_EXPONENT, value: EXPONENT_65537 });
-  else publicKey.push({ type: EC_PARAMS, value: CURVE_PARAMETERS[bits] ?? Buffer.alloc(0) });
-  session.generate(type === 'rsa' ? RSA_PAIR : EC_PAIR, { publicKey, privateKey });
-  return findTokenKey(session, id.toString('hex'));
-}
-
-/** Puts a certificate beside its key (PEM); with the nickname of another key type's certificate, or one that is free. */
-export function addTokenCertificate(session: TokenSession, nickname: string, cert: string): TokenCertificate {
-  const certificate = new X509Certificate(cert);
-  const keyType = keyTypeOf(certificate.publicKey);
-  const all = tokenCertificates(session);
-  if (all.some((one) => new X509Certificate(one.cert).raw.equals(certificate.raw)))
-    throw failure(session, `the certificate is there already`);
-  if (all.some((one) => one.nickname === nickname && one.keyType === keyType))
-    throw failure(session, `the nickname "${nickname}" is taken, by a certificate with a key of this type`);
-  const own = tokenKeys(session).find(
-    ({ publicKey }) => publicKey !== null && isHalfOf(publicKey, certificate),
-  );
-  const id =
-    own === undefined ? createHash('sha1').update(certificate.raw).digest() : Buffer.from(own.id, 'hex');
-  const { value, subject, issuer, serial } = certificateAttributes(cert);
-  session.create([
-    { type: CLASS.type, value: CLASS.certificate },
-    { type: CERTIFICATE_TYPE, value: 0 },
-    { type: ON_TOKEN, value: true },
-    { type: PRIVATE, value: false },
-    { type: LABEL, value: Buffer.from(nickname, 'utf8') },
-    { type: ID, value: id },
-    { type: SUBJECT, value: subject },
-    { type: ISSUER, value: issuer },
-    { type: SERIAL, value: serial },
-    { type: VALUE, value },
-  ]);
-  return {
-    nickname,
-    id: id.toString('hex'),
-    cert: certificate.toString(),
-    keyType,
-    hasKey: own !== undefined,
-  };
-}
-
-/** The certificates of a nickname, or the one of a key type; `keys: 'too'` takes their keys, which are gone for good. */
-export function removeTokenCertificate(
-  session: TokenSession,
-  nickname: string,
-  { keyType, keys }: { readonly keyType?: KeyType | undefined; readonly keys: 'stay' | 'too' },
-): readonly TokenCertificate[] {
-  const all = tokenCertificates(session);
-  const gone = all.filter((one) => one.nickname === nickname && (keyType ?? one.keyType) === one.keyType);
-  if (gone.length === 0) {
-    const names = [...new Set(all.map((one) => one.nickname))];
-    throw failure(session, `no certificate has the nickname "${nickname}"${nearOrAll(nickname, names)}`);
-  }
-  for (const object of session.find([{ type: CLASS.type, value: CLASS.certificate }])) {
-    const value = session.read(object, VALUE);
-    if (value !== null && gone.some(({ cert }) => new X509Certificate(cert).raw.equals(value)))
-      session.destroy(object);
-  }
-  if (keys === 'too') for (const { id } of gone) removeTokenKey(session, id);
-  return gone;
-}
-
-/** Both halves. */
-export function removeTokenKey(session: TokenSession, id: string): void {
-  for (const half of [CLASS.privateKey, CLASS.publicKey]) {
-    for (const object of byId(session, half, id)) session.destroy(object);
-  }
 }
 
 /** What a worker does before its handshakes use a key: logs in and looks whether it is there. */
@@ -335,7 +215,7 @@ interface OneKey {
 
 /** From the private key's own attributes, its public key's, or a certificate of its id. */
 function publicHalf(session: TokenSession, { key, id, keyType }: OneKey): KeyObject | null {
-  const halves = id === '' ? [key] : [...byId(session, CLASS.publicKey, id), key];
+  const halves = id === '' ? [key] : [...objectsById(session, CLASS.publicKey, id), key];
   for (const half of halves) {
     const [one, other] = keyType === 'rsa' ? [MODULUS, PUBLIC_EXPONENT] : [EC_PARAMS, EC_POINT];
     const [first, second] = [session.read(half, one), session.read(half, other)];
@@ -346,16 +226,16 @@ function publicHalf(session: TokenSession, { key, id, keyType }: OneKey): KeyObj
       continue;
     }
   }
-  const [certificate] = id === '' ? [] : byId(session, CLASS.certificate, id);
+  const [certificate] = id === '' ? [] : objectsById(session, CLASS.certificate, id);
   const value = certificate === undefined ? null : session.read(certificate, VALUE);
   return value === null ? null : (readCertificate(value)?.publicKey ?? null);
 }
 
 function privateKeys(session: TokenSession, id: string): readonly Handle[] {
-  return byId(session, CLASS.privateKey, id);
+  return objectsById(session, CLASS.privateKey, id);
 }
 
-function byId(session: TokenSession, kind: number, id: string): readonly Handle[] {
+export function objectsById(session: TokenSession, kind: number, id: string): readonly Handle[] {
   return session.find([
     { type: CLASS.type, value: kind },
     { type: ID, value: Buffer.from(id, 'hex') },
@@ -370,7 +250,7 @@ function readCertificate(value: Buffer): X509Certificate | null {
   }
 }
 
-function isHalfOf(publicKey: KeyObject, certificate: X509Certificate): boolean {
+export function isHalfOf(publicKey: KeyObject, certificate: X509Certificate): boolean {
   return keyIdOf(publicKey) === keyIdOf(certificate.publicKey);
 }
 
@@ -383,6 +263,6 @@ function textOf(bytes: Buffer | null): string {
   return (bytes?.toString('utf8') ?? '').replaceAll(/[\u0000-\u001f\u007f]/g, '');
 }
 
-function failure(session: TokenSession, words: string): Error {
+export function failure(session: TokenSession, words: string): Error {
   return session.module.failure(words, session.facts);
 }

@@ -1,11 +1,7 @@
 // token generate: a key pair that is made in the token and stays there. token remove-key: takes one away for good.
 
-import {
-  findTokenKey,
-  generateTokenKey,
-  removeTokenKey,
-  tokenCertificates,
-} from '../../certdb/token-objects.ts';
+import { generateTokenKey, removeTokenKey } from '../../certdb/token-changes.ts';
+import { findTokenKey, tokenCertificates } from '../../certdb/token-objects.ts';
 import { SettingsError } from '../../errors.ts';
 import { KEY_OPTIONS, readKeyWish } from '../cert/subject.ts';
 import type { Given, Verb } from '../cert/verb.ts';

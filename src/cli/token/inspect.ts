@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 
 import { certificateNames } from '../../certdb/distinguished-name.ts';
 import { tokenCertificates, tokenKeys } from '../../certdb/token-objects.ts';
-import type { TokenFacts } from '../../certdb/token.ts';
+import type { TokenFacts } from '../../certdb/token-facts.ts';
 import { SettingsError } from '../../errors.ts';
 import { harmless } from '../../log.ts';
 import { dateText, tableText } from '../cert/table.ts';
