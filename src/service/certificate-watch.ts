@@ -64,6 +64,11 @@ export class CertificateWatch {
     this.#tokens?.close();
   }
 
+  /** A worker could not use a key in a token. */
+  tokenFailed(): void {
+    this.#tokens?.reported();
+  }
+
   /** What OpenSSL has loaded once stays in a worker. */
   #replaceIfNeeded(next: Configuration): void {
     const { crew, changes } = this.#options;

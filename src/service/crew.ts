@@ -31,6 +31,8 @@ export interface CrewOptions {
   readonly log: LiveLog;
   readonly ticketExchange: TicketExchange | null;
   readonly onListenFailed: (key: string, code: string) => void;
+  /** A worker could not use a key in a token. */
+  readonly onTokenFailed: () => void;
   /** Does something when no other change is under way. */
   readonly inTurn: (change: () => Promise<void>) => Promise<void>;
 }
@@ -57,11 +59,12 @@ export class Crew {
 
   constructor(options: CrewOptions) {
     this.#options = options;
-    const { entry, log, world, onListenFailed } = options;
+    const { entry, log, world, onListenFailed, onTokenFailed } = options;
     this.pool = new WorkerPool({
       fork: (index) => forkWorker({ entry, index, owner: this.privileges.owner }),
       introduce: (send) => this.#introduce(send),
       onListenFailed,
+      onTokenFailed,
       onShared: (worker, note) => this.shared.hear(worker, note),
       onGone: (worker) => this.shared.gone(worker),
       onChecked: (worker, report) => this.fleet.checked(worker, report),

@@ -53,6 +53,8 @@ export interface FrontOptions {
   readonly world: World;
   readonly log: Log;
   readonly connectionsMax: number;
+  /** A key in a token could not be used. */
+  readonly onTokenFailed?: () => void;
   /** Default: one that counts for itself. */
   readonly guard?: WorkerGuard;
 }
@@ -104,7 +106,7 @@ class MailFront implements Front {
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
     this.#staples = new StapleKeeper(options);
-    this.#keys = new WorkerKeys(options.log);
+    this.#keys = new WorkerKeys(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
@@ -136,8 +138,12 @@ class MailFront implements Front {
   }
 
   update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
-    this.#guard.update(settings);
     this.#keys.accelerate(settings);
+    this.#keys.use(() => this.#update(settings, material, connectionsMax));
+  }
+
+  #update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
+    this.#guard.update(settings);
     const stapled = Object.values(settings.services).filter(({ tls }) => tls.stapling);
     const shown = stapled.flatMap(({ name }) => material.services[name] ?? []);
     this.#staples.update(shown.flatMap(stapledChains));
@@ -152,6 +158,7 @@ class MailFront implements Front {
       health: this.#health,
       staples: this.#staples,
       tokenKeys: this.#keys.tokens,
+      onTokenFailed: () => this.#keys.failed(),
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -172,6 +179,7 @@ class MailFront implements Front {
   async drain(graceMs: number, newcomersMs = 0): Promise<void> {
     const now = this.#world.monotonic();
     this.#draining = true;
+    this.#keys.close();
     this.#staples.close();
     this.#checks.end();
     this.#newcomersUntil = now + newcomersMs;

@@ -10,6 +10,7 @@ import { balancersOf } from '../connection/proxy-header.ts';
 import type { Refusals } from '../connection/refusals.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
 import type { PasswordCheck } from '../connection/verify.ts';
+import { GateError } from '../errors.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
 import type { Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
@@ -41,6 +42,7 @@ interface MakerOptions {
   readonly health: HealthBoard;
   readonly staples: StapleKeeper;
   readonly tokenKeys?: TokenKeys;
+  readonly onTokenFailed?: () => void;
 }
 
 export class GateMaker {
@@ -128,7 +130,7 @@ export class GateMaker {
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
-    const { settings, material, world, staples, tokenKeys } = this.#options;
+    const { settings, material, world, staples, tokenKeys, onTokenFailed } = this.#options;
     const contexts = buildServerContexts(tls, {
       ticketKeys: Buffer.from(material.ticketKeys),
       sessionIdContext: sessionContextName(service.name, null),
@@ -139,7 +141,10 @@ export class GateMaker {
     const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world, stapling };
     return {
       async upgrade(raw) {
-        const socket = await acceptTls(raw, contexts, options);
+        const socket = await acceptTls(raw, contexts, options).catch((error: unknown) => {
+          if (error instanceof GateError && error.code === 'TOKEN_FAILED') onTokenFailed?.();
+          throw error;
+        });
         return { socket, facts: serverFacts(socket) };
       },
     };

@@ -77,6 +77,7 @@ export class Supervisor {
       world,
       ticketExchange: options.ticketExchange ?? null,
       onListenFailed: (key, code) => this.#listenFailed(key, code),
+      onTokenFailed: () => this.#watch.tokenFailed(),
       inTurn: (change) => this.#inTurn(change),
     });
     this.#pool = this.#crew.pool;

@@ -13,6 +13,7 @@ import { tokenPairOf } from '../certdb/pem.ts';
 import { holdsKey, namedCertificates, proveKey, tokenCertificates } from '../certdb/token-objects.ts';
 import type { TokenCertificate } from '../certdb/token-objects.ts';
 import { openModule } from '../certdb/token.ts';
+import type { TokenFacts } from '../certdb/token-facts.ts';
 import type { TokenModule, TokenSession } from '../certdb/token.ts';
 import { pinOf } from '../certdb/token-values.ts';
 import type { TokenKey } from '../certdb/token-values.ts';
@@ -98,12 +99,24 @@ export class TokenKeeper {
     if (source === undefined) throw new SettingsError([`certificates.modules: there is no module "${name}"`]);
     const module = openModule(source);
     this.#modules.set(name, module);
-    const { label } = module.token();
+    const { label } = this.#lookTwice(module);
     const pin = pinOf(readPasswordFile(certificates.passwordFile), { module: name, label });
     const session = module.open({ pin, source: certificates.passwordFile });
     const watched = { module, session, pin: session.facts.needsLogin ? pin : null, ids: new Set<string>() };
     this.#watched.set(name, watched);
     return watched;
+  }
+
+  /** A library may lose sight of a token while others log in to it (SoftHSM 2.6); then it looks with fresh eyes. */
+  #lookTwice(module: TokenModule): TokenFacts {
+    try {
+      return module.token();
+    } catch (error) {
+      const isUsed = [...this.#watched.values()].some((one) => one.module.library === module.library);
+      if (isUsed) throw error;
+      module.restart();
+      return module.token();
+    }
   }
 }
 

@@ -153,6 +153,7 @@ class Worker {
       world,
       log: this.#log,
       connectionsMax,
+      onTokenFailed: () => void this.#send({ kind: 'token-failed' }),
       guard,
     });
   }

@@ -11,7 +11,7 @@ import { constants, setEngine } from 'node:crypto';
 import { existsSync, globSync } from 'node:fs';
 import path from 'node:path';
 import tls from 'node:tls';
-import { unlockTokenKey } from '../certdb/token-objects.ts';
+import { holdsKey, unlockTokenKey } from '../certdb/token-objects.ts';
 import { openModule, type TokenSession } from '../certdb/token.ts';
 import type { TokenKey } from '../certdb/token-values.ts';
 import { SettingsError } from '../errors.ts';
@@ -85,6 +85,7 @@ export class EngineKeys implements TokenKeys {
   readonly #options: EngineOptions;
   readonly #sessions = new Map<string, TokenSession>();
   #identity: string | null = null;
+  #hasTried = false;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -118,9 +119,14 @@ export class EngineKeys implements TokenKeys {
     const { module: name, library, label } = key;
     const place = JSON.stringify([label, key.serial]);
     const nss = key.parameters;
+    const known = this.#sessions.get(place);
+    if (known !== undefined && holdsKey(known, key.id)) return;
     const module = openModule({ name, library, nss: null, token: label, slot: null }, { parameters: nss });
+    // As long as nobody else in this process has anything of the library, it may look at its slots with fresh eyes.
+    if (this.#hasTried && this.#sessions.size === 0) module.restart();
+    this.#hasTried = true;
     const session = unlockTokenKey(module, key);
-    this.#sessions.get(place)?.close();
+    known?.close();
     this.#sessions.set(place, session);
   }
 }
