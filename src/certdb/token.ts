@@ -84,7 +84,7 @@ function load(name: string, library: string): PKCS11 {
     binding = createRequire(import.meta.url)('pkcs11js') as typeof import('pkcs11js');
   } catch {
     const words =
-      'the package pkcs11js was not built for this machine: npm rebuild pkcs11js (needs a C++ compiler)';
+      'the package pkcs11js was not built on this machine: npm install, with g++, make and python3 there';
     throw new SettingsError([`certificates.modules.${name}: ${words}`]);
   }
   const pkcs11 = new binding.PKCS11();

@@ -83,7 +83,13 @@ function checkModules(map: Given, report: Report): Map<string, GivenModule> {
       path: [...path, name],
       places: new Map(isText ? [['library', [...path, name]]] : []),
     };
-    return [name, checkMap(module, report)];
+    const checked = checkMap(module, report);
+    const { library, nss } = checked.values;
+    const isMissing =
+      library === null && nss === null && !checked.isWrong('library') && !checked.isWrong('nss');
+    if (isMissing && (given === null || given instanceof Map))
+      report.add(checked.path, 'missing, expected library or nss');
+    return [name, checked];
   });
   return new Map(modules);
 }

@@ -1,7 +1,6 @@
 // `module:nickname`, a certificate in a token: how it is told from a nickname of the database, and whether there is such
 // a module. The internal module of old is the database itself.
 
-import { formatPath } from './check.ts';
 import type { Report } from './check.ts';
 import type { GivenCertificate, GivenCertificates, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
@@ -29,18 +28,6 @@ export function checkTokens(given: GivenSettings, report: Report): void {
     const one = `there is no module ${found(ref.module)} in certificates.modules`;
     report.add(path, `${one}${hint || `, for ${found(certificate)}`}`);
   }
-  for (const { path, values } of given.modules.values()) checkModule({ path, ...values }, report);
-}
-
-interface ModuleValues {
-  readonly path: Path;
-  readonly library: string | null;
-  readonly nss: string | null;
-}
-
-function checkModule({ path, library, nss }: ModuleValues, report: Report): void {
-  if (library !== null || nss !== null) return;
-  report.add(path, `missing, expected ${formatPath(['library'])} or ${formatPath(['nss'])}`);
 }
 
 interface Shown {

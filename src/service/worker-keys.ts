@@ -35,6 +35,7 @@ export class WorkerKeys {
     this.#onTokenFailed = onTokenFailed;
     this.tokens = new EngineKeys({
       setVariable,
+      random: (bytes) => world.random(bytes),
       failed: ({ module, label, id }, cause) => {
         this.#hasFailed = true;
         this.#tell('token-key-unusable', { module, token: label, id, cause });

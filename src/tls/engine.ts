@@ -12,7 +12,7 @@ import { existsSync, globSync } from 'node:fs';
 import path from 'node:path';
 import tls from 'node:tls';
 import { holdsKey, unlockTokenKey } from '../certdb/token-objects.ts';
-import { openModule, type TokenSession } from '../certdb/token.ts';
+import { openModule, type TokenModule, type TokenSession } from '../certdb/token.ts';
 import type { TokenKey } from '../certdb/token-values.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
@@ -25,6 +25,7 @@ export interface TokenKeys {
 }
 
 const ENGINE = 'pkcs11';
+const LOOKS_MAX = 5;
 const FOLDERS = [
   '/usr/lib/*/engines-3',
   '/usr/lib64/engines-3',
@@ -78,6 +79,7 @@ export interface EngineOptions {
   /** Sets a variable of this process. */
   readonly setVariable: (name: string, value: string) => void;
   readonly failed: (key: TokenKey, cause: string) => void;
+  readonly random: (bytes: number) => Buffer;
 }
 
 /** Of one process. Its sessions stay open as long as that lives: the logins hang on them. */
@@ -85,7 +87,6 @@ export class EngineKeys implements TokenKeys {
   readonly #options: EngineOptions;
   readonly #sessions = new Map<string, TokenSession>();
   #identity: string | null = null;
-  #hasTried = false;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -122,13 +123,32 @@ export class EngineKeys implements TokenKeys {
     const known = this.#sessions.get(place);
     if (known !== undefined && holdsKey(known, key.id)) return;
     const module = openModule({ name, library, nss: null, token: label, slot: null }, { parameters: nss });
-    // As long as nobody else in this process has anything of the library, it may look at its slots with fresh eyes.
-    if (this.#hasTried && this.#sessions.size === 0) module.restart();
-    this.#hasTried = true;
-    const session = unlockTokenKey(module, key);
+    const session = this.#unlockAgain(module, key);
     known?.close();
     this.#sessions.set(place, session);
   }
+
+  /**
+   * As long as nobody in this process has anything of the library, it may be told to look with fresh eyes: SoftHSM 2.6
+   * loses sight of a token while other processes log in, as all workers do at a start. It waits for a moment before, and
+   * everything with it, which at that time is nobody. A PIN that was wrong is not tried again by that.
+   */
+  #unlockAgain(module: TokenModule, key: TokenKey): TokenSession {
+    for (let looks = 1; ; looks++) {
+      try {
+        return unlockTokenKey(module, key);
+      } catch (error) {
+        if (looks === LOOKS_MAX || this.#sessions.size > 0) throw error;
+        pause(this.#options.random(1).readUInt8());
+        module.restart();
+      }
+    }
+  }
+}
+
+/** Nothing happens in this process meanwhile. */
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)), 0, 0, ms);
 }
 
 /** Gives a context the keys that are in tokens; one that cannot be had is told to `keys`. */

@@ -116,8 +116,9 @@ const HOMES: Readonly<Record<string, RegExp>> = {
 
 test('each package has one home, and there is no package without one', () => {
   const manifest: unknown = JSON.parse(readFileSync(resolve(ROOT, 'package.json'), 'utf8'));
-  assert.ok(typeof manifest === 'object' && manifest !== null && 'dependencies' in manifest);
-  assert.deepEqual(Object.keys(manifest.dependencies as object).toSorted(), Object.keys(HOMES).toSorted());
+  const { dependencies, optionalDependencies } = manifest as Record<string, object>;
+  const packages = Object.keys({ ...dependencies, ...optionalDependencies });
+  assert.deepEqual(packages.toSorted(), Object.keys(HOMES).toSorted());
   for (const file of files) {
     for (const { from } of importsOf(file)) {
       if (from.startsWith('node:') || isLocal(from) || from.endsWith('.ts')) continue;
