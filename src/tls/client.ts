@@ -181,18 +181,19 @@ function makeContext(options: BackendTlsOptions): tls.SecureContext {
   const { pin = [], certificates = [] } = options;
   const needsAuthorities = options.verify && pin.length === 0 && options.mode !== 'notls';
   if (needsAuthorities) settings.ca = options.ca ?? [...defaultAuthorities()];
+  let context: tls.SecureContext;
   try {
     if (certificates.length > 0) {
       settings.cert = certificates.map(({ cert }) => cert);
       settings.key = certificates.flatMap((certificate) => ('key' in certificate ? [certificate.key] : []));
     }
-    const context = tls.createSecureContext(settings);
-    addTokenKeys(context, certificates, options.tokenKeys);
-    return context;
+    context = tls.createSecureContext(settings);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SettingsError([`TLS to the backend cannot be set up (ciphers ${options.ciphers}): ${reason}`]);
   }
+  addTokenKeys(context, certificates, options.tokenKeys);
+  return context;
 }
 
 function destroyThis(this: tls.TLSSocket): void {

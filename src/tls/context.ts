@@ -138,8 +138,9 @@ function makeContext(
   tickets: TicketOptions,
   certificates: readonly ServerCertificate[],
 ): tls.SecureContext {
+  let context: tls.SecureContext;
   try {
-    const context = tls.createSecureContext({
+    context = tls.createSecureContext({
       cert: certificates.map(({ cert }) => cert),
       key: certificates.flatMap((certificate) => ('key' in certificate ? [certificate.key] : [])),
       minVersion: material.minVersion,
@@ -152,12 +153,12 @@ function makeContext(
       ticketKeys: tickets.ticketKeys,
       sessionIdContext: tickets.sessionIdContext,
     });
-    addTokenKeys(context, certificates, tickets.tokenKeys);
-    return context;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const { minVersion, maxVersion, ciphers, groups } = material;
     const wanted = `minVersion ${minVersion}, maxVersion ${maxVersion}, ciphers ${ciphers}, groups ${groups}`;
     throw new SettingsError([`TLS cannot be set up with ${wanted}: ${reason}`]);
   }
+  addTokenKeys(context, certificates, tickets.tokenKeys);
+  return context;
 }

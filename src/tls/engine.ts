@@ -24,6 +24,9 @@ export interface TokenKeys {
   failed(key: TokenKey, cause: string): void;
 }
 
+/** What only a new process can serve. */
+export class OtherLibrary extends Error {}
+
 const ENGINE = 'pkcs11';
 const LOOKS_MAX = 5;
 const FOLDERS = [
@@ -109,7 +112,7 @@ export class EngineKeys implements TokenKeys {
     const identity = engineIdentity([key]);
     if (this.#identity !== null) {
       if (this.#identity === identity) return;
-      throw new SettingsError(['this worker uses keys of another PKCS#11 library, a new one is needed']);
+      throw new OtherLibrary('this process uses keys of another PKCS#11 library, a new one is needed');
     }
     this.#options.setVariable('OPENSSL_ENGINES', findEngineFolder() ?? '');
     this.#options.setVariable('PKCS11_MODULE_PATH', key.library);
@@ -151,7 +154,7 @@ function pause(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)), 0, 0, ms);
 }
 
-/** Gives a context the keys that are in tokens; one that cannot be had is told to `keys`. */
+/** Gives a context the keys that are in tokens; one that cannot be had is told to `keys`. Throws OtherLibrary. */
 export function addTokenKeys(
   context: tls.SecureContext,
   certificates: readonly (object | { readonly token: TokenKey })[],
@@ -163,6 +166,7 @@ export function addTokenKeys(
     try {
       keys.add(context, certificate.token);
     } catch (error) {
+      if (error instanceof OtherLibrary) throw error;
       keys.failed(certificate.token, withoutPins(explain(error)));
     }
   }

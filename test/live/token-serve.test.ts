@@ -10,7 +10,8 @@ import { after, test } from 'node:test';
 
 import { makeAuthority } from '../support/authority.ts';
 import { startFront, type Front } from '../support/front.ts';
-import { run } from '../support/program.ts';
+import { freePort } from '../support/ports.ts';
+import { run, startProcess, until } from '../support/program.ts';
 import { makeNssDatabase, makeSoftToken, SOFTHSM } from '../support/tokens.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-token-'));
@@ -184,6 +185,138 @@ test('an NSS database made by certutil serves as it is, RSA and EC', async () =>
     await verified(front, 'imaps', ['-CAfile', await database.export('Server-Cert'), ...RSA]);
     await verified(front, 'imaps', ['-CAfile', await database.export('Ec-Cert'), ...ECDSA]);
     assertUntold(front, database.password);
+  } finally {
+    await front.stop();
+  }
+});
+
+test('modules change under a running server: other tokens are served by new workers, two libraries at once are refused', async () => {
+  const database = await makeNssDatabase(join(folder, 'switch', 'db'), { 'Server-Cert': 'rsa' });
+  const passwordFile = keepPins('switch', `nss:${database.password}\nsofthsm:${token.pin}\n`);
+  const modules = { softhsm: SOFTHSM, nss: { nss: database.folder } };
+  const settings = (certificate: unknown): Record<string, unknown> =>
+    settingsOf({ imaps: imaps(certificate) }, { passwordFile, modules });
+  const front = await startFront({
+    folder: join(folder, 'switch', 'front'),
+    settings: settings('softhsm:Strong-Cert'),
+    env: token.env,
+  });
+  try {
+    await verified(front, 'imaps', ['-CAfile', p384File]);
+    front.writeSettings(settings(['softhsm:Strong-Cert', 'nss:Server-Cert']));
+    const refused = await front.reload();
+    assert.match(JSON.stringify(refused['mistakes']), /modules softhsm and nss cannot be used at once/);
+    await verified(front, 'imaps', ['-CAfile', p384File]);
+    front.writeSettings(settings('nss:Server-Cert'));
+    assert.equal((await front.reload())['event'], 'reloaded');
+    await front.waitForLog(({ event }) => event === 'workers-replaced');
+    for (let round = 0; round < 4; round++)
+      await verified(front, 'imaps', ['-CAfile', await database.export('Server-Cert')]);
+  } finally {
+    await front.stop();
+  }
+});
+
+test('what is wrong with a token at the start is said in words, and ends the start', async () => {
+  const right = keepPins('right', `softhsm:${token.pin}\n`);
+  const cases: readonly (readonly [certificates: object, certificate: string, words: RegExp])[] = [
+    [
+      { modules: softhsm, passwordFile: keepPins('bad', 'softhsm:77777777\n') },
+      'softhsm:Strong-Cert',
+      /the PIN is wrong/,
+    ],
+    [
+      { modules: softhsm, passwordFile: keepPins('none', '# nothing\n') },
+      'softhsm:Strong-Cert',
+      /it wants a PIN, expected a line \"softhsm:PIN\" in /,
+    ],
+    [{ modules: softhsm, passwordFile: right }, 'softhsm:Strng-Cert', /did you mean \"Strong-Cert\"/],
+    [
+      { modules: { softhsm: { library: SOFTHSM, token: 'mial' } }, passwordFile: right },
+      'softhsm:A',
+      /no token \"mial\", did you mean \"mail\"/,
+    ],
+    [{ modules: { softhsm: '/etc/passwd' }, passwordFile: right }, 'softhsm:A', /is not a PKCS#11 library/],
+    [
+      { modules: { softhsm: '/nowhere.so' }, passwordFile: right },
+      'softhsm:A',
+      /there is no file \/nowhere\.so/,
+    ],
+  ];
+  const file = join(folder, 'check.yaml');
+  const check = [
+    join(import.meta.dirname, '..', '..', 'src', 'main.ts'),
+    'check',
+    '--json',
+    '--config',
+    file,
+  ];
+  for (const [certificates, certificate, words] of cases) {
+    writeFileSync(
+      file,
+      JSON.stringify({ dataDir: './data', ...settingsOf({ imaps: imaps(certificate) }, certificates) }),
+    );
+    const { code, text } = await run(process.execPath, check, { env: token.env });
+    assert.equal(code, 78, text);
+    assert.match(text, words);
+    assert.doesNotMatch(text, /77777777/);
+  }
+  await token.tool(['--list-objects']);
+});
+
+test('a backend that asks for a certificate is shown one whose key is in the token', async () => {
+  const port = await freePort();
+  const store = startProcess(
+    'openssl',
+    [
+      's_server',
+      '-accept',
+      `127.0.0.1:${port}`,
+      '-cert',
+      soft.certFile,
+      '-key',
+      soft.keyFile,
+      '-Verify',
+      '1',
+      '-CAfile',
+      ecFile,
+      '-verify_return_error',
+    ],
+    {},
+  );
+  const passwordFile = keepPins('backend', `softhsm:${token.pin}\n`);
+  const tls = { mode: 'implicit', verify: false, certificate: 'softhsm:Server-Cert' };
+  const settings = settingsOf(
+    { imaps: { ...imaps({ cert: soft.certFile, key: soft.keyFile }), capabilities: 'probe' } },
+    { passwordFile, modules: softhsm },
+    { backends: { stores: { servers: [`127.0.0.1:${port}`], check: { every: 0.2 }, tls } } },
+  );
+  const front = await startFront({ folder: join(folder, 'backend'), settings, env: token.env });
+  try {
+    await until(
+      () => /CN = mail\.example\.com/.test(store.output()),
+      10_000,
+      () => store.output() + JSON.stringify(front.log()),
+    );
+  } finally {
+    await front.stop();
+    await store.stop();
+  }
+});
+
+test('an engine as accelerator is loaded by the workers, one that cannot be is refused', async () => {
+  const settings = (engine: string): Record<string, unknown> =>
+    settingsOf({ imaps: imaps({ cert: soft.certFile, key: soft.keyFile }) }, { engine });
+  const front = await startFront({ folder: join(folder, 'engine'), settings: settings('dynamic') });
+  try {
+    await verified(front, 'imaps', ['-CAfile', authority.caFile]);
+    front.writeSettings(settings('nonesuch'));
+    const refused = await front.reload();
+    assert.match(
+      JSON.stringify(refused['mistakes']),
+      /certificates\.engine: the OpenSSL of this Node cannot load the engine nonesuch/,
+    );
+    await verified(front, 'imaps', ['-CAfile', authority.caFile]);
   } finally {
     await front.stop();
   }
