@@ -4,14 +4,15 @@
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import tls from 'node:tls';
 
 import { makeAuthority } from '../support/authority.ts';
 import { startFront, type Front } from '../support/front.ts';
-import { freePort } from '../support/ports.ts';
-import { run, startProcess, until } from '../support/program.ts';
+import { run } from '../support/program.ts';
 import { makeNssDatabase, makeSoftToken, SOFTHSM } from '../support/tokens.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-token-'));
@@ -265,42 +266,29 @@ test('what is wrong with a token at the start is said in words, and ends the sta
 });
 
 test('a backend that asks for a certificate is shown one whose key is in the token', async () => {
-  const port = await freePort();
-  const store = startProcess(
-    'openssl',
-    [
-      's_server',
-      '-accept',
-      `127.0.0.1:${port}`,
-      '-cert',
-      soft.certFile,
-      '-key',
-      soft.keyFile,
-      '-Verify',
-      '1',
-      '-CAfile',
-      ecFile,
-      '-verify_return_error',
-    ],
-    {},
-  );
+  const shown = Promise.withResolvers<string>();
+  const ca = readFileSync(ecFile);
+  const store = tls.createServer({ cert: soft.cert, key: soft.key, requestCert: true, ca }, (socket) => {
+    socket.on('error', () => {});
+    const { subject } = socket.getPeerCertificate();
+    shown.resolve(`${socket.authorized} ${String(subject.CN)}`);
+    socket.end('* BYE\r\n');
+  });
+  await new Promise<void>((resolve) => store.listen(0, '127.0.0.1', resolve));
+  const { port } = store.address() as AddressInfo;
   const passwordFile = keepPins('backend', `softhsm:${token.pin}\n`);
-  const tls = { mode: 'implicit', verify: false, certificate: 'softhsm:Server-Cert' };
+  const mode = { mode: 'implicit', verify: false, certificate: 'softhsm:Server-Cert' };
   const settings = settingsOf(
     { imaps: { ...imaps({ cert: soft.certFile, key: soft.keyFile }), capabilities: 'probe' } },
     { passwordFile, modules: softhsm },
-    { backends: { stores: { servers: [`127.0.0.1:${port}`], check: { every: 0.2 }, tls } } },
+    { backends: { stores: { servers: [`127.0.0.1:${port}`], check: { every: 0.2 }, tls: mode } } },
   );
   const front = await startFront({ folder: join(folder, 'backend'), settings, env: token.env });
   try {
-    await until(
-      () => /CN = mail\.example\.com/.test(store.output()),
-      10_000,
-      () => store.output() + JSON.stringify(front.log()),
-    );
+    assert.equal(await shown.promise, 'true mail.example.com');
   } finally {
     await front.stop();
-    await store.stop();
+    store.close();
   }
 });
 
