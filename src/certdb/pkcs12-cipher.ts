@@ -49,6 +49,8 @@ export const MAX_ROUNDS = 10_000_000;
 const MODERN_ROUNDS = 100_000;
 const LEGACY_ROUNDS = 10_000;
 
+const MAX_MAC_KEY_BYTES = 64;
+
 const HASHES: Readonly<Record<string, string>> = {
   '1.2.840.113549.2.5': 'md5',
   '1.3.14.3.2.26': 'sha1',
@@ -144,7 +146,10 @@ export function macFits(mac: Node, bytes: Buffer, secret: Secret): boolean {
     const [derivation, hmac] = partsOf(parameters, 2);
     const hash = HMACS[oidOf(partsOf(hmac, 1)[0])];
     if (hash === undefined) throw unknown('checksum', oidOf(partsOf(hmac, 1)[0]));
-    const size = wanted.length;
+    const [, , stated] = partsOf(partsOf(derivation, 2)[1], 2);
+    // RFC 9579: the length of the key is stated.
+    const size = numberOf(stated);
+    if (size > MAX_MAC_KEY_BYTES) throw damaged();
     const key = pbkdf2(derivation, {
       budget: secret.budget,
       password: Buffer.from(secret.password ?? ''),

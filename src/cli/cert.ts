@@ -9,6 +9,7 @@ import { harmless } from '../log.ts';
 import { nearNames } from '../spelling.ts';
 import { toolPage, verbPage } from './cert/help.ts';
 import { findPlace } from './cert/place.ts';
+import { tellOfServer } from './cert/running-server.ts';
 import { readGiven, shown } from './cert/verb.ts';
 import type { Desk, Given, Job, Verb } from './cert/verb.ts';
 import { VERBS } from './cert/verbs.ts';
@@ -35,6 +36,10 @@ async function runTool(args: readonly string[], program: Program): Promise<numbe
   if (HELP_WORDS.includes(first)) {
     const [about] = rest.map(findVerb);
     program.out(about === undefined ? toolPage(tool, VERBS) : verbPage(tool, about));
+    return DONE;
+  }
+  if (first === '--version' || first === '-V') {
+    program.out(`${tool} ${program.version}\n`);
     return DONE;
   }
   const verb = findVerb(first);
@@ -96,7 +101,9 @@ async function runVerb(
     note: (line) => program.err(`${harmless(line)}\n`),
   };
   try {
-    return (await job(desk)) === 'failed' ? FAILED : DONE;
+    if ((await job(desk)) === 'failed') return FAILED;
+    if (verb.changes === true) await tellOfServer(desk);
+    return DONE;
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     for (const mistake of error.mistakes) desk.note(`${tool} ${verb.name}: ${mistake}`);

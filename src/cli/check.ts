@@ -12,6 +12,8 @@ import { probeBackends } from '../service/probe.ts';
 import type { ProbeResult } from '../service/probe.ts';
 import { certificateText } from '../service/status.ts';
 import { summarise } from '../service/summary.ts';
+import { tlsOffers, withOffers } from '../service/tls-offers.ts';
+import type { TlsOffer } from '../tls/offer.ts';
 import type { BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
 import {
   CONFIG_HELP,
@@ -27,7 +29,7 @@ import type { Command, OptionValues, Program } from './usage.ts';
 
 export const check: Command = {
   name: 'check',
-  summary: 'validates the settings, the certificates and keys, and shows what would be served',
+  summary: 'validates the settings, the certificates and keys, and shows what would be served and offered',
   options: { ...CONFIG_OPTION, ...JSON_OPTION, probe: { type: 'boolean' } },
   help: `\n${CONFIG_HELP}${JSON_HELP}  --probe      also connects to every server of every backend, without a login\n`,
   async run(values, program) {
@@ -48,7 +50,8 @@ export const check: Command = {
 async function report(configuration: Configuration, values: OptionValues, program: Program): Promise<number> {
   const { settings, material } = configuration;
   const { world } = program;
-  const summary = summarise(configuration, world.now());
+  const offers = await tlsOffers(configuration, world);
+  const summary = withOffers(summarise(configuration, world.now()), settings, offers);
   const probes = values['probe'] === true ? await probeBackends({ settings, material, world }) : null;
   const ok = probes === null || probes.every(({ error }) => error === null);
   if (values['json'] === true) {
@@ -63,7 +66,11 @@ async function report(configuration: Configuration, values: OptionValues, progra
 export function summaryText(summary: Summary): string {
   const lines = [
     `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
-    ...summary.services.flatMap((service) => [serviceLine(service), ...wayLines(service)]),
+    ...summary.services.flatMap((service) => [
+      serviceLine(service),
+      ...wayLines(service),
+      ...offerLines(service, summary.services),
+    ]),
     ...summary.channels.map(({ name, tls, sasl, inert, relay }) => {
       const idle = inert.length > 0 ? `; without effect here: ${inert.join(' ')}` : '';
       return `channel ${name}: ${tls}, ${sasl}, to ${relay}${idle}`;
@@ -89,6 +96,26 @@ function serviceLine(service: ServiceSummary): string {
 /** Each switch of channels on a line of its own. */
 function wayLines({ ways }: ServiceSummary): string[] {
   return ways.map(({ from, to, rule }) => `  ${from} → ${to} (${rule})`);
+}
+
+/** What a client will be offered; where it is the same as at a service before, its name. */
+function offerLines({ name, offer }: ServiceSummary, services: readonly ServiceSummary[]): string[] {
+  if (offer === undefined || offer === null) return [];
+  const text = offerText(offer);
+  const same = services.find((other) => other.offer && offerText(other.offer).join() === text.join());
+  return same === undefined || same.name === name ? text : [`  TLS as for service ${same.name}`];
+}
+
+function offerText({ versions, groups, keys, names, unusable }: TlsOffer): string[] {
+  const missing = new Map<string, string[]>();
+  for (const { suite, reason } of unusable) missing.set(reason, [...(missing.get(reason) ?? []), suite]);
+  return [
+    ...versions.map(({ version, suites }) => `  ${version}: ${suites.join(' ') || 'no suite'}`),
+    `  groups: ${groups.join(' ') || 'none'}`,
+    `  certificates: ${keys.join(', ')}`,
+    ...names.map((shown) => `  certificates for ${shown.name}: ${shown.keys.join(', ')}`),
+    ...[...missing].map(([reason, suites]) => `  not offered (${reason}): ${suites.join(' ')}`),
+  ];
 }
 
 function backendLine({

@@ -128,8 +128,13 @@ function checkCertificates({ path, values }: WithTls, report: Report): GivenCert
 
 function readCertificates(given: readonly (string | Given)[], { path, report }: Place): GivenCertificate[] {
   return given.map((item, index) => {
-    if (typeof item === 'string') return item;
     const place = given.length === 1 ? path : [...path, index];
+    if (typeof item === 'string') {
+      const isFirst = item === '' || given.indexOf(item) === index;
+      if (!isFirst)
+        report.add(place, `${found(item)} is listed twice, expected one certificate per type of key`);
+      return item;
+    }
     return checkMap({ schema: certificateSchema, given: item, path: place }, report);
   });
 }

@@ -3,7 +3,6 @@
 // leaves it. A Misfit says what was expected and what was found, without the value where the setting is sensitive.
 // Importing this file registers every format with convict, once for the process.
 
-import { createSecureContext } from 'node:tls';
 import convict from 'convict';
 import { parseAccessRules } from '../wire/access-rules.ts';
 import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
@@ -26,6 +25,7 @@ import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret, isRedisUrl } from './secret.ts';
 import type { ClientInfo, Endpoint, Secret, Server, TrustedPeer, Verify } from './settings.ts';
 import { suggest } from './suggest.ts';
+import { openSslTakes, wrongCiphers } from './tls-lists.ts';
 
 /** One setting of the schema. */
 export interface Leaf {
@@ -171,20 +171,18 @@ function readSecret(value: unknown, leaf: Leaf): Secret {
   throw new Misfit([misfit(leaf, value)]);
 }
 
-function openSslTakes(options: { ciphers: string } | { ecdhCurve: string }): boolean {
-  try {
-    createSecureContext(options);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function readMap(value: unknown, leaf: Leaf): Given {
   const map: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
   if (map instanceof Map) return map;
   if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return new Map();
   throw new Misfit([misfit(leaf, value)]);
+}
+
+/** `RSA-Cert, EC-Cert` is a list, as in local.imap.sslnicknames. */
+function nicknamesOf(value: unknown): unknown {
+  return typeof value === 'string' && value.includes(',')
+    ? value.split(',').map((name) => name.trim())
+    : value;
 }
 
 function inRange(words: string, { min, max }: Leaf): string {
@@ -197,10 +195,15 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   name: simple('a name', () => true),
   path: simple('a file or folder name', () => true),
   hostname: simple('a host name', isHostName),
-  ciphers: simple(
-    'default or an OpenSSL cipher list',
-    (text) => text === 'default' || openSslTakes({ ciphers: text }),
-  ),
+  ciphers: {
+    expected: () => 'default, modern, intermediate, old or an OpenSSL cipher list',
+    read(value, leaf) {
+      if (!isText(value, leaf.max)) throw new Misfit([misfit(leaf, value)]);
+      const wrong = wrongCiphers(value);
+      if (wrong !== null) throw new Misfit([`${misfit(leaf, value)}${wrong}`]);
+      return value;
+    },
+  },
   groups: simple(
     'default or a colon list of TLS groups that this OpenSSL knows',
     (text) => text === 'default' || openSslTakes({ ecdhCurve: text }),
@@ -336,7 +339,7 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
       'a nickname without a path separator, module:nickname, { cert: …, key: … }, or a list of these',
     takesMap: true,
     read: (value, leaf) =>
-      readList<string | Given>(value, leaf, (item) =>
+      readList<string | Given>(nicknamesOf(value), leaf, (item) =>
         item instanceof Map || isNickname(item) ? item : null,
       ),
     salvage: (value) =>

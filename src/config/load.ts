@@ -11,9 +11,11 @@ import { checkEverything } from './entries.ts';
 import type { GivenBackend, GivenCertificate, GivenModule, GivenService, GivenSettings } from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
+import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
   BackendSettings,
   CertificateRef,
+  CertificateSettings,
   ChannelSettings,
   Secret,
   ServerTlsSettings,
@@ -86,9 +88,10 @@ function complete(
   const folder = path === null ? process.cwd() : dirname(path);
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
-  const { certificate: _given, sni: _names, ...versions } = values.tls;
+  const { certificate: _given, sni: _names, ...rules } = values.tls;
   const tls: ServerTlsSettings = {
-    ...versions,
+    ...rules,
+    ...versionRange(rules),
     certificates: refsOf(shown.certificates ?? [], locate),
     sni: namesOf(shown.sni ?? new Map(), locate),
   };
@@ -101,19 +104,13 @@ function complete(
     redis: secretOf(values.redis, locate),
     pidFile: values.pidFile === null ? null : locate(values.pidFile),
     log: values.log,
-    certificates: {
-      database: locate(values.certificates.database),
-      passwordFile: locate(values.certificates.passwordFile),
-      modules: mapEntries(modules, (name, module) => completeModule(name, module, locate)),
-      engine: completeEngine(values.certificates.engine, locate),
-      watchMs: values.certificates.watch,
-    },
+    certificates: completeCertificates({ top, modules }, locate),
     tickets: {
       rotateMs: values.tickets.rotate,
       secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, locate, access: values.access }),
+      completeService(name, service, { tls, rules, locate, access: values.access }),
     ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
@@ -154,12 +151,14 @@ const OURS = /^(STARTTLS|STLS|LOGINDISABLED|SASL|AUTH)([= ]|$)/i;
 
 interface Above {
   readonly tls: ServerTlsSettings;
+  /** The same as the file says it. */
+  readonly rules: GivenVersions;
   readonly locate: Locate;
   readonly access: string | null;
 }
 
 function completeService(name: string, { values, shown }: GivenService, above: Above): ServiceSettings {
-  const { tls, locate } = above;
+  const { tls, rules, locate } = above;
   const protocol = present(values.protocol);
   return {
     name,
@@ -169,8 +168,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     tls: {
       certificates: shown.certificates === null ? tls.certificates : refsOf(shown.certificates, locate),
       sni: shown.sni === null ? tls.sni : namesOf(shown.sni, locate),
-      minVersion: values.tls.minVersion ?? tls.minVersion,
-      maxVersion: values.tls.maxVersion ?? tls.maxVersion,
+      ...versionRange(values.tls, rules),
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
       stapling: values.tls.stapling ?? tls.stapling,
@@ -229,6 +227,7 @@ function completeBackend(
     },
     tls: {
       ...secured,
+      minVersion: versionRange(secured).minVersion,
       ca: ca === null ? null : locate(ca),
       certificates: refsOf(certificates, locate),
     },
@@ -238,6 +237,20 @@ function completeBackend(
     allowClearBackend: values.allowClearBackend,
     client: values.client,
     xpehloPassword: secretOf(values.xpehloPassword, locate),
+  };
+}
+
+function completeCertificates(
+  { top, modules }: Pick<GivenSettings, 'top' | 'modules'>,
+  locate: Locate,
+): CertificateSettings {
+  const { database, passwordFile, engine, watch } = top.values.certificates;
+  return {
+    database: locate(database),
+    passwordFile: locate(passwordFile),
+    modules: mapEntries(modules, (name, module) => completeModule(name, module, locate)),
+    engine: completeEngine(engine, locate),
+    watchMs: watch,
   };
 }
 

@@ -9,11 +9,11 @@ import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
 import { checkChannels } from './references-channels.ts';
-import { settingsSchema } from './schema.ts';
 import { checkBackends } from './references-backend.ts';
 import type { Endpoint, Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
 import { checkTiers } from './tier-references.ts';
+import { checkVersions } from './tls-versions.ts';
 import { checkTokens } from './token-references.ts';
 
 export function checkReferences(given: GivenSettings, report: Report): void {
@@ -201,19 +201,4 @@ function checkWildcards(given: GivenSettings, report: Report): void {
 function formatAddress(endpoint: Endpoint): string {
   if (endpoint.kind === 'unix') return `unix:${endpoint.path}`;
   return formatHostPort(ipOf(endpoint.host)?.address ?? endpoint.host, endpoint.port);
-}
-
-function checkVersions(given: GivenSettings, report: Report): void {
-  const order: readonly string[] = settingsSchema.tls.minVersion.choices;
-  const top = given.top.values.tls;
-  const check = (path: Path, min: string, max: string): void => {
-    if (order.indexOf(min) <= order.indexOf(max)) return;
-    report.add([...path, 'tls', 'minVersion'], `expected ${max} (maxVersion) or older, found ${found(min)}`);
-  };
-  check([], top.minVersion, top.maxVersion);
-  for (const { path, values } of given.services.values()) {
-    const { minVersion, maxVersion } = values.tls;
-    if (minVersion === null && maxVersion === null) continue;
-    check(path, minVersion ?? top.minVersion, maxVersion ?? top.maxVersion);
-  }
 }

@@ -130,8 +130,18 @@ export const backendSchema = {
       nullable: true,
       min: 1,
     },
-    minVersion: { doc: 'Oldest TLS version.', format: 'choice', choices: TLS_VERSIONS, default: 'TLSv1.2' },
-    ciphers: { doc: 'OpenSSL cipher list.', format: 'ciphers', default: 'default' },
+    minVersion: {
+      doc: 'Oldest TLS version. Empty: what a preset in `ciphers` means, or TLSv1.2.',
+      format: 'choice',
+      choices: TLS_VERSIONS,
+      default: null,
+      nullable: true,
+    },
+    ciphers: {
+      doc: 'A preset (`modern`, `intermediate`, `old`) or an OpenSSL cipher list, as in the `tls` map at the top.',
+      format: 'ciphers',
+      default: 'default',
+    },
   },
   connections: {
     doc: 'Connections to these servers in all, over all workers, without probes; 0: no limit.',

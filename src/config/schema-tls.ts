@@ -27,7 +27,8 @@ export const serverTlsLeaves = {
   certificate: {
     doc:
       'What this server shows: a nickname of the certificate database, `module:nickname` of a token, or PEM files as ' +
-      '`{ cert, key, passphrase }`, or a list of these, one per key type (RSA and ECDSA).',
+      '`{ cert, key, passphrase }`, or a list of these, one per key type (RSA and ECDSA); nicknames may also stand in ' +
+      'one text with commas between.',
     format: 'certificates',
     default: 'Server-Cert',
     min: 1,
@@ -39,10 +40,21 @@ export const serverTlsLeaves = {
     format: 'sni',
     default: {},
   },
-  minVersion: { doc: 'Oldest TLS version.', format: 'choice', choices: TLS_VERSIONS, default: 'TLSv1.2' },
+  minVersion: {
+    doc: 'Oldest TLS version. Empty: what a preset in `ciphers` means, or TLSv1.2.',
+    format: 'choice',
+    choices: TLS_VERSIONS,
+    default: null,
+    nullable: true,
+  },
   maxVersion: { doc: 'Newest TLS version.', format: 'choice', choices: TLS_VERSIONS, default: 'TLSv1.3' },
   ciphers: {
-    doc: 'OpenSSL cipher list; TLS 1.3 suites may be among them.',
+    doc:
+      'Cipher suites, best first. `intermediate` (the default): TLS 1.2 and 1.3, forward secrecy and authenticated ' +
+      'encryption only; `modern`: TLS 1.3 only; `old`: from TLSv1 on, with CBC and without forward secrecy for ' +
+      'clients that have nothing else; or an OpenSSL cipher list, TLS 1.3 suites may be among them. A preset also ' +
+      'gives the oldest version where minVersion is not said beside it. The names of Sun servers (`rsa_3des_sha`, ' +
+      '`+rsa_rc4_128_md5,…`) are read; `sallyport check` tells what became of them.',
     format: 'ciphers',
     default: 'default',
   },

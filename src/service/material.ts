@@ -254,8 +254,11 @@ class MaterialReader {
     const pairs = found.flatMap((some) => some ?? []);
     const types = pairs.map(({ keyType }) => keyType);
     if (new Set(types).size === types.length) return pairs;
+    const named = refs.flatMap((ref) =>
+      (this.#wanted.get(sourceOf(ref))?.pairs ?? []).map(({ keyType }) => `${sourceOf(ref)} (${keyType})`),
+    );
     this.#mistakes.push(
-      `${key}: expected certificates with keys of different types, found ${types.join(' and ')}`,
+      `${key}: expected certificates with keys of different types, found ${named.join(' and ')}`,
     );
     return null;
   }

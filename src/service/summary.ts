@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import type { BackendSettings, Endpoint, ServiceSettings, Settings } from '../config/settings.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
+import type { TlsOffer } from '../tls/offer.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
@@ -25,6 +26,8 @@ export interface ServiceSummary {
   /** smtp: where its connections can be switched to. */
   readonly ways: readonly Way[];
   readonly backend: string;
+  /** What TLS clients get; null: no TLS; only where it was asked for (tls-offers.ts). */
+  readonly offer?: TlsOffer | null;
 }
 
 export interface BackendSummary {

@@ -39,6 +39,8 @@ const GROUPS: ReadonlyMap<number, string> = new Map([
   [0x11ed, 'SecP384r1MLKEM1024'],
 ]);
 
+export const GROUP_NAMES: readonly string[] = [...GROUPS.values()];
+
 /** OpenSSL's own names of the curves. */
 const CURVES: ReadonlyMap<string, string> = new Map([
   ['x25519', 'X25519'],

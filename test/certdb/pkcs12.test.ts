@@ -1,24 +1,39 @@
 import assert from 'node:assert/strict';
+import { createHmac, pbkdf2Sync, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { parseName } from '../../src/certdb/distinguished-name.ts';
 import { selfSign, makeRequest, signRequest } from '../../src/certdb/issue.ts';
-import { X509Certificate } from 'node:crypto';
 import { generateKey, softwareSigner } from '../../src/certdb/keys.ts';
 import { readPkcs12, writePkcs12 } from '../../src/certdb/pkcs12.ts';
+import {
+  derOf,
+  explicit,
+  insideOf,
+  integer,
+  none,
+  octets,
+  octetsOf,
+  oid,
+  parse,
+  partsOf,
+  sequence,
+} from '../../src/certdb/pkcs12-asn1.ts';
+import type { Node } from '../../src/certdb/pkcs12-asn1.ts';
+import { macOver } from '../../src/certdb/pkcs12-cipher.ts';
 import type { Bundle } from '../../src/certdb/pkcs12.ts';
 import { SettingsError } from '../../src/errors.ts';
 import { openBer } from '../support/open-ber.ts';
 
 const now = Date.UTC(2026, 0, 1);
-const none = { dns: [], ip: [], email: [] };
+const noNames = { dns: [], ip: [], email: [] };
 
 async function makeBundle(type: 'rsa' | 'ec' | 'ed25519'): Promise<Bundle> {
   const [caName, subject] = [parseName('CN=Our CA'), parseName('CN=mx.test')];
   assert.ok(!('problem' in caName) && !('problem' in subject));
   const caSigner = softwareSigner(generateKey({ type: 'ec' }));
-  const ca = await selfSign(caSigner, { ...none, subject: caName, use: 'ca', now });
+  const ca = await selfSign(caSigner, { ...noNames, subject: caName, use: 'ca', now });
   const key = generateKey(type === 'rsa' ? { type, bits: 2048 } : { type });
-  const request = await makeRequest(softwareSigner(key), { ...none, subject });
+  const request = await makeRequest(softwareSigner(key), { ...noNames, subject });
   const issuer = { certificate: new X509Certificate(ca), signer: caSigner };
   const cert = await signRequest({ request, issuer, now, use: 'server' });
   return { key, cert, extra: [ca], friendlyName: 'Größe 😀' };
@@ -132,4 +147,31 @@ function lengthened(bytes: Buffer, more: number): Buffer {
 test('a key without its certificate, and none at all, are named', () => {
   const other = writePkcs12({ ...bundles.ec, key: bundles.rsa.key, password, form: 'legacy' });
   refuses(other, /holds no certificate that matches its private key/);
+});
+
+const partsOfFile = (bytes: Buffer): readonly Node[] => partsOf(parse(bytes));
+const safeOf = (bytes: Buffer): Buffer => octetsOf(insideOf(partsOf(partsOfFile(bytes)[1])[1]));
+const dataOf = (safe: Buffer): Node => sequence(oid('1.2.840.113549.1.7.1'), explicit(0, octets(safe)));
+
+test('of several keys in one file the one of the name is taken, and none without a name', () => {
+  const other = writePkcs12({ ...bundles.rsa, friendlyName: 'other', password, form: 'legacy' });
+  const safe = derOf(sequence(...[file, other].flatMap((one) => partsOf(parse(safeOf(one))))));
+  const both = derOf(sequence(integer(3), dataOf(safe), macOver('modern', safe, password)));
+  refuses(both, /holds 2 keys with certificates, one is wanted: "Größe 😀", "other"$/);
+  assert.ok(readPkcs12(both, { password, source, name: 'other' }).key.equals(bundles.rsa.key));
+});
+
+test('a checksum by PBMAC1, as the newest writers have it, is checked', () => {
+  const safe = safeOf(file);
+  const salt = Buffer.alloc(16, 7);
+  const hmac = sequence(oid('1.2.840.113549.2.9'), none());
+  const derivation = sequence(octets(salt), integer(10), integer(32), hmac);
+  const parameters = sequence(sequence(oid('1.2.840.113549.1.5.12'), derivation), hmac);
+  const key = pbkdf2Sync(password, salt, 10, 32, 'sha256');
+  const digest = createHmac('sha256', key).update(safe).digest();
+  const info = sequence(sequence(oid('1.2.840.113549.1.5.14'), parameters), octets(digest));
+  const mac = sequence(info, octets(Buffer.from('NOT USED')), integer(1));
+  const written = derOf(sequence(integer(3), dataOf(safe), mac));
+  assert.equal(readPkcs12(written, { password, source }).cert, bundles.ec.cert);
+  refuses(written, /password is wrong/, 'other');
 });

@@ -229,13 +229,13 @@ test('what is wrong with a token at the start is said in words, and ends the sta
     [
       { modules: softhsm, passwordFile: keepPins('none', '# nothing\n') },
       'softhsm:Strong-Cert',
-      /it wants a PIN, expected a line \"softhsm:PIN\" in /,
+      /it wants a PIN, expected a line "softhsm:PIN" in /,
     ],
-    [{ modules: softhsm, passwordFile: right }, 'softhsm:Strng-Cert', /did you mean \"Strong-Cert\"/],
+    [{ modules: softhsm, passwordFile: right }, 'softhsm:Strng-Cert', /did you mean "Strong-Cert"/],
     [
       { modules: { softhsm: { library: SOFTHSM, token: 'mial' } }, passwordFile: right },
       'softhsm:A',
-      /no token \"mial\", did you mean \"mail\"/,
+      /no token "mial", did you mean "mail"/,
     ],
     [{ modules: { softhsm: '/etc/passwd' }, passwordFile: right }, 'softhsm:A', /is not a PKCS#11 library/],
     [

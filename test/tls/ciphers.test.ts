@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import tls from 'node:tls';
-import { checkCiphers, checkGroups, cipherList, groupList } from '../../src/tls/ciphers.ts';
+import { checkCiphers, checkGroups, cipherList, groupList, suitesIn } from '../../src/tls/ciphers.ts';
 import { makeTicketKeys, sessionContextName } from '../../src/tls/tickets.ts';
 import { manualWorld } from '../support/manual-world.ts';
 
@@ -12,6 +12,39 @@ test('the default list is forward-secret and authenticated encryption only', () 
     names.join(' '),
   );
   assert.equal(checkCiphers(names.join(':')), null);
+});
+
+test('modern has suites of TLS 1.3 only, old goes down to static RSA, and old names stand for the default', () => {
+  assert.match(cipherList('modern', 'TLSv1.3'), /^(TLS_\w+:?)+$/);
+  const old = cipherList('old', 'TLSv1').split(':');
+  assert.ok(['AES128-SHA', 'ECDHE-RSA-AES256-SHA384', '@SECLEVEL=0'].every((token) => old.includes(token)));
+  assert.equal(checkCiphers(old.join(':')), null);
+  assert.doesNotMatch(old.join(':'), /3DES|DES-CBC|RC4|NULL|DHE-RSA-AES128-SHA256:DHE/);
+  assert.doesNotMatch(cipherList('old', 'TLSv1.2'), /SECLEVEL/);
+  assert.equal(cipherList('rsa_3des_sha,rsa_rc4_128_md5', 'TLSv1.2'), cipherList('default', 'TLSv1.2'));
+  for (const preset of ['modern', 'intermediate', 'old', 'rsa_3des_sha'])
+    assert.equal(checkCiphers(preset), null);
+});
+
+test('this OpenSSL has no 3DES, RC4 or DES, which is why their names are not mapped to themselves', () => {
+  for (const name of ['DES-CBC3-SHA', 'RC4-MD5', 'DES-CBC-SHA']) {
+    assert.throws(() => tls.createSecureContext({ ciphers: `${name}:@SECLEVEL=0` }), /no cipher match/, name);
+  }
+});
+
+test('suites without encryption or authentication come from no list', () => {
+  assert.match(checkCiphers('eNULL:aNULL:@SECLEVEL=0') ?? '', /takes no cipher suite/);
+  assert.match(cipherList('ALL:eNULL', 'TLSv1.2'), /:!eNULL:!aNULL$/);
+  assert.equal(checkCiphers('AES128-SHA:NULL-SHA'), null);
+});
+
+test('the suites of a list are found out, whatever notation it is in', () => {
+  assert.deepEqual(suitesIn('ECDHE+AESGCM:!aECDSA:TLS_AES_128_GCM_SHA256'), [
+    'ECDHE-RSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES256-GCM-SHA384',
+  ]);
+  assert.deepEqual(suitesIn(cipherList('modern', 'TLSv1.3')), []);
+  assert.equal(suitesIn(cipherList('intermediate', 'TLSv1.2')).length, 6);
 });
 
 test('the default groups start with the post-quantum one and work', () => {

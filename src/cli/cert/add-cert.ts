@@ -13,12 +13,13 @@ import { nicknameOf } from './home.ts';
 import { withDatabase } from './place.ts';
 import { AUTHORITY_TRUST, refuseTaken, tellOfAuthority } from './self-signed.ts';
 import { notAuthority } from './trust.ts';
-import { DATABASE_OPTIONS } from './verb.ts';
+import { DATABASE_OPTIONS, quoted } from './verb.ts';
 import type { Desk, Verb } from './verb.ts';
 import { judgePath } from './verdict.ts';
 
 export const addCertificate: Verb = {
   name: 'add-cert',
+  changes: true,
   summary: 'Adds a certificate to the certificate database',
   usage: '[-C] [-W CERT_PW_FILE]',
   operands: ['[CERT_ALIAS]', 'CERT_FILE'],
@@ -66,7 +67,10 @@ function addOwn(database: CertificateDatabase, { nickname, certificates }: Found
   const leaf = own ?? certificates[0];
   if (leaf === undefined) throw new SettingsError(['there is no certificate in the file']);
   refuseKnown(database, leaf);
-  refuseTaken(database, nickname, keyTypeOf(leaf.publicKey));
+  refuseTaken(database, nickname, {
+    keyType: keyTypeOf(leaf.publicKey),
+    remedy: `; ${desk.tool} renew-cert puts a new certificate in the place of an old one`,
+  });
   const extra = certificates.filter((certificate) => certificate !== leaf).map(String);
   const entry = database.change((change) =>
     change.addCertificate({ nickname, cert: leaf.toString(), extra }),
@@ -97,7 +101,7 @@ function addAuthorities(
   const added = certificates.map((certificate, place) => {
     const { subject } = certificateNames(certificate);
     if (!certificate.ca) throw new SettingsError([notAuthority(file, subject)]);
-    refuseKnown(database, certificate);
+    refuseKnown(database, certificate, (alias) => `; ${desk.tool} trust ${quoted(alias)} C,, trusts it`);
     const name = place === 0 ? nickname : `${nickname}-${place + 1}`;
     return { name, subject, certificate };
   });
@@ -111,8 +115,13 @@ function addAuthorities(
   }
 }
 
-function refuseKnown(database: CertificateDatabase, certificate: X509Certificate): void {
+function refuseKnown(
+  database: CertificateDatabase,
+  certificate: X509Certificate,
+  remedy: (alias: string) => string = () => '',
+): void {
   const same = database.entries().find(({ cert }) => new X509Certificate(cert).raw.equals(certificate.raw));
   if (same === undefined) return;
-  throw new SettingsError([`${database.file}: this certificate is there already, as "${same.nickname}"`]);
+  const there = `this certificate is there already, as "${same.nickname}"`;
+  throw new SettingsError([`${database.file}: ${there}${remedy(same.nickname)}`]);
 }

@@ -1,5 +1,7 @@
 // generate-certDB: the database, its password in sslpassword.conf, and the default self-signed certificate.
 
+import { readdirSync, statSync } from 'node:fs';
+
 import { createDatabase, databaseExists, databaseFile } from '../../certdb/database.ts';
 import { makeSelfSigned } from '../../certdb/issue.ts';
 import { defaultSettings } from '../../config/load.ts';
@@ -57,9 +59,21 @@ async function generate(desk: Desk): Promise<void> {
 }
 
 function refuseExisting({ place, tool }: Desk): void {
-  if (!databaseExists(place.folder)) return;
+  if (!databaseExists(place.folder)) return refuseLoose(place.folder);
   const remedy = `${tool} change-password gives it another password`;
   throw new SettingsError([
     `${databaseFile(place.folder)}: there is a certificate database already, it is left as it is; ${remedy}`,
+  ]);
+}
+
+/** Certificates of versions before 0.3 lie there as PEM files, and the first start of the server takes them in. */
+function refuseLoose(folder: string): void {
+  const files =
+    statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? readdirSync(folder) : [];
+  const loose = files.filter((name) => name.endsWith('.cert.pem') && !name.startsWith('.'));
+  if (loose.length === 0) return;
+  const remedy = 'sallyport serve takes them into a database of its own making; or move them away';
+  throw new SettingsError([
+    `${folder}: holds certificates from before version 0.3 (${loose.join(', ')}): ${remedy}`,
   ]);
 }

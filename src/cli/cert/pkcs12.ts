@@ -6,6 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 
 import { isSelfSigned, pathOf } from '../../certdb/chain.ts';
 import type { CertificateDatabase, Entry } from '../../certdb/database.ts';
+import { keyTypeOf } from '../../certdb/pem.ts';
 import { nicknameProblem } from '../../certdb/nickname.ts';
 import { readPkcs12, writePkcs12 } from '../../certdb/pkcs12.ts';
 import { SettingsError } from '../../errors.ts';
@@ -16,7 +17,7 @@ import { factsOf, warnOfExpiry } from './list.ts';
 import { readPasswordLine, withDatabase } from './place.ts';
 import { KEY_TYPE_OPTION, KEY_TYPES } from './remove.ts';
 import { deliver, OUTPUT_OPTION, refuseTerminal } from './result.ts';
-import { takenText } from './self-signed.ts';
+import { refuseTaken } from './self-signed.ts';
 import { DATABASE_OPTIONS, oneOf } from './verb.ts';
 import type { Desk, Given, Job, Verb } from './verb.ts';
 
@@ -115,6 +116,7 @@ const IMPORT_USAGE = '[-W CERT_PW_FILE] [-I PKCS12_PW_FILE]\n[--alias CERT_ALIAS
 
 export const importCertificate: Verb = {
   name: 'import-cert',
+  changes: true,
   summary: 'Adds a certificate and its keys from a PKCS#12 file',
   usage: IMPORT_USAGE,
   operands: ['CERT_FILE'],
@@ -124,6 +126,7 @@ export const importCertificate: Verb = {
 
 export const importSelfSigned: Verb = {
   name: 'import-selfsign-cert',
+  changes: true,
   summary: 'Adds a self-signed certificate and its keys from a PKCS#12 file',
   usage: IMPORT_USAGE,
   operands: ['CERT_FILE'],
@@ -155,7 +158,10 @@ function importJob(given: Given, wanted: 'any' | 'self-signed'): Job {
         ]);
       const name = nickname ?? usable(friendlyName) ?? nicknameOf(nameOfFile(file));
       const entry = database.change((change) => {
-        refuseTakenHere(database, name, cert);
+        refuseTaken(database, name, {
+          keyType: keyTypeOf(new X509Certificate(cert).publicKey),
+          remedy: '; --alias CERT_ALIAS gives it another',
+        });
         change.addKey(key);
         return change.addCertificate({ nickname: name, cert, extra });
       });
@@ -166,15 +172,6 @@ function importJob(given: Given, wanted: 'any' | 'self-signed'): Job {
 
 function usable(friendlyName: string | null): string | undefined {
   return friendlyName === null || nicknameProblem(friendlyName) !== null ? undefined : friendlyName;
-}
-
-function refuseTakenHere(database: CertificateDatabase, name: string, cert: string): void {
-  const type = new X509Certificate(cert).publicKey.asymmetricKeyType ?? '';
-  const taken = database.entries().some((entry) => entry.nickname === name && entry.keyType === type);
-  if (taken)
-    throw new SettingsError([
-      `${database.file}: ${takenText(name, type)}; --alias CERT_ALIAS gives it another`,
-    ]);
 }
 
 function tell(entry: Entry, desk: Desk): void {

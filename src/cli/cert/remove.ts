@@ -15,10 +15,14 @@ export const KEY_TYPE_OPTION = {
   },
 } as const;
 
+/** As much of a key's name as list-certs shows. */
+const KEY_NAME_CHARS = 16;
+
 export const KEY_TYPES = ['rsa', 'ec', 'ed25519'] as const;
 
 export const removeCertificate: Verb = {
   name: 'remove-cert',
+  changes: true,
   summary: 'Removes a certificate and its private key from the database',
   usage: '[-W CERT_PW_FILE] [--keytype TYPE] [--force]',
   operands: ['CERT_ALIAS'],
@@ -38,8 +42,9 @@ export const removeCertificate: Verb = {
       withDatabase(desk, (database) => {
         const request = database
           .unusedKeys()
-          .find(({ keyId }) => nickname.length >= 16 && keyId.startsWith(nickname.toLowerCase()));
-        if (request !== undefined) {
+          .find(({ keyId }) => nickname.length >= KEY_NAME_CHARS && keyId.startsWith(nickname.toLowerCase()));
+        const isAlias = database.entries().some((entry) => entry.nickname === nickname);
+        if (request !== undefined && !isAlias) {
           database.change((change) => change.removeUnusedKey(request.keyId));
           desk.say(`${nickname}: the key that waited for its certificate is removed`);
           return;

@@ -18,6 +18,7 @@ import type { Desk, Verb } from './verb.ts';
 
 export const renewCertificate: Verb = {
   name: 'renew-cert',
+  changes: true,
   summary: 'Renews a certificate that a certificate authority signed',
   usage: '[-W CERT_PW_FILE] [--force]',
   operands: ['CERT_ALIAS', 'CERT_FILE'],
@@ -80,8 +81,12 @@ function chooseStep(database: CertificateDatabase, { nickname, file, certificate
     if (same !== undefined) return stepOf(same, leaf);
     const request = waiting.find((key) => key.keyId === keyId);
     if (request === undefined) continue;
-    const old = entries.find(({ keyType }) => keyType === request.keyType) ?? entries[0];
+    const only = entries.length === 1 ? entries[0] : undefined;
+    const old = entries.find(({ keyType }) => keyType === request.keyType) ?? only;
     if (old !== undefined) return stepOf(old, leaf);
+    throw new SettingsError([
+      `${file}: no certificate of "${nickname}" has a key of its type: add-cert adds it`,
+    ]);
   }
   const [old] = entries;
   const [first] = certificates;

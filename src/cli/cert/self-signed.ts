@@ -48,6 +48,7 @@ export const USE_OPTION = {
 
 export const addSelfSigned: Verb = {
   name: 'add-selfsign-cert',
+  changes: true,
   summary: 'Creates and adds a self-signed certificate',
   usage: `[-W CERT_PW_FILE] ${SUBJECT_USAGE}\n[--validity TIME] [--use USE]`,
   operands: ['CERT_ALIAS'],
@@ -69,7 +70,7 @@ export const addSelfSigned: Verb = {
       validityOf(given.text('validity')) ?? (use === 'ca' ? AUTHORITY_VALIDITY : USUAL_VALIDITY);
     return (desk) =>
       withDatabase(desk, async (database) => {
-        refuseTaken(database, nickname, keyWish.type);
+        refuseTaken(database, nickname, { keyType: keyWish.type });
         const now = desk.program.world.now();
         const key = generateKey(keyWish);
         const term = { now, notAfter: endOf(now, validity) };
@@ -94,12 +95,16 @@ export function validityOf(typed: string | undefined): Validity | undefined {
 }
 
 /** Before a key is made for nothing; the database has the last word. */
-export function refuseTaken(database: CertificateDatabase, nickname: string, keyType: string): void {
+export function refuseTaken(
+  database: CertificateDatabase,
+  nickname: string,
+  { keyType, remedy = '' }: { readonly keyType: string; readonly remedy?: string },
+): void {
   const taken = database.entries().some((entry) => entry.nickname === nickname && entry.keyType === keyType);
-  if (taken) throw new SettingsError([`${database.file}: ${takenText(nickname, keyType)}`]);
+  if (taken) throw new SettingsError([`${database.file}: ${takenText(nickname, keyType)}${remedy}`]);
 }
 
-export function takenText(nickname: string, keyType: string): string {
+function takenText(nickname: string, keyType: string): string {
   return `the nickname "${nickname}" is taken, by a certificate with a key of this type (${keyType.toUpperCase()})`;
 }
 
@@ -110,6 +115,7 @@ export function tellOfAuthority(nickname: string, { tool, note }: Desk): void {
 
 export const renewSelfSignedVerb: Verb = {
   name: 'renew-selfsign-cert',
+  changes: true,
   summary: 'Renews a self-signed certificate: the same key and names, a new term',
   usage: '[-W CERT_PW_FILE] [--validity TIME]',
   operands: ['CERT_ALIAS'],

@@ -10,6 +10,7 @@ import type { Verb } from './verb.ts';
 
 export const setTrust: Verb = {
   name: 'trust',
+  changes: true,
   summary: 'Says what a certificate authority is trusted for',
   usage: '[-W CERT_PW_FILE]',
   operands: ['CERT_ALIAS', 'FLAGS'],

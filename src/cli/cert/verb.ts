@@ -28,6 +28,8 @@ export interface Verb {
   readonly options: Options;
   /** What stands behind the options; `[NAME]` may be left out. */
   readonly operands: readonly string[];
+  /** What it does may matter to a server that runs. */
+  readonly changes?: true;
   /** More for the help. */
   readonly help?: string;
   /** What is asked for. An Error says what is wrong with what was typed. */

@@ -77,6 +77,7 @@ test('msgcert is the same tool as sallyport cert, and each calls itself by its n
   const short = await tool.msgcert(['trust', '--help']);
   assert.deepEqual([long.code, short.code], [0, 0]);
   assert.match(short.stdout.toString(), /^Usage: msgcert trust /);
+  assert.match((await tool.msgcert(['--version'])).stdout.toString(), /^msgcert \d+\.\d+\.\d+\n$/);
   assert.equal(long.stdout.toString(), short.stdout.toString().replace('msgcert', 'sallyport cert'));
 });
 
