@@ -56,6 +56,8 @@ interface Loaded {
 const loaded = new Map<string, Loaded>();
 /** Digests of the PINs that were wrong. */
 const wrongPins = new Set<string>();
+/** By token, the digest of the PIN that it took last. */
+const rightPins = new Map<string, string>();
 
 /** For reading, for writing, or with parameters that somebody else has found. */
 export type Opening = 'read' | 'write' | { readonly parameters: string | null };
@@ -234,17 +236,20 @@ export class TokenModule {
         'one more wrong PIN locks the token, so it is not tried: log in once with --force (sallyport token keys)';
       throw this.failure(words, facts);
     }
-    const print = createHash('sha256')
-      .update(JSON.stringify([facts.label, facts.serial, pin]))
-      .digest('hex');
+    const place = JSON.stringify([facts.label, facts.serial]);
+    const print = createHash('sha256').update(`${place}${pin}`).digest('hex');
     const wrong = `the PIN is wrong (from ${source})`;
     if (wrongPins.has(print))
       throw this.failure(`${wrong}, and is not tried again until it is another one`, facts);
     try {
       this.#loaded.pkcs11.C_Login(session, USER, pin);
+      rightPins.set(place, print);
     } catch (error) {
       const result = resultOf(error);
-      if (result === 'CKR_USER_ALREADY_LOGGED_IN') return;
+      if (result === 'CKR_USER_ALREADY_LOGGED_IN') {
+        if ((rightPins.get(place) ?? print) === print) return;
+        throw this.failure(`${wrong}: it is not the one by which this process has logged in`, facts);
+      }
       if (!WRONG_PIN.includes(result)) throw this.#failed(error, facts);
       wrongPins.add(print);
       throw new TokenFailure(`${this.#place(facts)}: ${wrong}; it is not tried again`, result);

@@ -66,7 +66,7 @@ export class TokenWatch {
   }
 
   async #look(): Promise<void> {
-    const { tokens, log, refresh } = this.#options;
+    const { tokens, log } = this.#options;
     for (const module of tokens.lost()) {
       if (this.#lost.has(module)) continue;
       this.#lost.add(module);
@@ -75,15 +75,7 @@ export class TokenWatch {
     const lost = [...this.#lost];
     if (lost.length === 0) return this.#repair();
     if (!tokens.arePresent(lost)) return;
-    try {
-      await refresh();
-    } catch (error) {
-      const mistakes = mistakesOf(error);
-      if (this.#refused !== mistakes.join('\n')) log.error('token-refused', { modules: lost, mistakes });
-      this.#refused = mistakes.join('\n');
-      return;
-    }
-    this.#refused = '';
+    if (!(await this.#refresh(lost))) return;
     this.#isReported = false;
     log.info('token-back', { modules: lost });
     const { failure } = await this.#options.replaceWorkers();
@@ -101,6 +93,21 @@ export class TokenWatch {
     this.#notBefore = now + this.#repairMs;
     this.#repairMs = Math.min(this.#repairMs * 2, REPAIR_MAX_MS);
     log.warn('token-unused', { effect: 'workers that could not use a key in a token are replaced' });
-    await replaceWorkers();
+    // The login takes the marks of wrong PINs from the token, before which workers stop.
+    if (await this.#refresh([])) await replaceWorkers();
+  }
+
+  async #refresh(modules: readonly string[]): Promise<boolean> {
+    const { log, refresh } = this.#options;
+    try {
+      await refresh();
+      this.#refused = '';
+      return true;
+    } catch (error) {
+      const mistakes = mistakesOf(error);
+      if (this.#refused !== mistakes.join('\n')) log.error('token-refused', { modules, mistakes });
+      this.#refused = mistakes.join('\n');
+      return false;
+    }
   }
 }

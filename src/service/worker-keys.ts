@@ -38,7 +38,8 @@ export class WorkerKeys {
       random: (bytes) => world.random(bytes),
       failed: ({ module, label, id }, cause) => {
         this.#hasFailed = true;
-        this.#tell('token-key-unusable', { module, token: label, id, cause });
+        // Whether this user can reach the token is the first question.
+        this.#tell('token-key-unusable', { module, token: label, id, uid: process.getuid?.() ?? -1, cause });
       },
     });
   }
@@ -76,7 +77,7 @@ export class WorkerKeys {
     if (cause !== null) this.#tell('engine-unusable', { engine, cause });
   }
 
-  #tell(event: string, facts: Readonly<Record<string, string>>): void {
+  #tell(event: string, facts: Readonly<Record<string, string | number>>): void {
     const line = JSON.stringify([event, facts]);
     if (this.#told.has(line)) return;
     this.#told.add(line);

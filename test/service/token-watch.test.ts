@@ -88,22 +88,22 @@ test('workers that report a key they could not use are replaced, rarely', async 
   made.reported();
   await made.look();
   await made.look();
-  assert.deepEqual(events, ['token-unused', 'replace']);
+  assert.deepEqual(events, ['token-unused', 'refresh', 'replace']);
   made.reported();
   await made.look();
   world.advance(29_000);
   await made.look();
-  assert.equal(events.length, 2);
+  assert.equal(events.length, 3);
   world.advance(2000);
   await made.look();
-  assert.equal(events.length, 4);
+  assert.equal(events.length, 6);
   made.reported();
   world.advance(31_000);
   await made.look();
-  assert.equal(events.length, 4, 'the second wait is longer');
+  assert.equal(events.length, 6, 'the second wait is longer');
   world.advance(31_000);
   await made.look();
-  assert.equal(events.length, 6);
+  assert.equal(events.length, 9);
 });
 
 test('looks are taken at the interval, and no more after the end', async () => {
