@@ -78,8 +78,13 @@ export function certTool(settings = 'hostname: mail.example.test\ndataDir: ./dat
 /** A tool whose database is there. */
 export async function toolWithDatabase(settings?: string): Promise<CertTool> {
   const tool = certTool(settings);
-  await tool.ok('generate-certDB');
-  return tool;
+  try {
+    await tool.ok('generate-certDB');
+    return tool;
+  } catch (error) {
+    tool[Symbol.dispose]();
+    throw error;
+  }
 }
 
 interface Answer {
