@@ -1,6 +1,6 @@
 // `sallyport status`: what the running supervisor says of itself, its workers, services and certificates.
 
-import { certificateText } from '../service/status.ts';
+import { certificateText, crlText } from '../service/status.ts';
 import type { ChangeStatus, Status } from '../service/status.ts';
 import { askSupervisor, refusalText } from './ask.ts';
 import { backendLines } from './backend.ts';
@@ -41,7 +41,7 @@ export function statusText(found: Status): string {
     lines.push(`service ${name}: ${protocol} on ${listen.join(', ') || 'no address'}`);
   }
   lines.push(...found.backends.flatMap(backendLines).map((line) => line.trimEnd()));
-  lines.push(...found.certificates.map(certificateText));
+  lines.push(...found.certificates.map(certificateText), ...found.crls.map(crlText));
   lines.push(...found.changes.flatMap(changeLines));
   const { store, storeState, penalised } = found.shared;
   lines.push(

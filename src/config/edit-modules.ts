@@ -22,6 +22,7 @@ import { isMap, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 
 import { SettingsError } from '../errors.ts';
+import { isModuleName } from './items.ts';
 
 /** As it is written: names of files as typed. */
 export interface ModuleEntry {
@@ -32,11 +33,10 @@ export interface ModuleEntry {
 }
 
 const PATH = ['certificates', 'modules'];
-const MODULE_NAME = /^\w[\w.@-]{0,63}$/;
 
 /** What is wrong with the name, or null. */
 export function moduleNameProblem(name: string): string | null {
-  if (MODULE_NAME.test(name) && !(name in Object.prototype)) return null;
+  if (isModuleName(name)) return null;
   return 'a module is called by letters, digits, ".", "_", "-" and "@", 64 at most';
 }
 

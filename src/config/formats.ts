@@ -55,6 +55,7 @@ export interface FormatValues {
   text: string;
   name: string;
   path: string;
+  paths: string[];
   hostname: string;
   ciphers: string;
   groups: string;
@@ -194,6 +195,10 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   text: simple('a text', () => true),
   name: simple('a name', () => true),
   path: simple('a file or folder name', () => true),
+  paths: {
+    expected: () => 'a file or folder name, or a list of these',
+    read: (value, leaf) => readList(value, leaf, (item) => (isText(item) ? item : null)),
+  },
   hostname: simple('a host name', isHostName),
   ciphers: {
     expected: () => 'default, modern, intermediate, old or an OpenSSL cipher list',

@@ -88,13 +88,7 @@ function complete(
   const folder = path === null ? process.cwd() : dirname(path);
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
-  const { certificate: _given, sni: _names, ...rules } = values.tls;
-  const tls: ServerTlsSettings = {
-    ...rules,
-    ...versionRange(rules),
-    certificates: refsOf(shown.certificates ?? [], locate),
-    sni: namesOf(shown.sni ?? new Map(), locate),
-  };
+  const tls = completeTls(values.tls, shown, locate);
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -110,7 +104,7 @@ function complete(
       secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, rules, locate, access: values.access }),
+      completeService(name, service, { tls, rules: values.tls, locate, access: values.access }),
     ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
@@ -118,7 +112,7 @@ function complete(
       match: channel.values.match,
       relay: present(channel.values.relay),
     })),
-    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
+    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, { tls, locate })),
     limits: values.limits,
     penalties: {
       stepMs: values.penalties.step,
@@ -143,6 +137,21 @@ function complete(
       drainMs: values.timeouts.drain,
     },
     probeMs: values.probe,
+  };
+}
+
+function completeTls(
+  { certificate: _given, sni: _names, clientCa, crl, ...rules }: GivenSettings['top']['values']['tls'],
+  shown: GivenSettings['shown'],
+  locate: Locate,
+): ServerTlsSettings {
+  return {
+    ...rules,
+    ...versionRange(rules),
+    clientCa: clientCa.map(locate),
+    crl: crl.map(locate),
+    certificates: refsOf(shown.certificates ?? [], locate),
+    sni: namesOf(shown.sni ?? new Map(), locate),
   };
 }
 
@@ -172,6 +181,10 @@ function completeService(name: string, { values, shown }: GivenService, above: A
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
       stapling: values.tls.stapling ?? tls.stapling,
+      clientCertificates: values.tls.clientCertificates ?? tls.clientCertificates,
+      clientCa: values.tls.clientCa?.map(locate) ?? tls.clientCa,
+      crl: values.tls.crl?.map(locate) ?? tls.crl,
+      clientOcsp: values.tls.clientOcsp ?? tls.clientOcsp,
     },
     proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
@@ -203,10 +216,13 @@ const FAILOVER_MS = 30_000;
 /** Sun's FailoverTimeout: seconds to wait, and minutes to stay away. */
 const MINUTES_PER_SECOND = 60;
 
+/** Stands for the CAs of the certificate database; a file of that name is `./database`. */
+const DATABASE_CAS = 'database';
+
 function completeBackend(
   name: string,
   { values, certificates }: GivenBackend,
-  locate: Locate,
+  { tls: above, locate }: Pick<Above, 'tls' | 'locate'>,
 ): BackendSettings {
   const { servers, tls, check, admin, failover, failoverTimeout } = values;
   const { certificate: _given, ca, ...secured } = tls;
@@ -228,7 +244,8 @@ function completeBackend(
     tls: {
       ...secured,
       minVersion: versionRange(secured).minVersion,
-      ca: ca === null ? null : locate(ca),
+      ca: ca === null || ca === DATABASE_CAS ? ca : locate(ca),
+      crl: above.crl,
       certificates: refsOf(certificates, locate),
     },
     connections: values.connections,

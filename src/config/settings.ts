@@ -52,6 +52,14 @@ export interface ServerTlsSettings {
   readonly groups: string;
   /** Give clients the OCSP status of certificates that name a responder. */
   readonly stapling: boolean;
+  /** Whether clients are asked for certificates. */
+  readonly clientCertificates: 'off' | 'auto' | 'require';
+  /** PEM files of CAs trusted for clients, besides those of the database. */
+  readonly clientCa: readonly string[];
+  /** Files and folders of CRLs. */
+  readonly crl: readonly string[];
+  /** Whether responders are asked about certificates of clients. */
+  readonly clientOcsp: 'off' | 'try' | 'require';
 }
 
 /** A network, or whoever may connect to a Unix socket of the service. */
@@ -113,8 +121,10 @@ export interface ChannelSettings {
 export interface BackendTlsSettings {
   readonly mode: TlsMode;
   readonly verify: boolean;
-  /** PEM file with the CAs trusted for this backend; null: the system's. */
+  /** PEM file with the CAs trusted for this backend, or the word `database`; null: the database's and the system's. */
   readonly ca: string | null;
+  /** Files and folders of CRLs: those at the top of the file. */
+  readonly crl: readonly string[];
   /** Host name that the certificate must show; null: the name in `servers`. */
   readonly name: string | null;
   /** SHA-256 of certificates or of their public keys, lower-case hex; where there are any, one must match. */

@@ -12,6 +12,7 @@ import { createDatabase, databaseExists, databaseFile, openDatabase } from '../c
 import type { CertificateDatabase, Change, Entry } from '../certdb/database.ts';
 import { pairOf, readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
+import { isClientAuthority, isServerAuthority } from '../certdb/trust.ts';
 import {
   databasePassword,
   INTERNAL_MODULE,
@@ -93,6 +94,24 @@ export class CertificateKeeper {
         throw new SettingsError([`${source}: there is no private key for it in the database`]);
       return pairOf(source, chainOf(entry, known), key);
     });
+  }
+
+  /** The CAs that the database trusts for one side; without a database there are none. No password is needed. */
+  authorities(side: 'clients' | 'servers'): readonly { readonly source: string; readonly cert: string }[] {
+    return this.#entries()
+      .filter(({ trust }) => (side === 'clients' ? isClientAuthority(trust) : isServerAuthority(trust)))
+      .map(({ nickname, cert }) => ({ source: `"${nickname}"`, cert }));
+  }
+
+  /** Every certificate that the database has, trusted or not. */
+  known(): readonly X509Certificate[] {
+    return this.#entries().flatMap(({ cert, extra }) =>
+      [cert, ...extra].map((pem) => new X509Certificate(pem)),
+    );
+  }
+
+  #entries(): readonly Entry[] {
+    return databaseExists(this.#folder) ? this.#open().entries() : [];
   }
 
   #open(): CertificateDatabase {

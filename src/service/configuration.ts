@@ -14,6 +14,7 @@ import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { withoutTierPasswords } from './passwords.ts';
+import type { TrustFacts } from './trust-reader.ts';
 import { takeFingerprints } from './watch.ts';
 import type { Fingerprints } from './watch.ts';
 
@@ -27,6 +28,7 @@ export interface Configuration {
   /** Seals ticket keys for other nodes. */
   readonly ticketSecret: string | null;
   readonly certificates: readonly CertificateFacts[];
+  readonly trust: TrustFacts;
   readonly fingerprints: Fingerprints;
   readonly warnings: readonly string[];
 }
@@ -76,6 +78,7 @@ export function createConfigurationSource({
       material: material.front,
       ticketSecret,
       certificates: material.certificates,
+      trust: material.trust,
       fingerprints,
       warnings: material.warnings,
     };

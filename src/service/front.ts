@@ -16,6 +16,7 @@ import { explain, type Log } from '../log.ts';
 import { stapledChains } from '../tls/stapling.ts';
 import type { World } from '../world.ts';
 import { type CheckReport, Checks } from './checks.ts';
+import { ClientOcsp } from './client-ocsp.ts';
 import { decisionCounter } from './channel-counters.ts';
 import { rulesAhead } from './channel-gates.ts';
 import { GateMaker } from './gate-maker.ts';
@@ -74,6 +75,7 @@ class MailFront implements Front {
   readonly #prefix: string;
   readonly #staples: StapleKeeper;
   readonly #keys: WorkerKeys;
+  readonly #clientOcsp: ClientOcsp;
   readonly #guard: WorkerGuard;
   readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
@@ -107,6 +109,7 @@ class MailFront implements Front {
     this.#refusals = new Refusals(options);
     this.#staples = new StapleKeeper(options);
     this.#keys = new WorkerKeys(options);
+    this.#clientOcsp = new ClientOcsp(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
@@ -159,6 +162,7 @@ class MailFront implements Front {
       staples: this.#staples,
       tokenKeys: this.#keys.tokens,
       onTokenFailed: () => this.#keys.failed(),
+      clientOcsp: this.#clientOcsp,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),

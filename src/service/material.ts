@@ -4,6 +4,7 @@
 // not for the name it is given for.
 // Nothing is written here but the self-signed certificate of a first start, and that only when asked to.
 
+import { databaseFile } from '../certdb/database.ts';
 import { readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
 import { setVariable } from '../config/environment.ts';
@@ -19,7 +20,11 @@ import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { TokenKeeper } from './token-keeper.ts';
+import { crlFiles } from './revocation-lists.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
+import { TrustReader } from './trust-reader.ts';
+import type { TrustFacts } from './trust-reader.ts';
+import { validityWarning } from './validity.ts';
 
 export interface FrontMaterial extends BackendMaterial {
   /** By service name; null: the service has no TLS. */
@@ -44,6 +49,7 @@ export interface CertificateFacts {
 export interface Material {
   readonly front: FrontMaterial;
   readonly certificates: readonly CertificateFacts[];
+  readonly trust: TrustFacts;
   readonly warnings: readonly string[];
 }
 
@@ -58,9 +64,6 @@ export interface MaterialRequest {
   readonly tokens?: TokenKeeper;
   readonly world: World;
 }
-
-const DAY_MS = 86_400_000;
-const EXPIRY_WARNING_DAYS = 14;
 
 export async function readMaterial(request: MaterialRequest): Promise<Material> {
   const keeper = new CertificateKeeper(request.settings, request.world);
@@ -84,7 +87,19 @@ export function materialFiles(settings: Settings): string[] {
     if (ref.kind !== 'files') return databaseFiles(settings);
     return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
   });
-  return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...tierPasswordFiles(settings)])];
+  const trusted = [
+    databaseFile(settings.certificates.database),
+    ...tlsServices(settings).flatMap(({ tls }) => [...tls.clientCa, ...crlFiles(tls.crl)]),
+    ...backends.flatMap(({ tls }) => crlFiles(tls.crl)),
+  ];
+  return [
+    ...new Set([
+      ...certificates,
+      ...trusted,
+      ...backends.flatMap(backendFiles),
+      ...tierPasswordFiles(settings),
+    ]),
+  ];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
@@ -102,6 +117,7 @@ class MaterialReader {
   readonly #request: MaterialRequest;
   readonly #keeper: CertificateKeeper;
   readonly #tokens: TokenKeeper;
+  readonly #trust: TrustReader;
   readonly #services: readonly ServiceSettings[];
   readonly #wanted = new Map<string, Wanted>();
   readonly #mistakes: string[] = [];
@@ -113,6 +129,12 @@ class MaterialReader {
     this.#keeper = keeper;
     this.#tokens = request.tokens ?? new TokenKeeper();
     this.#tokens.begin();
+    this.#trust = new TrustReader({
+      settings: request.settings,
+      keeper,
+      now: request.world.now(),
+      fail: (error, where) => this.#fail(error, where),
+    });
     this.#services = tlsServices(request.settings);
     for (const { name, tls } of this.#services) {
       for (const ref of [...tls.certificates, ...Object.values(tls.sni).flat()]) this.#want(ref, name);
@@ -146,6 +168,7 @@ class MaterialReader {
     for (const service of this.#services) services[service.name] = this.#serviceMaterial(service);
     const backends = readBackendMaterial({
       settings: this.#request.settings,
+      trust: this.#trust.backends(),
       readPairs: (ref) => this.#readFiles(ref),
       fail: (error, where) => this.#fail(error, where),
       warn: (ref, pair) => this.#warnOfValidity(ref, pair),
@@ -154,9 +177,11 @@ class MaterialReader {
       this.#fail(error, where),
     );
     this.#lookAtEngines();
+    const trust = this.#trust.facts();
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
     const front = { services, ...backends, tierPasswords, ticketKeys: this.#request.ticketKeys };
-    return { front, certificates: this.#facts(), warnings: this.#warnings };
+    const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];
+    return { front, certificates: this.#facts(), trust, warnings };
   }
 
   #lookAtEngines(): void {
@@ -204,6 +229,7 @@ class MaterialReader {
   #serviceMaterial(service: ServiceSettings): ServerTlsMaterial | null {
     const { name, tls } = service;
     const pairs = this.#pairs(tls.certificates, `services.${name}.tls.certificate`);
+    const clients = this.#trust.clients(service);
     const sni = Object.entries(tls.sni).map(([pattern, refs]) => {
       const key = `services.${name}.tls.sni.${pattern}`;
       const certificates = this.#pairs(refs, key);
@@ -224,6 +250,7 @@ class MaterialReader {
       maxVersion,
       ciphers,
       groups,
+      clients,
     };
     if (sni.some(({ certificates }) => certificates === null)) return null;
     try {
@@ -285,14 +312,6 @@ class MaterialReader {
 function sourceOf(ref: CertificateRef): string {
   if (ref.kind === 'token') return `${ref.module}:${ref.nickname}`;
   return ref.kind === 'nickname' ? ref.nickname : ref.cert;
-}
-
-function validityWarning({ notBefore, notAfter }: KeyPair, now: number): string | null {
-  const day = (time: number): string => new Date(time).toISOString().slice(0, 10);
-  if (now > notAfter) return `expired on ${day(notAfter)}`;
-  if (now < notBefore) return `is not valid before ${day(notBefore)}`;
-  const daysLeft = Math.floor((notAfter - now) / DAY_MS);
-  return daysLeft < EXPIRY_WARNING_DAYS ? `expires on ${day(notAfter)}, in ${daysLeft} days` : null;
 }
 
 /** RFC 6125 6.4.3: a certificate's wildcard stands for the leftmost label. */

@@ -10,8 +10,9 @@ import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } 
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
 import { endpointText } from './handles.ts';
-import { certificateStatus } from './status.ts';
-import type { CertificateStatus } from './status.ts';
+import { certificateStatus, crlStatus } from './status.ts';
+import type { CertificateStatus, CrlStatus } from './status.ts';
+import type { ClientTrustFacts } from './trust-reader.ts';
 
 export interface ServiceSummary {
   readonly name: string;
@@ -26,6 +27,8 @@ export interface ServiceSummary {
   /** smtp: where its connections can be switched to. */
   readonly ways: readonly Way[];
   readonly backend: string;
+  /** Whether clients are asked for certificates, and the CAs whose ones count; null: they are not. */
+  readonly clientCertificates: ClientTrustFacts | null;
   /** What TLS clients get; null: no TLS; only where it was asked for (tls-offers.ts). */
   readonly offer?: TlsOffer | null;
 }
@@ -35,8 +38,10 @@ export interface BackendSummary {
   readonly servers: readonly string[];
   readonly tls: string;
   readonly verify: boolean;
-  /** File of CAs, or null for the system's. */
+  /** File of CAs, or `database`, or null for the system's. */
   readonly ca: string | null;
+  /** How many CAs of the certificate database are trusted for it. */
+  readonly databaseCas: number;
   readonly client: readonly string[];
   readonly balance: string;
   /** Certificates or keys that are known by their digest; where there are any, nothing else is verified. */
@@ -50,17 +55,21 @@ export interface Summary {
   readonly hostname: string;
   readonly services: readonly ServiceSummary[];
   readonly certificates: readonly CertificateStatus[];
+  readonly crls: readonly CrlStatus[];
   readonly channels: readonly ChannelSummary[];
   readonly backends: readonly BackendSummary[];
   readonly warnings: readonly string[];
 }
 
-export function summarise({ settings, certificates, warnings }: Configuration, now: number): Summary {
+export function summarise(configuration: Configuration, now: number): Summary {
+  const { settings, certificates, trust, warnings, material } = configuration;
+  const databaseCas = material.backendTrust.authorities.length;
   return {
     file: settings.file,
     hostname: settings.hostname,
-    services: Object.values(settings.services).map((service) => summariseService(service, settings)),
+    services: Object.values(settings.services).map((service) => summariseService(service, configuration)),
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
+    crls: trust.crls.map((crl) => crlStatus(crl, now)),
     channels: summariseChannels(settings),
     backends: Object.values(settings.backends).map(({ name, servers, balance, tls, admin, client }) => ({
       name,
@@ -68,6 +77,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
       tls: tls.mode,
       verify: tls.verify,
       ca: tls.ca,
+      databaseCas: tls.ca === null || tls.ca === 'database' ? databaseCas : 0,
       balance,
       pins: tls.pin.length,
       admin: admin?.user ?? null,
@@ -85,7 +95,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
   };
 }
 
-function summariseService(service: ServiceSettings, settings: Settings): ServiceSummary {
+function summariseService(service: ServiceSettings, { settings, trust }: Configuration): ServiceSummary {
   const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
   const rules = serverRules(service, channel);
   return {
@@ -98,6 +108,7 @@ function summariseService(service: ServiceSettings, settings: Settings): Service
     channel: service.channel,
     ways: channelWays(service, settings),
     backend: channel?.relay ?? service.backend ?? '',
+    clientCertificates: trust.clients[service.name] ?? null,
   };
 }
 

@@ -54,6 +54,7 @@ async function startWorker(
   };
   const material = {
     services: {},
+    backendTrust: { authorities: [], crls: [] },
     backendCas: {},
     backendSecrets: {},
     tierPasswords: NO_TIER_PASSWORDS,
