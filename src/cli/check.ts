@@ -14,7 +14,7 @@ import { certificateText, crlText } from '../service/status.ts';
 import { summarise } from '../service/summary.ts';
 import { tlsOffers, withOffers } from '../service/tls-offers.ts';
 import type { TlsOffer } from '../tls/offer.ts';
-import type { BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
+import type { AcmeSummary, BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
 import {
   CONFIG_HELP,
   CONFIG_OPTION,
@@ -78,6 +78,7 @@ export function summaryText(summary: Summary): string {
     }),
     ...summary.backends.map(backendLine),
     ...summary.certificates.map(certificateText),
+    ...summary.acme.map(acmeLine),
     ...summary.crls.map(crlText),
     ...summary.warnings.map((warning) => `warning: ${warning}`),
   ];
@@ -93,6 +94,10 @@ function serviceLine(service: ServiceSummary): string {
       ? ''
       : `; PROXY header from ${proxyProtocol.from.join(', ')} (${proxyProtocol.mode})`;
   return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}${balancers}; to ${backend}`;
+}
+
+function acmeLine({ nickname, names, challenge, listen, directory }: AcmeSummary): string {
+  return `acme ${nickname}: ${names.join(', ')}; by ${challenge} on ${listen.join(', ')}; from ${directory}`;
 }
 
 const AUTHORITIES_SHOWN = 8;

@@ -3,10 +3,11 @@
 
 import { checkMap } from './check.ts';
 import type { Checked, Report } from './check.ts';
-import { isHostName } from './formats.ts';
 import type { Given, Group } from './formats.ts';
+import { isHostName } from './items.ts';
 import type { Path } from './lines.ts';
 import { found } from './misfit.ts';
+import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, sniSchema } from './schema-tls.ts';
@@ -24,6 +25,7 @@ export interface GivenCertificates {
 
 export type GivenService = Checked<typeof serviceSchema> & { readonly shown: GivenCertificates };
 export type GivenModule = Checked<typeof tokenModuleSchema>;
+export type GivenAcme = Checked<typeof acmeSchema>;
 export type GivenChannel = Checked<typeof channelSchema>;
 export type GivenBackend = Checked<typeof backendSchema> & {
   readonly certificates: readonly GivenCertificate[];
@@ -33,6 +35,7 @@ export interface GivenSettings {
   readonly top: Checked<typeof settingsSchema>;
   readonly shown: GivenCertificates;
   readonly modules: ReadonlyMap<string, GivenModule>;
+  readonly acme: GivenAcme | null;
   readonly services: ReadonlyMap<string, GivenService>;
   readonly channels: ReadonlyMap<string, GivenChannel>;
   readonly backends: ReadonlyMap<string, GivenBackend>;
@@ -59,10 +62,17 @@ export function checkEverything(root: unknown, report: Report): GivenSettings {
     top,
     shown: checkCertificates(top, report),
     modules: checkModules(top.values.certificates.modules, report),
+    acme: checkAcme(top.values.certificates.acme, report),
     services: new Map(services),
     channels: entriesOf('channels', channelSchema),
     backends: new Map(backends),
   };
+}
+
+function checkAcme(given: Given | null, report: Report): GivenAcme | null {
+  return given === null
+    ? null
+    : checkMap({ schema: acmeSchema, given, path: ['certificates', 'acme'] }, report);
 }
 
 interface Place {

@@ -8,11 +8,19 @@ import { dirname, resolve } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { Report } from './check.ts';
 import { checkEverything } from './entries.ts';
-import type { GivenBackend, GivenCertificate, GivenModule, GivenService, GivenSettings } from './entries.ts';
+import type {
+  GivenAcme,
+  GivenBackend,
+  GivenCertificate,
+  GivenModule,
+  GivenService,
+  GivenSettings,
+} from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
+  AcmeSettings,
   BackendSettings,
   CertificateRef,
   CertificateSettings,
@@ -81,7 +89,7 @@ function readText(file: string): string {
 type Locate = (name: string) => string;
 
 function complete(
-  { top, shown, modules, services, channels, backends }: GivenSettings,
+  { top, shown, modules, acme, services, channels, backends }: GivenSettings,
   file: string | null,
 ): Settings {
   const path = file === null ? null : resolve(file);
@@ -98,7 +106,7 @@ function complete(
     redis: secretOf(values.redis, locate),
     pidFile: values.pidFile === null ? null : locate(values.pidFile),
     log: values.log,
-    certificates: completeCertificates({ top, modules }, locate),
+    certificates: completeCertificates({ top, modules, acme }, locate),
     tickets: {
       rotateMs: values.tickets.rotate,
       secret: secretOf(values.tickets.secret, locate),
@@ -258,7 +266,7 @@ function completeBackend(
 }
 
 function completeCertificates(
-  { top, modules }: Pick<GivenSettings, 'top' | 'modules'>,
+  { top, modules, acme }: Pick<GivenSettings, 'top' | 'modules' | 'acme'>,
   locate: Locate,
 ): CertificateSettings {
   const { database, passwordFile, engine, watch } = top.values.certificates;
@@ -268,6 +276,7 @@ function completeCertificates(
     modules: mapEntries(modules, (name, module) => completeModule(name, module, locate)),
     engine: completeEngine(engine, locate),
     watchMs: watch,
+    acme: completeAcme(acme, locate),
   };
 }
 
@@ -285,6 +294,19 @@ function completeModule(name: string, { values }: GivenModule, locate: Locate): 
 /** What has no separator is an engine's id. */
 function completeEngine(engine: string | null, locate: Locate): string | null {
   return engine?.includes('/') === true ? locate(engine) : engine;
+}
+
+function completeAcme(given: GivenAcme | null, locate: Locate): AcmeSettings | null {
+  if (given === null) return null;
+  const { names, renewBefore, ca, eab, ...values } = given.values;
+  const key = secretOf(eab.key, locate);
+  return {
+    ...values,
+    names: Object.fromEntries(present(names)),
+    renewBeforeMs: renewBefore,
+    ca: ca === null ? null : locate(ca),
+    eab: eab.kid === null || key === null ? null : { kid: eab.kid, key },
+  };
 }
 
 function refsOf(given: readonly GivenCertificate[], locate: Locate): CertificateRef[] {

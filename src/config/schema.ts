@@ -4,6 +4,7 @@
 // per entry: schema-service.ts, schema-backend.ts, schema-tls.ts. A setting that no code reads does not belong here.
 
 import type { FormatValues, Group, Leaf } from './formats.ts';
+import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, serverTlsLeaves } from './schema-tls.ts';
@@ -99,6 +100,12 @@ export const settingsSchema = {
         'An OpenSSL engine that computes in place of the processor (an accelerator; keys stay in the certificate ' +
         'database): its id, as in `padlock`, or its file; empty: none. For keys in a token see `modules`.',
       format: 'path',
+      default: null,
+      nullable: true,
+    },
+    acme: {
+      doc: "Certificates ordered and renewed by ACME, as from Let's Encrypt, see below; empty: none.",
+      format: 'acme',
       default: null,
       nullable: true,
     },
@@ -272,6 +279,7 @@ export const SCHEMAS = [
   { place: 'channels.NAME', title: 'A channel', schema: channelSchema },
   { place: 'backends.NAME', title: 'A backend', schema: backendSchema },
   { place: 'certificates.modules.NAME', title: 'A PKCS#11 module', schema: tokenModuleSchema },
+  { place: 'certificates.acme', title: 'Certificates by ACME', schema: acmeSchema },
   { place: 'certificate', title: 'A certificate by its files', schema: certificateSchema },
 ] as const satisfies readonly { place: string; title: string; schema: Group }[];
 

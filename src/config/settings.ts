@@ -222,6 +222,26 @@ export interface TokenModuleSettings {
   readonly slot: number | null;
 }
 
+/** Certificates ordered by RFC 8555. */
+export interface AcmeSettings {
+  /** URL. */
+  readonly directory: string;
+  readonly contact: readonly string[];
+  /** To the terms of service; without it the settings are wrong. */
+  readonly agreeTerms: boolean;
+  /** Nickname → host names, lower case. */
+  readonly names: Readonly<Record<string, readonly string[]>>;
+  readonly challenge: 'http-01' | 'tls-alpn-01';
+  /** null: every address, with the port that the challenge goes to. */
+  readonly listen: readonly Endpoint[] | null;
+  readonly keyType: 'ec' | 'rsa';
+  /** null: a third of the certificate's life. */
+  readonly renewBeforeMs: number | null;
+  /** File with CAs; null: the runtime's. */
+  readonly ca: string | null;
+  readonly eab: { readonly kid: string; readonly key: Secret } | null;
+}
+
 export interface CertificateSettings {
   /** Folder. */
   readonly database: string;
@@ -232,6 +252,8 @@ export interface CertificateSettings {
   readonly engine: string | null;
   /** How often certificate files are looked at for a change. */
   readonly watchMs: number;
+  /** Stays in the supervisor. */
+  readonly acme: AcmeSettings | null;
 }
 
 export interface TicketSettings {

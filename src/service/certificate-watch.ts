@@ -121,6 +121,7 @@ export class CertificateWatch {
     this.#followCrls();
     await crew.tell();
     this.#replaceIfNeeded(next);
+    crew.acme.lookSoon();
     log.info('certificates-reloaded', { files });
     for (const warning of next.warnings) log.warn('warning', { warning });
   }

@@ -9,6 +9,7 @@ import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } fro
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
+import { wrongAcmeFiles } from './acme-files.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
@@ -62,7 +63,7 @@ export function createConfigurationSource({
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes: string[] = settings.user === null ? [] : noSuchUser(settings.user, file);
-    mistakes.push(...wrongRedis(settings));
+    mistakes.push(...wrongRedis(settings), ...wrongAcmeFiles(settings));
     const material = await readMaterial({ settings, ticketKeys, missing, tokens, world }).catch(
       (error: unknown) => {
         throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
@@ -150,6 +151,7 @@ export function withoutSecrets(settings: Settings): Settings {
   return withoutTierPasswords({
     ...settings,
     redis: null,
+    certificates: { ...settings.certificates, acme: null },
     tickets: { ...settings.tickets, secret: null },
     services: Object.fromEntries(services) as Settings['services'],
     backends: Object.fromEntries(backends) as Settings['backends'],

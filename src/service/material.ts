@@ -69,7 +69,7 @@ export async function readMaterial(request: MaterialRequest): Promise<Material> 
   const keeper = new CertificateKeeper(request.settings, request.world);
   try {
     const reader = new MaterialReader(request, keeper);
-    await reader.makeDefault();
+    await reader.makeMissing();
     return reader.read();
   } finally {
     keeper.close();
@@ -122,7 +122,7 @@ class MaterialReader {
   readonly #wanted = new Map<string, Wanted>();
   readonly #mistakes: string[] = [];
   readonly #warnings: string[] = [];
-  #foreseen = false;
+  readonly #foreseen = new Set<string>();
 
   constructor(request: MaterialRequest, keeper: CertificateKeeper) {
     this.#request = request;
@@ -141,20 +141,26 @@ class MaterialReader {
     }
   }
 
-  async makeDefault(): Promise<void> {
+  /** The default certificate, and those that ACME will bring, so that the services can start. */
+  async makeMissing(): Promise<void> {
     const { settings, missing } = this.#request;
-    if (!this.#wanted.has(DEFAULT_NICKNAME) || missing === 'refuse') return;
+    const ordered = settings.certificates.acme?.names ?? {};
+    for (const [nickname, names] of Object.entries({ [DEFAULT_NICKNAME]: [settings.hostname], ...ordered })) {
+      const isOrdered = Object.hasOwn(ordered, nickname);
+      if (!this.#wanted.has(nickname) || (missing === 'refuse' && !isOrdered)) continue;
+      await this.#makeOne(nickname, names);
+    }
+  }
+
+  async #makeOne(nickname: string, names: readonly string[]): Promise<void> {
+    const { settings, missing } = this.#request;
     try {
-      if (missing === 'foresee') {
-        this.#foreseen = this.#keeper.lacksDefault();
-        if (this.#foreseen) {
-          const { database } = settings.certificates;
-          this.#warnings.push(
-            `${database}: ${DEFAULT_NICKNAME} will be made, self-signed, at the first start`,
-          );
-        }
-      } else {
-        this.#warnings.push(...(await this.#keeper.makeFirst(settings.hostname)));
+      if (missing !== 'foresee') {
+        this.#warnings.push(...(await this.#keeper.makePlaceholder(nickname, names)));
+      } else if (this.#keeper.lacks(nickname)) {
+        this.#foreseen.add(nickname);
+        const { database } = settings.certificates;
+        this.#warnings.push(`${database}: ${nickname} will be made, self-signed, at the first start`);
       }
     } catch (error) {
       this.#fail(error, '');
@@ -203,7 +209,7 @@ class MaterialReader {
   }
 
   #readPairs({ ref, services }: Wanted): readonly KeyPair[] | null {
-    if (this.#foreseen && sourceOf(ref) === DEFAULT_NICKNAME) return null;
+    if (this.#foreseen.has(sourceOf(ref))) return null;
     try {
       const pairs = this.#readFiles(ref);
       for (const pair of pairs) this.#warnOfValidity(ref, pair);

@@ -1,5 +1,6 @@
 // What `sallyport status` shows: the supervisor's state as plain data, and nothing that is secret. Pure.
 
+import type { AcmeStatus } from './acme-keeper.ts';
 import { type ChannelDecisions, splitDecisions } from './channel-counters.ts';
 import type { Configuration } from './configuration.ts';
 import type { BackendStatus } from './fleet.ts';
@@ -66,6 +67,8 @@ export interface Status {
   readonly certificates: readonly CertificateStatus[];
   readonly crls: readonly CrlStatus[];
   readonly backends: readonly BackendStatus[];
+  /** By nickname; empty where nothing is ordered by ACME. */
+  readonly acme: readonly AcmeStatus[];
   /** The last of each kind since the start. */
   readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
@@ -95,6 +98,7 @@ export interface StatusFacts {
   readonly changes: Iterable<ChangeStatus>;
   readonly shared: SharedStatus;
   readonly backends: readonly BackendStatus[];
+  readonly acme: readonly AcmeStatus[];
 }
 
 /** Counters of refusals begin so. */
@@ -128,6 +132,7 @@ export function createStatus(facts: StatusFacts): Status {
     ),
     crls: (configuration?.trust.crls ?? []).map((crl) => crlStatus(crl, facts.now)),
     backends: facts.backends,
+    acme: facts.acme,
     changes: [...facts.changes],
     ...splitDecisions(Object.fromEntries(totals.filter(([name]) => !name.startsWith(REFUSED)))),
     refused: Object.fromEntries(

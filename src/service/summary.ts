@@ -7,6 +7,7 @@ import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
 import type { TlsOffer } from '../tls/offer.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
+import { acmeEndpoints } from './acme-process.ts';
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
 import { endpointText } from './handles.ts';
@@ -50,11 +51,21 @@ export interface BackendSummary {
   readonly admin: string | null;
 }
 
+export interface AcmeSummary {
+  readonly nickname: string;
+  readonly names: readonly string[];
+  readonly challenge: string;
+  /** Where the CA is answered while it looks. */
+  readonly listen: readonly string[];
+  readonly directory: string;
+}
+
 export interface Summary {
   readonly file: string | null;
   readonly hostname: string;
   readonly services: readonly ServiceSummary[];
   readonly certificates: readonly CertificateStatus[];
+  readonly acme: readonly AcmeSummary[];
   readonly crls: readonly CrlStatus[];
   readonly channels: readonly ChannelSummary[];
   readonly backends: readonly BackendSummary[];
@@ -69,6 +80,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
     hostname: settings.hostname,
     services: Object.values(settings.services).map((service) => summariseService(service, configuration)),
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
+    acme: summariseAcme(settings),
     crls: trust.crls.map((crl) => crlStatus(crl, now)),
     channels: summariseChannels(settings),
     backends: Object.values(settings.backends).map(({ name, servers, balance, tls, admin, client }) => ({
@@ -86,6 +98,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
     warnings: [
       ...warnings,
       ...unusedWarnings(settings),
+      ...unshownWarnings(settings),
       ...channelWarnings(settings),
       ...clearWarnings(settings),
       ...unprovenWarnings(settings),
@@ -139,6 +152,28 @@ function unusedWarnings({ services, channels, backends }: Settings): string[] {
       .filter((name) => !relays.has(name))
       .map((name) => `backends.${name}: nothing leads to it`),
   ];
+}
+
+function summariseAcme({ certificates: { acme } }: Settings): AcmeSummary[] {
+  if (acme === null) return [];
+  const { challenge, directory } = acme;
+  const listen = acmeEndpoints(acme).map(endpointText);
+  return Object.entries(acme.names).map(([nickname, names]) => ({
+    nickname,
+    names,
+    challenge,
+    listen,
+    directory,
+  }));
+}
+
+function unshownWarnings({ certificates: { acme }, services }: Settings): string[] {
+  const shown = Object.values(services)
+    .flatMap(({ tls }) => [...tls.certificates, ...Object.values(tls.sni).flat()])
+    .map((ref) => (ref.kind === 'nickname' ? ref.nickname : null));
+  return Object.keys(acme?.names ?? {})
+    .filter((nickname) => !shown.includes(nickname))
+    .map((nickname) => `certificates.acme.names.${nickname}: it would be ordered, and no service shows it`);
 }
 
 /** Relays behind a switch of channels, where an administrator would log in for whom nobody has checked. */

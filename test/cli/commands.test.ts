@@ -80,6 +80,7 @@ test('one thing is counted as one, and the last changes are told with their mist
       { source: 'b.crl', issuer: null, thisUpdate: at, nextUpdate: null, stale: false, revoked: 0 },
     ],
     backends: [],
+    acme: [],
     changes: [
       { what: 'certificates', at, ok: true, mistakes: [] },
       { what: 'reload', at, ok: false, mistakes: ['x.yaml:1: a: wrong', 'x.yaml:2: b: wrong'] },

@@ -221,6 +221,7 @@ test('CRLs reach services and backends as the same bytes, and are shown by check
     changes: [],
     shared: { store: 'embedded', storeState: 'up', penalised: 0 } as never,
     backends: [],
+    acme: [],
   });
   assert.deepEqual(status.crls.map(crlText), shown.match(/^CRL .*$/gm));
   assert.deepEqual(
