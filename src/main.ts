@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | Tool>>> = {
   kick: async () => (await import('./cli/kick.ts')).kick,
   grants: async () => (await import('./cli/grants.ts')).grants,
   cert: async () => (await import('./cli/cert.ts')).cert,
+  token: async () => (await import('./cli/token.ts')).token,
   import: async () => (await import('./cli/import.ts')).importSettings,
 };
 

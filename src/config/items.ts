@@ -149,3 +149,8 @@ export function readNetworkLimits(
 export function isNickname(text: unknown): text is string {
   return isText(text, 200) && !/[/\\]/.test(text) && text !== '.' && text !== '..';
 }
+
+/** The name of a PKCS#11 module, as any name in a map of the settings. */
+export function isModuleName(name: string): boolean {
+  return /^\w[\w.@-]{0,63}$/.test(name) && !(name in Object.prototype);
+}
