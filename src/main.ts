@@ -20,10 +20,12 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | Tool>>> = {
   backend: async () => (await import('./cli/backend.ts')).backend,
   status: async () => (await import('./cli/status.ts')).status,
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
+  acme: async () => (await import('./cli/acme.ts')).acme,
   kick: async () => (await import('./cli/kick.ts')).kick,
   grants: async () => (await import('./cli/grants.ts')).grants,
   move: async () => (await import('./cli/move.ts')).move,
   cert: async () => (await import('./cli/cert.ts')).cert,
+  token: async () => (await import('./cli/token.ts')).token,
   import: async () => (await import('./cli/import.ts')).importSettings,
 };
 
@@ -59,6 +61,8 @@ async function dispatch(name: string, args: readonly string[]): Promise<number> 
   switch (name) {
     case 'worker':
       return (await import('./cli/worker.ts')).work(args, program);
+    case 'acme-order':
+      return (await import('./cli/acme-order.ts')).orderAcme(args, program);
     case 'successor':
       return (await import('./cli/successor.ts')).succeed(args, program);
     case '--version':

@@ -33,6 +33,7 @@ const CONTROL_COMMANDS = [
   'kick',
   'grants',
   'move',
+  'acme',
 ] as const;
 
 export type ControlCommand = (typeof CONTROL_COMMANDS)[number];

@@ -7,12 +7,14 @@ import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
 import type { TlsOffer } from '../tls/offer.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
+import { acmeEndpoints } from './acme-process.ts';
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
 import { grantWarnings } from './grant-summary.ts';
 import { endpointText } from './handles.ts';
-import { certificateStatus } from './status.ts';
-import type { CertificateStatus } from './status.ts';
+import { certificateStatus, crlStatus } from './status.ts';
+import type { CertificateStatus, CrlStatus } from './status.ts';
+import type { ClientTrustFacts } from './trust-reader.ts';
 
 export interface ServiceSummary {
   readonly name: string;
@@ -27,6 +29,8 @@ export interface ServiceSummary {
   /** smtp: where its connections can be switched to. */
   readonly ways: readonly Way[];
   readonly backend: string;
+  /** Whether clients are asked for certificates, and the CAs whose ones count; null: they are not. */
+  readonly clientCertificates: ClientTrustFacts | null;
   /** What TLS clients get; null: no TLS; only where it was asked for (tls-offers.ts). */
   readonly offer?: TlsOffer | null;
 }
@@ -36,8 +40,10 @@ export interface BackendSummary {
   readonly servers: readonly string[];
   readonly tls: string;
   readonly verify: boolean;
-  /** File of CAs, or null for the system's. */
+  /** File of CAs, or `database`, or null for the system's. */
   readonly ca: string | null;
+  /** How many CAs of the certificate database are trusted for it. */
+  readonly databaseCas: number;
   readonly client: readonly string[];
   readonly balance: string;
   /** Certificates or keys that are known by their digest; where there are any, nothing else is verified. */
@@ -46,22 +52,37 @@ export interface BackendSummary {
   readonly admin: string | null;
 }
 
+export interface AcmeSummary {
+  readonly nickname: string;
+  readonly names: readonly string[];
+  readonly challenge: string;
+  /** Where the CA is answered while it looks. */
+  readonly listen: readonly string[];
+  readonly directory: string;
+}
+
 export interface Summary {
   readonly file: string | null;
   readonly hostname: string;
   readonly services: readonly ServiceSummary[];
   readonly certificates: readonly CertificateStatus[];
+  readonly acme: readonly AcmeSummary[];
+  readonly crls: readonly CrlStatus[];
   readonly channels: readonly ChannelSummary[];
   readonly backends: readonly BackendSummary[];
   readonly warnings: readonly string[];
 }
 
-export function summarise({ settings, certificates, warnings }: Configuration, now: number): Summary {
+export function summarise(configuration: Configuration, now: number): Summary {
+  const { settings, certificates, trust, warnings, material } = configuration;
+  const databaseCas = material.backendTrust.authorities.length;
   return {
     file: settings.file,
     hostname: settings.hostname,
-    services: Object.values(settings.services).map((service) => summariseService(service, settings)),
+    services: Object.values(settings.services).map((service) => summariseService(service, configuration)),
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
+    acme: summariseAcme(settings),
+    crls: trust.crls.map((crl) => crlStatus(crl, now)),
     channels: summariseChannels(settings),
     backends: Object.values(settings.backends).map(({ name, servers, balance, tls, admin, client }) => ({
       name,
@@ -69,6 +90,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
       tls: tls.mode,
       verify: tls.verify,
       ca: tls.ca,
+      databaseCas: tls.ca === null || tls.ca === 'database' ? databaseCas : 0,
       balance,
       pins: tls.pin.length,
       admin: admin?.user ?? null,
@@ -77,6 +99,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
     warnings: [
       ...warnings,
       ...unusedWarnings(settings),
+      ...unshownWarnings(settings),
       ...channelWarnings(settings),
       ...grantWarnings(settings),
       ...clearWarnings(settings),
@@ -87,7 +110,7 @@ export function summarise({ settings, certificates, warnings }: Configuration, n
   };
 }
 
-function summariseService(service: ServiceSettings, settings: Settings): ServiceSummary {
+function summariseService(service: ServiceSettings, { settings, trust }: Configuration): ServiceSummary {
   const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
   const rules = serverRules(service, channel);
   return {
@@ -100,6 +123,7 @@ function summariseService(service: ServiceSettings, settings: Settings): Service
     channel: service.channel,
     ways: channelWays(service, settings),
     backend: channel?.relay ?? service.backend ?? '',
+    clientCertificates: trust.clients[service.name] ?? null,
   };
 }
 
@@ -130,6 +154,28 @@ function unusedWarnings({ services, channels, backends }: Settings): string[] {
       .filter((name) => !relays.has(name))
       .map((name) => `backends.${name}: nothing leads to it`),
   ];
+}
+
+function summariseAcme({ certificates: { acme } }: Settings): AcmeSummary[] {
+  if (acme === null) return [];
+  const { challenge, directory } = acme;
+  const listen = acmeEndpoints(acme).map(endpointText);
+  return Object.entries(acme.names).map(([nickname, names]) => ({
+    nickname,
+    names,
+    challenge,
+    listen,
+    directory,
+  }));
+}
+
+function unshownWarnings({ certificates: { acme }, services }: Settings): string[] {
+  const shown = Object.values(services)
+    .flatMap(({ tls }) => [...tls.certificates, ...Object.values(tls.sni).flat()])
+    .map((ref) => (ref.kind === 'nickname' ? ref.nickname : null));
+  return Object.keys(acme?.names ?? {})
+    .filter((nickname) => !shown.includes(nickname))
+    .map((nickname) => `certificates.acme.names.${nickname}: it would be ordered, and no service shows it`);
 }
 
 /** Relays behind a switch of channels, where an administrator would log in for whom nobody has checked. */

@@ -5,6 +5,7 @@
 import { makeSelfSigned } from '../certdb/issue.ts';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
 import { offersTls } from '../policy/channel-map.ts';
+import { grantChannelOf } from '../policy/grants.ts';
 import { checkCiphers } from '../tls/ciphers.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import { offerOf, type TlsOffer } from '../tls/offer.ts';
@@ -21,7 +22,7 @@ export async function tlsOffers({ settings, material }: Configuration, world: Wo
   const known = new Map<string, TlsOffer>();
   let standIn: ServerTlsMaterial['certificates'] | null = null;
   for (const service of Object.values(settings.services)) {
-    if (!offersTls(service, settings.channels)) continue;
+    if (!offersTls(service, settings.channels, grantChannelOf(service, settings))) continue;
     let served = material.services[service.name] ?? null;
     if (served === null) {
       standIn ??= await certificateToCome(settings, world);

@@ -81,7 +81,12 @@ test('one thing is counted as one, and the last changes are told with their mist
     workers: [{ index: 1, pid: 8, state: 'ready', restarts: 1, open: 1 }],
     services: [],
     certificates: [],
+    crls: [
+      { source: 'a.crl', issuer: 'CN=x', thisUpdate: at, nextUpdate: at, stale: true, revoked: 3 },
+      { source: 'b.crl', issuer: null, thisUpdate: at, nextUpdate: null, stale: false, revoked: 0 },
+    ],
     backends: [{ name: 'stores', balance: 'hash', servers: [drained] }],
+    acme: [],
     changes: [
       { what: 'certificates', at, ok: true, mistakes: [] },
       { what: 'reload', at, ok: false, mistakes: ['x.yaml:1: a: wrong', 'x.yaml:2: b: wrong'] },
@@ -94,6 +99,8 @@ test('one thing is counted as one, and the last changes are told with their mist
   assert.deepEqual(text.trim().split('\n').slice(1), [
     'worker 1: ready, pid 8, 1 connection, 1 restart',
     'backend stores (hash): store2:143 drained, 0 connections',
+    'CRL a.crl: of CN=x; 3 revoked; until 2030-01-01 00:00 (stale)',
+    'CRL b.crl: of an unknown CA; 0 revoked; no next one announced',
     `last change of certificate files: done, ${at}`,
     `last reload: REFUSED, the old settings go on, ${at}`,
     '  x.yaml:1: a: wrong',

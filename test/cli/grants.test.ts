@@ -55,6 +55,7 @@ const commands: ControlCommands = {
   sessions: unasked,
   kick: unasked,
   move: unasked,
+  acme: unasked,
   grants: (request: ControlRequest) => askGrants(state, request),
 };
 const control = await openControl(join(folder, 'data'), commands, realWorld);

@@ -26,6 +26,7 @@ const commands: ControlCommands = {
   sessions: unasked,
   kick: unasked,
   grants: unasked,
+  acme: unasked,
   move: async (request) => {
     asked.push(request);
     return answer;

@@ -27,6 +27,7 @@ const commands: ControlCommands = {
   kick: () => Promise.resolve({ ok: true }),
   grants: () => Promise.resolve({ ok: true }),
   move: () => Promise.resolve({ ok: true }),
+  acme: () => Promise.resolve({ ok: true }),
 };
 
 async function open(dataDir: string, world = realWorld): Promise<Control> {

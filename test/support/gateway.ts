@@ -13,10 +13,12 @@ import type { Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { offersTls } from '../../src/policy/channel-map.ts';
 import { grantChannelOf } from '../../src/policy/grants.ts';
+import { NO_TRUST } from '../../src/service/backend-material.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import { WorkerGuard } from '../../src/service/worker-guard.ts';
 import { readSpoofs } from '../../src/service/spoofs.ts';
+import type { ClientTrust } from '../../src/tls/client-certificate.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
@@ -79,6 +81,10 @@ export interface GatewayOptions {
   readonly world?: Partial<ManualWorld>;
   /** What the front shows; default: testMaterial().front. */
   readonly certificate?: Issued;
+  /** What is dialled besides backends; null: it is a backend. */
+  readonly outside?: (target: DialTarget) => net.Socket | null;
+  /** Whose certificates are asked of clients; default: nobody's. */
+  readonly clients?: ClientTrust;
 }
 
 export interface ConnectOptions extends CableOptions {
@@ -146,12 +152,15 @@ export class Gateway {
     this.#options = options;
     this.backend = options.backend;
     this.plans = { ...options.plans };
-    this.world = manualWorld({ dial: (target) => this.#dial(target), ...options.world });
+    this.world = manualWorld({
+      dial: (target) => options.outside?.(target) ?? this.#dial(target),
+      ...options.world,
+    });
     this.settings = settingsOf(options, testMaterial().folder);
     this.guard = new WorkerGuard({ settings: this.settings, world: this.world });
     this.front = createFront({
       settings: this.settings,
-      material: frontMaterial(this.settings, options.certificate),
+      material: frontMaterial(this.settings, options),
       world: this.world,
       log: createLog({ level: 'debug', format: 'json', write: (line) => this.#log(line) }),
       connectionsMax: options.connectionsMax ?? 1000,
@@ -338,7 +347,10 @@ function isEnd(error: unknown): boolean {
 /** What a front of these settings is given. */
 export function frontMaterial(
   settings: Settings,
-  shown = testMaterial().front,
+  {
+    certificate: shown = testMaterial().front,
+    clients,
+  }: Pick<GatewayOptions, 'certificate' | 'clients'> = {},
 ): Parameters<typeof createFront>[0]['material'] {
   const { authority } = testMaterial();
   const services: Record<string, ServerTlsMaterial | null> = {};
@@ -346,7 +358,7 @@ export function frontMaterial(
     const { minVersion, maxVersion, ciphers, groups } = service.tls;
     const certificates = [{ cert: shown.cert, key: shown.key }];
     services[service.name] = offersTls(service, settings.channels, grantChannelOf(service, settings))
-      ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups }
+      ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups, clients: clients ?? null }
       : null;
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
@@ -357,5 +369,13 @@ export function frontMaterial(
   const spoofs = readSpoofs(settings, (error) => {
     throw error;
   });
-  return { services, backendCas, backendSecrets, tierPasswords, spoofs, ticketKeys: Buffer.alloc(48, 7) };
+  return {
+    services,
+    backendTrust: NO_TRUST,
+    backendCas,
+    backendSecrets,
+    tierPasswords,
+    spoofs,
+    ticketKeys: Buffer.alloc(48, 7),
+  };
 }
