@@ -8,7 +8,12 @@ import { join, resolve } from 'node:path';
 import { databaseFile, openDatabase } from '../../certdb/database.ts';
 import type { CertificateDatabase } from '../../certdb/database.ts';
 import { findSettingsFile, loadSettings } from '../../config/load.ts';
-import { databasePassword, INTERNAL_MODULE, readPasswordFile } from '../../config/password-file.ts';
+import {
+  databasePassword,
+  INTERNAL_MODULE,
+  keepPassword,
+  readPasswordFile,
+} from '../../config/password-file.ts';
 import type { Settings } from '../../config/settings.ts';
 import { SettingsError } from '../../errors.ts';
 import type { Desk, Given } from './verb.ts';
@@ -103,6 +108,17 @@ export function readPasswordLine(file: string, desk: Pick<Desk, 'note'>): string
   const password = (internal ?? first).replace(/\r$/, '');
   if (password === '') throw new SettingsError([`${file}: expected a password, found an empty line`]);
   return password;
+}
+
+/** In sslpassword.conf, for the server. `done` is what has happened already, for the message of a failure. */
+export function keepBeside({ place }: Desk, password: string, done: string): void {
+  try {
+    keepPassword(place.passwordFile, INTERNAL_MODULE, password);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    const remedy = `${done}; the server opens it by a line "${INTERNAL_MODULE}:password", which you can write yourself`;
+    throw new SettingsError([...error.mistakes, `${place.passwordFile}: ${remedy}`]);
+  }
 }
 
 /** A pipe will do, as in `-W <(command)`. */
