@@ -141,7 +141,8 @@ function readBounded(file: string, { note }: Pick<Desk, 'note'>): string {
   } catch (error) {
     if (error instanceof SettingsError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw new SettingsError([`${file}: the password cannot be read (${code})`]);
+    const hint = code === 'ENOENT' ? '; a file with the password is wanted, not the password itself' : '';
+    throw new SettingsError([`${file}: the password cannot be read (${code})${hint}`]);
   }
 }
 

@@ -95,7 +95,10 @@ test('-W takes a line, a sslpassword.conf, or a pipe, and refuses what is none o
   assert.equal(piped.code, 0, piped.text);
   assert.match((await withFile(tool.write('two', 'one\ntwo\n'))).text, /expected one line with the password/);
   assert.match((await withFile(tool.write('none', '\n'))).text, /expected a password, found an empty line/);
-  assert.match((await withFile('nowhere')).text, /nowhere: the password cannot be read \(ENOENT\)/);
+  assert.match(
+    (await withFile('nowhere')).text,
+    /nowhere: the password cannot be read \(ENOENT\); a file with the password is wanted/,
+  );
   execFileSync('chmod', ['644', tool.passwordFile]);
   const loose = await withFile(tool.passwordFile);
   assert.equal(loose.code, 0);
