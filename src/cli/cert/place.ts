@@ -142,7 +142,8 @@ function readBounded(file: string, { note }: Pick<Desk, 'note'>): string {
     if (error instanceof SettingsError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const hint = code === 'ENOENT' ? '; a file with the password is wanted, not the password itself' : '';
-    throw new SettingsError([`${file}: the password cannot be read (${code})${hint}`]);
+    const reason = code.startsWith('ERR_ENCODING') ? 'it is not UTF-8' : code;
+    throw new SettingsError([`${file}: the password cannot be read (${reason})${hint}`]);
   }
 }
 

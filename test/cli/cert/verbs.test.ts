@@ -94,6 +94,10 @@ test('-W takes a line, a sslpassword.conf, or a pipe, and refuses what is none o
   });
   assert.equal(piped.code, 0, piped.text);
   assert.match((await withFile(tool.write('two', 'one\ntwo\n'))).text, /expected one line with the password/);
+  assert.match(
+    (await withFile(tool.write('old', Buffer.from('p\xe4ss\n', 'latin1')))).text,
+    /\(it is not UTF-8\)/,
+  );
   assert.match((await withFile(tool.write('none', '\n'))).text, /expected a password, found an empty line/);
   assert.match(
     (await withFile('nowhere')).text,
