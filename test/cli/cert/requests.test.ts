@@ -209,3 +209,16 @@ test('no result is written over the database or its password, by whatever name',
   assert.deepEqual(readFileSync(tool.file('certs/cert.db')), before);
   await tool.ok('request-cert', '--name', 'a.test', '-o', 'certs/request');
 });
+
+test('a name that is no host name is said to serve nobody, one that is or an address is not', async () => {
+  using tool = await toolWithDatabase();
+  const said = async (...words: string[]): Promise<string> =>
+    (
+      await tool.msgcert(['request-cert', '-W', tool.passwordFile, '-F', 'ascii', ...words])
+    ).stderr.toString();
+  for (const name of ['münchen.example', 'Mail Server'])
+    assert.match(await said('--name', name), /warning: it is valid for no host name.*--dns HOST/);
+  assert.doesNotMatch(await said('--name', 'Mail Server', '--dns', 'a.test'), /warning/);
+  assert.doesNotMatch(await said('--name', 'aqua'), /warning/);
+  assert.doesNotMatch(await said('--name', 'Jo Doe', '--email', 'jo@a.test'), /warning/);
+});
