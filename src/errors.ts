@@ -255,6 +255,22 @@ export const ERRORS = {
     ...TEMPORARY,
     level: 'error',
   },
+  DIRECTORY_DOWN: {
+    doc: 'The directory could not be asked, or gave no answer that can be understood; nobody knows who this is.',
+    smtp: [454, '4.7.0'],
+    imap: ['NO', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'Logins cannot be checked for the moment, please try again later',
+    level: 'error',
+  },
+  DIRECTORY_AMBIGUOUS: {
+    doc: 'The directory has more than one entry for the user, so nobody knows whose mail this would be.',
+    smtp: [454, '4.7.0'],
+    imap: ['NO', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'Logins cannot be checked for the moment, please try again later',
+    level: 'error',
+  },
   BAD_INTRODUCTION: {
     doc: 'A front tier said who its client is in words that cannot be understood; nobody is served in that name.',
     smtp: [501, '5.5.4'],

@@ -1,0 +1,54 @@
+// The interface of directories: who is this, where is their mail, may they in. Promises of every directory: it answers
+// within its own time limit; it never says 'nobody' when it could not look; secrets go nowhere but into an Account.
+// On failure: find() rejects with GateError DIRECTORY_DOWN (nobody could be asked) or DIRECTORY_AMBIGUOUS (two entries
+// for one user), both temporary for the client, so that no client forgets a good password.
+
+/** Somebody who wants to log in. */
+export interface Login {
+  /** As the client sent it. */
+  readonly id: string;
+  readonly service: string;
+  readonly protocol: 'imap' | 'pop3' | 'smtp';
+  readonly tls: boolean;
+  /** The real client, also behind a balancer or a front tier; address '' on Unix sockets. */
+  readonly client: { readonly address: string; readonly port: number };
+  /** Where it connected to. */
+  readonly server: { readonly address: string; readonly port: number };
+  /** RFC 4514 text; null: it showed no certificate. */
+  readonly certificateSubject: string | null;
+}
+
+export interface Account {
+  /** Canonical: `userid@domain` with the canonical delimiter, or the bare id. Limits, logs and sessions go by it. */
+  readonly user: string;
+  /** What the store is logged in with. */
+  readonly replay: string;
+  /** Name in `backends`; null: the service's own. */
+  readonly backend: string | null;
+  /** Mail hosts in order, `host` or `host:port`; empty: the backend's own servers. */
+  readonly hosts: readonly string[];
+  /** The domain's override of whether passwords are checked here; null: as the service says. */
+  readonly preAuth: boolean | null;
+  /** Rules in Sun's TCPAccess form, each of which this client must pass. */
+  readonly access: readonly string[];
+  /** hold: a temporary refusal. */
+  readonly status: 'active' | 'hold' | 'inactive';
+  /** Addresses, for certificates. */
+  readonly mail: readonly string[];
+  readonly attributes: Readonly<Record<string, readonly string[]>>;
+  /** Stored passwords, `{SSHA}…` or plain. Never logged, never cached for longer than the account. */
+  readonly secrets: readonly string[];
+}
+
+export type Answer =
+  /** proof: whether the directory itself found the password right; null: it does not say, `secrets` may. */
+  | { readonly kind: 'account'; readonly account: Account; readonly proof: 'right' | 'wrong' | null }
+  | { readonly kind: 'nobody' }
+  /** In the directory's own words, which the client is told; `temporary`: another time it may be let in. */
+  | { readonly kind: 'refused'; readonly temporary: boolean; readonly text: string };
+
+export interface Directory {
+  /** With a password: also whether it is right, as far as this directory can tell. */
+  find(login: Login, password: string | null): Promise<Answer>;
+  close(): void;
+}
