@@ -271,6 +271,20 @@ export const ERRORS = {
     text: 'Logins cannot be checked for the moment, please try again later',
     level: 'error',
   },
+  DIRECTORY_TARGET: {
+    doc: 'The directory leads the user to a backend that is not there, or to a host that its `hosts` does not allow.',
+    ...TEMPORARY,
+    smtp: [454, '4.7.0'],
+    level: 'error',
+  },
+  USER_ON_HOLD: {
+    doc: 'The account of the user is on hold in the directory.',
+    smtp: [454, '4.7.0'],
+    imap: ['NO', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'This account is not available for the moment, please try again later',
+    level: 'warn',
+  },
   BAD_INTRODUCTION: {
     doc: 'A front tier said who its client is in words that cannot be understood; nobody is served in that name.',
     smtp: [501, '5.5.4'],

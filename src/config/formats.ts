@@ -13,6 +13,7 @@ import {
   isNickname,
   readChannelMatch,
   readClient,
+  readHostPattern,
   readListener,
   readNetwork,
   readNetworkLimits,
@@ -23,7 +24,7 @@ import {
 } from './items.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret, isRedisUrl } from './secret.ts';
-import type { ClientInfo, Endpoint, Secret, Server, TrustedPeer, Verify } from './settings.ts';
+import type { ClientInfo, Endpoint, HostPattern, Secret, Server, TrustedPeer, Verify } from './settings.ts';
 import { suggest } from './suggest.ts';
 import { openSslTakes, wrongCiphers } from './tls-lists.ts';
 
@@ -74,6 +75,8 @@ export interface FormatValues {
   verify: Verify;
   clientInfo: ClientInfo[];
   networks: Network[];
+  hostPatterns: HostPattern[];
+  webAddress: string;
   networkLimits: [Network, number][];
   /** As written. */
   accessRules: string;
@@ -266,7 +269,7 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readPin),
   },
   verify: {
-    expected: () => 'backend or { store: BACKEND }',
+    expected: () => 'backend, directory or { store: BACKEND }',
     takesMap: true,
     read(value, leaf) {
       const verify = readVerify(value);
@@ -282,6 +285,14 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     expected: () => 'a list of addresses or networks, as in 192.0.2.0/24 or 2001:db8::/32',
     read: (value, leaf) => readList(value, leaf, readNetwork),
   },
+  hostPatterns: {
+    expected: () => 'a list of host names (with * for anything), addresses or networks',
+    read: (value, leaf) => readList(value, leaf, readHostPattern),
+  },
+  webAddress: simple('http://… or https://… without a user', (text) => {
+    const url = URL.parse(text);
+    return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.hostname !== '';
+  }),
   networkLimits: {
     expected: (leaf) => `${inRange('a whole number', leaf)}, or a map of networks to such numbers`,
     takesMap: true,

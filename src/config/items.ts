@@ -6,7 +6,7 @@ import { parseEndpoint } from '../wire/address.ts';
 import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
 import { found, isText, Misfit } from './misfit.ts';
-import type { ClientInfo, Endpoint, Server, TrustedPeer, Verify } from './settings.ts';
+import type { ClientInfo, Endpoint, HostPattern, Server, TrustedPeer, Verify } from './settings.ts';
 
 export function readListener(item: unknown): Endpoint | null {
   const text = typeof item === 'number' ? String(item) : item;
@@ -68,7 +68,7 @@ export function readPin(item: unknown): string | null {
 }
 
 export function readVerify(item: unknown): Verify | null {
-  if (item === 'backend') return { kind: 'backend' };
+  if (item === 'backend' || item === 'directory') return { kind: item };
   const map: unknown = Array.isArray(item) && item.length === 1 ? item[0] : null;
   const store: unknown = map instanceof Map && map.size === 1 ? map.get('store') : null;
   return isText(store) ? { kind: 'store', store } : null;
@@ -101,6 +101,17 @@ export function readPeer(item: unknown): TrustedPeer | null {
 
 export function readNetwork(item: unknown): Network | null {
   return isText(item) ? parseNetwork(item) : null;
+}
+
+const HOST_PATTERN = /^(?=.{1,253}$)[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?$/;
+
+export function readHostPattern(item: unknown): HostPattern | null {
+  if (!isText(item)) return null;
+  const network = parseNetwork(item);
+  if (network !== null) return network;
+  const name = item.toLowerCase();
+  // Digits and dots alone are a mistaken address.
+  return HOST_PATTERN.test(name) && !/^[\d.]+$/.test(name) ? { name } : null;
 }
 
 export function readChannelMatch(item: unknown): ChannelMatch | null {

@@ -16,6 +16,7 @@ import type {
   BackendSettings,
   CertificateRef,
   ChannelSettings,
+  DirectorySettings,
   Secret,
   ServerTlsSettings,
   ServiceSettings,
@@ -120,6 +121,7 @@ function complete(
       relay: present(channel.values.relay),
     })),
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
+    directory: completeDirectory(values.directory, locate),
     limits: values.limits,
     penalties: {
       stepMs: values.penalties.step,
@@ -158,7 +160,11 @@ interface Above {
   readonly access: string | null;
 }
 
-function completeService(name: string, { values, shown }: GivenService, above: Above): ServiceSettings {
+function completeService(
+  name: string,
+  { values, shown, domains }: GivenService,
+  above: Above,
+): ServiceSettings {
   const { tls, rules, locate } = above;
   const protocol = present(values.protocol);
   return {
@@ -180,6 +186,7 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     access: values.access ?? above.access,
     banner: values.banner,
     verify: values.verify,
+    domains: mapEntries(domains, (_address, domain) => domain.values),
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
@@ -199,6 +206,32 @@ function completeProxyProtocol({
   return from === null ? null : { from, mode: mode ?? 'require' };
 }
 
+/** How long users are believed where nothing is said; a script of nginx is asked each time. */
+const CACHE_MS = 900_000;
+
+function completeDirectory(
+  { file, http, cache, ...values }: GivenSettings['top']['values']['directory'],
+  locate: Locate,
+): DirectorySettings {
+  return {
+    ...values,
+    file: file === null ? null : locate(file),
+    http: {
+      url: http.url,
+      ca: http.ca === null ? null : locate(http.ca),
+      header: secretOf(http.header, locate),
+      timeoutMs: http.timeout,
+      connections: http.connections,
+    },
+    cache: {
+      size: cache.size,
+      ttlMs: cache.ttl ?? (values.type === 'http' ? 0 : CACHE_MS),
+      missTtlMs: cache.missTtl,
+      passwordTtlMs: cache.passwordTtl,
+    },
+  };
+}
+
 /** How long a server that failed is left alone where nothing is said. */
 const FAILOVER_MS = 30_000;
 /** Sun's FailoverTimeout: seconds to wait, and minutes to stay away. */
@@ -216,7 +249,9 @@ function completeBackend(
     admin.passwordFile === null ? admin.password : { kind: 'file', path: admin.passwordFile };
   return {
     name,
-    servers: present(servers),
+    servers: servers ?? [],
+    hosts: values.hosts,
+    port: values.port,
     balance: values.balance,
     failoverTimeoutMs: failoverTimeout,
     failoverMs: failover ?? waited,

@@ -10,6 +10,7 @@ import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
 import { checkChannels } from './references-channels.ts';
 import { checkBackends } from './references-backend.ts';
+import { checkDirectory } from './references-directory.ts';
 import type { Endpoint, Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
 import { checkTiers } from './tier-references.ts';
@@ -31,6 +32,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkChannels(given, report);
   checkClients(given, report);
   checkBackends(given, report);
+  checkDirectory(given, report);
   checkTiers(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);

@@ -19,8 +19,11 @@ export type Server = Endpoint & { readonly weight?: number; readonly priority?: 
 
 export type Balance = 'roundRobin' | 'priority' | 'leastConnections' | 'hash';
 
-/** Who checks a password: the backend when it is replayed, or the store of that name, before. */
-export type Verify = { readonly kind: 'backend' } | { readonly kind: 'store'; readonly store: string };
+/** Who checks a password: the backend when it is replayed; or, before, the directory or the store of that name. */
+export type Verify =
+  | { readonly kind: 'backend' }
+  | { readonly kind: 'directory' }
+  | { readonly kind: 'store'; readonly store: string };
 
 /** A secret as the file gives it: in place, in a file, or as a systemd credential's name. Never logged. */
 export type Secret =
@@ -86,6 +89,8 @@ export interface ServiceSettings {
   /** Replaces the greeting text behind the host name. */
   readonly banner: string | null;
   readonly verify: Verify;
+  /** By address of ours, as the system writes it. */
+  readonly domains: Readonly<Record<string, DomainSettings>>;
   /** null: probed from the backends. Never holds STARTTLS, AUTH or SASL lines, those are ours. */
   readonly capabilities: readonly string[] | null;
   /** smtp: EHLO keywords of the relay to let through besides the known ones. */
@@ -98,6 +103,39 @@ export interface ServiceSettings {
   /** Peers that may say who their client is. */
   readonly frontTier: FrontTierSettings;
 }
+
+/** How ids are read at one address of a service; null: as the directory's settings say. */
+export interface DomainSettings {
+  readonly defaultDomain: string | null;
+  readonly domainDelimiters: string | null;
+}
+
+export type DirectoryType = 'none' | 'file' | 'http';
+
+export interface DirectorySettings {
+  readonly type: DirectoryType;
+  readonly defaultDomain: string | null;
+  readonly domainDelimiters: string;
+  readonly canonicalDelimiter: string;
+  readonly file: string | null;
+  readonly http: {
+    readonly url: string | null;
+    readonly ca: string | null;
+    /** null in workers, which have it in their material. */
+    readonly header: Secret | null;
+    readonly timeoutMs: number;
+    readonly connections: number;
+  };
+  readonly cache: {
+    readonly size: number;
+    readonly ttlMs: number;
+    readonly missTtlMs: number;
+    readonly passwordTtlMs: number;
+  };
+}
+
+/** Hosts that a directory may name: addresses, networks and names in which `*` stands for anything. */
+export type HostPattern = Network | { readonly name: string };
 
 export interface ChannelSettings {
   readonly name: string;
@@ -148,7 +186,12 @@ export interface CheckSettings {
 
 export interface BackendSettings {
   readonly name: string;
+  /** None where the directory names them. */
   readonly servers: readonly Server[];
+  /** What the directory may name besides them. */
+  readonly hosts: readonly HostPattern[];
+  /** Of hosts that the directory names without one; null: the protocol's own. */
+  readonly port: number | null;
   readonly balance: Balance;
   /** What one server may take to be reached; null: an equal share. */
   readonly failoverTimeoutMs: number | null;
@@ -248,6 +291,7 @@ export interface Settings {
   readonly services: Readonly<Record<string, ServiceSettings>>;
   readonly channels: Readonly<Record<string, ChannelSettings>>;
   readonly backends: Readonly<Record<string, BackendSettings>>;
+  readonly directory: DirectorySettings;
   readonly limits: Limits;
   readonly penalties: PenaltySettings;
   readonly timeouts: Timeouts;

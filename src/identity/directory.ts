@@ -38,17 +38,45 @@ export interface Account {
   readonly attributes: Readonly<Record<string, readonly string[]>>;
   /** Stored passwords, `{SSHA}…` or plain. Never logged, never cached for longer than the account. */
   readonly secrets: readonly string[];
+  /** What the store is given in place of the client's password (http's Auth-Pass). Never logged. */
+  readonly replayPassword?: string;
+}
+
+/** What a directory says in its own words. */
+export interface Refusal {
+  readonly kind: 'refused';
+  /** Another time it may be let in. */
+  readonly temporary: boolean;
+  /** For the client. */
+  readonly text: string;
+  /** SMTP: reply code, and enhanced code, as in `535 5.7.0`. */
+  readonly smtpCode?: string;
+  /** What the next attempt has to wait; null: there is none on this connection. */
+  readonly waitMs?: number | null;
 }
 
 export type Answer =
   /** proof: whether the directory itself found the password right; null: it does not say, `secrets` may. */
   | { readonly kind: 'account'; readonly account: Account; readonly proof: 'right' | 'wrong' | null }
   | { readonly kind: 'nobody' }
-  /** In the directory's own words, which the client is told; `temporary`: another time it may be let in. */
-  | { readonly kind: 'refused'; readonly temporary: boolean; readonly text: string };
+  | Refusal;
 
 export interface Directory {
+  /** find() has to be given the password whoever checks it. */
+  readonly needsPassword?: true;
   /** With a password: also whether it is right, as far as this directory can tell. */
   find(login: Login, password: string | null): Promise<Answer>;
+  /** What find() depends on but for the password; what is not there: what commonKey() says. */
+  keyOf?(login: Login): string;
+  /**
+   * Whether a password is right for an account that find(login, null) gave, so that one search is enough for many logins
+   * of one user.
+   */
+  prove?(login: Login, account: Account, password: string): Promise<'right' | 'wrong'>;
+  /** Nobody new will ask. Whoever still does is answered, by connections that are not kept. */
   close(): void;
+}
+
+export function commonKey({ id, service, protocol, tls, server }: Login): string {
+  return JSON.stringify([id, service, protocol, tls, server.address]);
 }

@@ -106,7 +106,7 @@ export class GateMaker {
 
   /** One for all services that ask the same store, so that what it is asked at once is limited once. */
   #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
-    if (verify.kind === 'backend') return null;
+    if (verify.kind !== 'store') return null;
     const { settings, world } = this.#options;
     const known = this.#passwordChecks.get(verify.store);
     if (known !== undefined) return known;

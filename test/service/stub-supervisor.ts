@@ -42,6 +42,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       stapling: true,
     },
     verify: { kind: 'backend' },
+    domains: {},
     proxyProtocol: null,
     backend: null,
     channel: null,
