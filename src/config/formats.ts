@@ -7,6 +7,9 @@ import convict from 'convict';
 import { parseAccessRules } from '../wire/access-rules.ts';
 import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { ChannelMatch } from '../wire/channel-match.ts';
+import { parseDn } from '../wire/ldap-dn.ts';
+import { isAttributeName } from '../wire/ldap-filter.ts';
+import { hasPlaceholder, parseReplayTemplate, parseSearchTemplate } from '../wire/login-template.ts';
 import type { Network } from '../wire/network.ts';
 import {
   checkHeaders,
@@ -14,6 +17,7 @@ import {
   readChannelMatch,
   readClient,
   readHostPattern,
+  readLdapUrl,
   readListener,
   readNetwork,
   readNetworkLimits,
@@ -24,7 +28,16 @@ import {
 } from './items.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret, isRedisUrl } from './secret.ts';
-import type { ClientInfo, Endpoint, HostPattern, Secret, Server, TrustedPeer, Verify } from './settings.ts';
+import type {
+  ClientInfo,
+  Endpoint,
+  HostPattern,
+  LdapServerSettings,
+  Secret,
+  Server,
+  TrustedPeer,
+  Verify,
+} from './settings.ts';
 import { suggest } from './suggest.ts';
 import { openSslTakes, wrongCiphers } from './tls-lists.ts';
 
@@ -76,6 +89,12 @@ export interface FormatValues {
   clientInfo: ClientInfo[];
   networks: Network[];
   hostPatterns: HostPattern[];
+  ldapUrls: LdapServerSettings[];
+  ldapName: string;
+  ldapAttribute: string;
+  ldapAttributes: string[];
+  searchFormat: string;
+  replayFormat: string;
   webAddress: string;
   networkLimits: [Network, number][];
   /** As written. */
@@ -288,6 +307,45 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   hostPatterns: {
     expected: () => 'a list of host names (with * for anything), addresses or networks',
     read: (value, leaf) => readList(value, leaf, readHostPattern),
+  },
+  ldapUrls: {
+    expected: () => 'a list of ldap://host:port and ldaps://host:port',
+    read: (value, leaf) => readList(value, leaf, readLdapUrl),
+  },
+  ldapName: {
+    expected: () => 'a name in the directory, as in ou=People,o=example.com',
+    read(value, leaf) {
+      if (typeof value !== 'string') throw new Misfit([misfit(leaf, value)]);
+      const parsed = parseDn(value);
+      if (parsed.kind === 'malformed') throw new Misfit([`${misfit(leaf, value)}: ${parsed.reason}`]);
+      return value;
+    },
+  },
+  ldapAttribute: simple('a name of an attribute', isAttributeName),
+  ldapAttributes: {
+    expected: () => 'a list of names of attributes',
+    read: (value, leaf) =>
+      readList(value, leaf, (item) => (isText(item) && isAttributeName(item) ? item : null)),
+  },
+  searchFormat: {
+    expected: () => 'a filter with placeholders, as in (uid=%U)',
+    read(value, leaf) {
+      if (!isText(value)) throw new Misfit([misfit(leaf, value)]);
+      const parsed = parseSearchTemplate(value, 'searchFormat');
+      if ('problem' in parsed) throw new Misfit([`${misfit(leaf, value)}: ${parsed.problem}`]);
+      // It would find the same entry for everybody.
+      if (!hasPlaceholder(parsed.filter)) throw new Misfit([`${misfit(leaf, value)}: nothing of the login is in it`]);
+      return value;
+    },
+  },
+  replayFormat: {
+    expected: () => 'a name with placeholders, as in %U@%V',
+    read(value, leaf) {
+      if (!isText(value)) throw new Misfit([misfit(leaf, value)]);
+      const parsed = parseReplayTemplate(value);
+      if ('problem' in parsed) throw new Misfit([`${misfit(leaf, value)}: ${parsed.problem}`]);
+      return value;
+    },
   },
   webAddress: simple('http://… or https://… without a user', (text) => {
     const url = URL.parse(text);

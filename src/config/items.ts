@@ -6,7 +6,7 @@ import { parseEndpoint } from '../wire/address.ts';
 import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
 import { found, isText, Misfit } from './misfit.ts';
-import type { ClientInfo, Endpoint, HostPattern, Server, TrustedPeer, Verify } from './settings.ts';
+import type { ClientInfo, Endpoint, HostPattern, LdapServerSettings, Server, TrustedPeer, Verify } from './settings.ts';
 
 export function readListener(item: unknown): Endpoint | null {
   const text = typeof item === 'number' ? String(item) : item;
@@ -101,6 +101,21 @@ export function readPeer(item: unknown): TrustedPeer | null {
 
 export function readNetwork(item: unknown): Network | null {
   return isText(item) ? parseNetwork(item) : null;
+}
+
+const LDAP_URL = /^(ldaps?):\/\/([^/]+)\/?$/i;
+
+export function readLdapUrl(item: unknown): LdapServerSettings | Misfit | null {
+  if (!isText(item)) return null;
+  const [, scheme = '', place = ''] = LDAP_URL.exec(item) ?? [];
+  if (scheme === '')
+    return /^ldaps?:\/\/[^/]+\/./i.test(item)
+      ? new Misfit([`expected nothing behind host and port, found ${found(item)}: the base has a setting of its own`])
+      : null;
+  const implicitTls = scheme.toLowerCase() === 'ldaps';
+  const hasPort = /:\d+$/.test(place.replace(/^\[[^\]]*\]/, ''));
+  const where = parseEndpoint(hasPort ? place : `${place}:${implicitTls ? 636 : 389}`);
+  return where?.kind === 'tcp' ? { host: where.host, port: where.port, implicitTls } : null;
 }
 
 const HOST_PATTERN = /^(?=.{1,253}$)[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?$/;

@@ -11,6 +11,7 @@ import { checkEverything } from './entries.ts';
 import type { GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
+import { completeLdap, completeLdapOf } from './load-ldap.ts';
 import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
   BackendSettings,
@@ -112,7 +113,7 @@ function complete(
       secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, rules, locate, access: values.access }),
+      completeService(name, service, { tls, rules, locate, access: values.access, ldap: values.directory.ldap }),
     ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
@@ -158,6 +159,7 @@ interface Above {
   readonly rules: GivenVersions;
   readonly locate: Locate;
   readonly access: string | null;
+  readonly ldap: GivenSettings['top']['values']['directory']['ldap'];
 }
 
 function completeService(
@@ -186,7 +188,10 @@ function completeService(
     access: values.access ?? above.access,
     banner: values.banner,
     verify: values.verify,
-    domains: mapEntries(domains, (_address, domain) => domain.values),
+    domains: mapEntries(domains, (_address, { values: { ldap, ...own } }) => ({
+      ...own,
+      ldap: completeLdapOf(ldap, above.ldap, locate),
+    })),
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
@@ -210,7 +215,7 @@ function completeProxyProtocol({
 const CACHE_MS = 900_000;
 
 function completeDirectory(
-  { file, http, cache, ...values }: GivenSettings['top']['values']['directory'],
+  { file, http, ldap, cache, ...values }: GivenSettings['top']['values']['directory'],
   locate: Locate,
 ): DirectorySettings {
   return {
@@ -223,6 +228,7 @@ function completeDirectory(
       timeoutMs: http.timeout,
       connections: http.connections,
     },
+    ldap: completeLdap(ldap, locate),
     cache: {
       size: cache.size,
       ttlMs: cache.ttl ?? (values.type === 'http' ? 0 : CACHE_MS),

@@ -3,10 +3,12 @@
 import type { Report } from './check.ts';
 import type { GivenSettings } from './entries.ts';
 import { expectedOf } from './formats.ts';
+import { isLoopback } from '../wire/address.ts';
 import { backendSchema } from './schema-backend.ts';
 
 export function checkDirectory(given: GivenSettings, report: Report): void {
   checkType(given, report);
+  checkLdap(given, report);
   const { type } = given.top.values.directory;
   for (const backend of given.backends.values()) {
     const { servers, hosts } = backend.values;
@@ -18,15 +20,51 @@ export function checkDirectory(given: GivenSettings, report: Report): void {
 }
 
 function checkType({ top }: GivenSettings, report: Report): void {
-  const { type, file, http } = top.values.directory;
+  const { type, file, http, ldap } = top.values.directory;
   if (top.isWrong('directory.type')) return;
-  const needs = { file: file === null, http: http.url === null };
+  const needs = { file: file === null, http: http.url === null, ldap: ldap.urls.length === 0 };
   for (const [key, path] of [
     ['file', ['directory', 'file']],
     ['http', ['directory', 'http', 'url']],
+    ['ldap', ['directory', 'ldap', 'urls']],
   ] as const) {
     if (top.isWrong(path.join('.'))) continue;
     if (type === key && needs[key]) report.add(path, `missing, type: ${key} needs it`);
     if (type !== key && !needs[key]) report.add(path, `only for type: ${key}, this is ${type}`);
+  }
+}
+
+/** Whose password would go in clear, and bind names that have none. */
+function checkLdap({ top, services }: GivenSettings, report: Report): void {
+  const { type, ldap } = top.values.directory;
+  const ofDomains = [...services.values()].flatMap(({ domains }) => [...domains.values()]);
+  for (const { path, values } of ofDomains) {
+    const isGiven = Object.values(values.ldap).some((value) => value !== null);
+    if (isGiven && type !== 'ldap') report.add([...path, 'ldap'], `only for type: ldap, this is ${type}`);
+  }
+  if (type !== 'ldap') return;
+  const all = [
+    { path: ['directory', 'ldap'], ldap },
+    ...ofDomains.map(({ path, values: { ldap: own } }) => ({
+      path: [...path, 'ldap'],
+      ldap: {
+        urls: own.urls ?? ldap.urls,
+        bindDn: own.bindDn ?? ldap.bindDn,
+        bindPassword: own.bindPassword ?? ldap.bindPassword,
+      },
+    })),
+  ];
+  for (const { path, ldap: one } of all) {
+    if (one.bindDn !== null && one.bindDn !== '' && one.bindPassword === null)
+      report.add([...path, 'bindDn'], 'has no bindPassword, and without one a bind is anonymous');
+    const clear = one.urls.find(
+      ({ host, implicitTls }) => !implicitTls && host !== 'localhost' && !isLoopback(host),
+    );
+    const sends = one.bindDn !== null || ldap.passwords === 'bind';
+    if (clear === undefined || ldap.startTls || ldap.allowClear || !sends) continue;
+    report.add(
+      [...path, 'urls'],
+      `passwords would go to ${clear.host} without TLS, expected ldaps://, startTls or allowClear: true`,
+    );
   }
 }

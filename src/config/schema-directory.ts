@@ -1,14 +1,15 @@
 // The settings of the directory, and of one entry in `services.NAME.domains`.
 
 import type { Group } from './formats.ts';
+import { ldapDomainSchema, ldapSchema } from './schema-ldap.ts';
 
-const TYPES = ['none', 'file', 'http'] as const;
+const TYPES = ['none', 'file', 'ldap', 'http'] as const;
 
 export const directorySchema = {
   type: {
     doc:
-      'Who says whose mail is where: `none` (everybody is at the backend of the service), `file`, or `http` (a script ' +
-      "for nginx's auth_http).",
+      'Who says whose mail is where: `none` (everybody is at the backend of the service), `file`, `ldap`, or `http` ' +
+      "(a script for nginx's auth_http).",
     format: 'choice',
     choices: TYPES,
     default: 'none',
@@ -66,6 +67,7 @@ export const directorySchema = {
       max: 1000,
     },
   },
+  ldap: ldapSchema,
   cache: {
     size: {
       doc: 'Users that a worker remembers, with what their directory said; 0: none.',
@@ -113,4 +115,5 @@ export const domainSchema = {
     nullable: true,
     max: 16,
   },
+  ldap: ldapDomainSchema,
 } as const satisfies Group;

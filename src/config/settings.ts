@@ -108,9 +108,46 @@ export interface ServiceSettings {
 export interface DomainSettings {
   readonly defaultDomain: string | null;
   readonly domainDelimiters: string | null;
+  /** The directory as it is for clients that have connected there; null: as for all. */
+  readonly ldap: LdapSettings | null;
 }
 
-export type DirectoryType = 'none' | 'file' | 'http';
+export interface LdapServerSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly implicitTls: boolean;
+}
+
+export interface LdapSettings {
+  /** In the order of preference; none: the directory is not in LDAP. */
+  readonly servers: readonly LdapServerSettings[];
+  readonly base: string;
+  readonly userGroupBase: string | null;
+  readonly bindDn: string | null;
+  /** null in workers, which have it in their material. */
+  readonly bindPassword: Secret | null;
+  readonly startTls: boolean;
+  readonly verifyCertificate: boolean;
+  /** PEM file; null: the system's. */
+  readonly ca: string | null;
+  readonly tlsName: string | null;
+  readonly allowClear: boolean;
+  readonly hostedDomains: boolean;
+  readonly schema: 1 | 2;
+  /** Templates, see wire/login-template.ts. */
+  readonly searchFormat: string;
+  readonly domainSearchFormat: string | null;
+  readonly replayFormat: string;
+  readonly mailHostAttrs: readonly string[];
+  readonly accessAttr: string | null;
+  readonly passwords: 'bind' | 'compare';
+  readonly connections: number;
+  readonly timeoutMs: number;
+  readonly retryMs: number;
+  readonly refreshMs: number;
+}
+
+export type DirectoryType = 'none' | 'file' | 'ldap' | 'http';
 
 export interface DirectorySettings {
   readonly type: DirectoryType;
@@ -126,6 +163,7 @@ export interface DirectorySettings {
     readonly timeoutMs: number;
     readonly connections: number;
   };
+  readonly ldap: LdapSettings;
   readonly cache: {
     readonly size: number;
     readonly ttlMs: number;

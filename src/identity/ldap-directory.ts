@@ -16,7 +16,7 @@ import {
   type Pieces,
 } from '../wire/login-template.ts';
 import type { World } from '../world.ts';
-import type { Account, Answer, Directory, Login } from './directory.ts';
+import { type Account, type Answer, commonKey, type Directory, type Login } from './directory.ts';
 import { type AccountRules, accountOf, wantedAttributes } from './ldap-account.ts';
 import { LdapConnection, type LdapEntry, LdapFailure, type LdapSearch, type LdapServer } from './ldap-connection.ts';
 import { type Domain, LdapDomains } from './ldap-domains.ts';
@@ -60,6 +60,8 @@ export class LdapDirectory implements Directory {
   readonly #flat: Filter<Pieces>;
   readonly #hosted: Filter<Pieces>;
   readonly #names = new WeakMap<Account, string>();
+  /** By a bind as the user. Not there where passwords are compared, which is the caller's. */
+  readonly prove?: (login: Login, account: Account, password: string) => Promise<'right' | 'wrong'>;
 
   constructor(options: LdapDirectoryOptions) {
     this.#options = options;
@@ -101,6 +103,9 @@ export class LdapDirectory implements Directory {
     this.#hosted = searchTemplate(settings.domainSearchFormat ?? settings.searchFormat);
     const { mailHostAttrs, accessAttr } = settings;
     this.#rules = { mailHostAttrs, accessAttr, replayFormat: replayTemplate(settings.replayFormat) };
+    if (settings.passwords === 'bind') {
+      this.prove = (_login, account, password) => this.#bind(account, password);
+    }
   }
 
   async find(login: Login, password: string | null): Promise<Answer> {
@@ -121,13 +126,11 @@ export class LdapDirectory implements Directory {
     }
     this.#names.set(account, found.entry.dn);
     const asks = password !== null && account.status === 'active' && account.preAuth !== false;
-    const proof = asks ? await this.prove(login, account, password) : null;
+    const proof = asks ? ((await this.prove?.(login, account, password)) ?? null) : null;
     return { kind: 'account', account, proof };
   }
 
-  /** By a bind as the user; null where passwords are compared, which is the caller's. */
-  async prove(_login: Login, account: Account, password: string): Promise<'right' | 'wrong' | null> {
-    if (this.#options.source.settings.passwords === 'compare') return null;
+  async #bind(account: Account, password: string): Promise<'right' | 'wrong'> {
     const dn = this.#names.get(account);
     if (dn === undefined) throw new GateError('INTERNAL', { what: 'an account of another directory' });
     if (password === '' || password.includes('\0')) return 'wrong';
@@ -136,8 +139,8 @@ export class LdapDirectory implements Directory {
 
   /** What the answer depends on. */
   keyOf(login: Login): string {
-    const { id, service, protocol, tls, server, client, certificateSubject } = login;
-    const key = [id, service, protocol, tls, server.address];
+    const { client, certificateSubject } = login;
+    const key = [commonKey(login)];
     const { settings } = this.#options.source;
     const formats = `${settings.searchFormat} ${settings.domainSearchFormat ?? ''}`;
     if (formats.includes('%C')) key.push(client.address);
