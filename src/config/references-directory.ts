@@ -48,8 +48,9 @@ function checkLdap({ top, services }: GivenSettings, report: Report): void {
     ...ofDomains.map(({ path, values: { ldap: own } }) => ({
       path: [...path, 'ldap'],
       ldap: {
-        urls: own.urls ?? ldap.urls,
-        bindDn: own.bindDn ?? ldap.bindDn,
+        // What is above is told there.
+        urls: own.urls ?? [],
+        bindDn: own.bindDn,
         bindPassword: own.bindPassword ?? ldap.bindPassword,
       },
     })),
@@ -60,7 +61,7 @@ function checkLdap({ top, services }: GivenSettings, report: Report): void {
     const clear = one.urls.find(
       ({ host, implicitTls }) => !implicitTls && host !== 'localhost' && !isLoopback(host),
     );
-    const sends = one.bindDn !== null || ldap.passwords === 'bind';
+    const sends = (one.bindDn ?? ldap.bindDn) !== null || ldap.passwords === 'bind';
     if (clear === undefined || ldap.startTls || ldap.allowClear || !sends) continue;
     report.add(
       [...path, 'urls'],

@@ -53,8 +53,8 @@ const ENTRIES_MAX = 2;
 
 export class LdapDirectory implements Directory {
   readonly #options: LdapDirectoryOptions;
-  readonly #pool: LdapPool;
-  readonly #binds: LdapPool;
+  readonly #pool: LdapPool<LdapConnection>;
+  readonly #binds: LdapPool<LdapConnection>;
   readonly #domains: LdapDomains;
   readonly #rules: AccountRules;
   readonly #flat: Filter<Pieces>;

@@ -7,13 +7,20 @@
 import { GateError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
-import { LdapConnection, LdapFailure, type LdapServer, serverName } from './ldap-connection.ts';
+import { LdapFailure, type LdapServer, serverName } from './ldap-connection.ts';
 
-export interface LdapPoolOptions {
+/** What is kept here. */
+export interface Pooled {
+  readonly isOpen: boolean;
+  readonly openedMs: number;
+  close(): void;
+}
+
+export interface LdapPoolOptions<C extends Pooled> {
   /** In the order of preference. */
   readonly servers: readonly LdapServer[];
   /** A connection that questions can be asked on: open, secure, bound. Rejects with LdapFailure. */
-  readonly connect: (server: LdapServer, timeoutMs: number) => Promise<LdapConnection>;
+  readonly connect: (server: LdapServer, timeoutMs: number) => Promise<C>;
   readonly connectionsMax: number;
   readonly waitingMax: number;
   readonly timeoutMs: number;
@@ -24,24 +31,24 @@ export interface LdapPoolOptions {
 }
 
 /** A question; how long it may take is told it. */
-export type Question<T> = (connection: LdapConnection, timeoutMs: number) => Promise<T>;
+export type Question<C, T> = (connection: C, timeoutMs: number) => Promise<T>;
 
-interface Member {
+interface Member<C> {
   readonly server: LdapServer;
-  readonly idle: LdapConnection[];
+  readonly idle: C[];
   /** null: it is up, as far as is known. Otherwise when it may be tried again. */
   downUntilMs: number | null;
   isTried: boolean;
 }
 
-export class LdapPool {
-  readonly #options: LdapPoolOptions;
-  readonly #members: readonly Member[];
+export class LdapPool<C extends Pooled> {
+  readonly #options: LdapPoolOptions<C>;
+  readonly #members: readonly Member<C>[];
   readonly #waiting: (() => void)[] = [];
   #busy = 0;
   #isClosed = false;
 
-  constructor(options: LdapPoolOptions) {
+  constructor(options: LdapPoolOptions<C>) {
     this.#options = options;
     this.#members = options.servers.map((server) => ({
       server,
@@ -51,7 +58,7 @@ export class LdapPool {
     }));
   }
 
-  async ask<T>(question: Question<T>): Promise<T> {
+  async ask<T>(question: Question<C, T>): Promise<T> {
     const { world, timeoutMs } = this.#options;
     const end = world.monotonic() + timeoutMs;
     await this.#enter(timeoutMs);
@@ -69,7 +76,7 @@ export class LdapPool {
     for (const { idle } of this.#members) for (const connection of idle.splice(0)) connection.close();
   }
 
-  async #askServers<T>(question: Question<T>, end: number): Promise<T> {
+  async #askServers<T>(question: Question<C, T>, end: number): Promise<T> {
     const { world } = this.#options;
     const order = this.#order();
     let failure: LdapFailure | null = null;
@@ -88,7 +95,7 @@ export class LdapPool {
     throw new GateError('DIRECTORY_DOWN', { servers, found: failure?.message ?? 'no time left' }, failure);
   }
 
-  async #askServer<T>(member: Member, question: Question<T>, timeoutMs: number): Promise<T> {
+  async #askServer<T>(member: Member<C>, question: Question<C, T>, timeoutMs: number): Promise<T> {
     const { world, connect } = this.#options;
     const end = world.monotonic() + timeoutMs;
     const left = (): number => Math.max(1, end - world.monotonic());
@@ -108,7 +115,7 @@ export class LdapPool {
     return this.#use(member, made, () => question(made, left()));
   }
 
-  async #use<T>(member: Member, connection: LdapConnection, question: () => Promise<T>): Promise<T> {
+  async #use<T>(member: Member<C>, connection: C, question: () => Promise<T>): Promise<T> {
     try {
       const answer = await question();
       this.#keep(member, connection);
@@ -120,13 +127,13 @@ export class LdapPool {
     }
   }
 
-  #keep(member: Member, connection: LdapConnection): void {
+  #keep(member: Member<C>, connection: C): void {
     const room = this.#options.connectionsMax - this.#members.reduce((sum, { idle }) => sum + idle.length, 0);
     if (this.#isClosed || !connection.isOpen || room <= 0) connection.close();
     else member.idle.push(connection);
   }
 
-  #takeIdle(member: Member): LdapConnection | null {
+  #takeIdle(member: Member<C>): C | null {
     const { world, refreshMs } = this.#options;
     for (let kept = member.idle.pop(); kept !== undefined; kept = member.idle.pop()) {
       const isFresh = refreshMs === 0 || world.monotonic() - kept.openedMs < refreshMs;
@@ -137,7 +144,7 @@ export class LdapPool {
   }
 
   /** Those that are up first; the others are better than nothing. */
-  #order(): readonly Member[] {
+  #order(): readonly Member<C>[] {
     const { world } = this.#options;
     const up = this.#members.filter(({ downUntilMs }) => downUntilMs === null);
     const down = this.#members.filter(({ downUntilMs }) => downUntilMs !== null);
@@ -150,7 +157,7 @@ export class LdapPool {
   }
 
   /** Beside the questions, so that none waits for a server that is still dead. */
-  async #try(member: Member): Promise<void> {
+  async #try(member: Member<C>): Promise<void> {
     const { connect, timeoutMs, retryMs, world } = this.#options;
     if (member.isTried) return;
     member.isTried = true;
@@ -165,7 +172,7 @@ export class LdapPool {
     }
   }
 
-  #down(member: Member, failure: LdapFailure): void {
+  #down(member: Member<C>, failure: LdapFailure): void {
     const { world, log, retryMs } = this.#options;
     for (const connection of member.idle.splice(0)) connection.close();
     if (member.downUntilMs === null)
@@ -173,7 +180,7 @@ export class LdapPool {
     member.downUntilMs = world.monotonic() + retryMs;
   }
 
-  #up(member: Member): void {
+  #up(member: Member<C>): void {
     if (member.downUntilMs === null) return;
     member.downUntilMs = null;
     this.#options.log.info('directory server up', { server: serverName(member.server) });

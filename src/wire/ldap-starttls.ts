@@ -20,6 +20,7 @@ const ENUMERATED = 0x0a;
 const EXTENDED_RESPONSE = 0x78;
 
 export function readStartTlsAnswer(bytes: Buffer): StartTlsAnswer {
+  if (bytes.length > 0 && bytes[0] !== SEQUENCE) return { kind: 'malformed' };
   const message = elementAt(bytes, 0);
   if (message === 'malformed') return { kind: 'malformed' };
   if (message === 'more' || message.end > bytes.length)
@@ -28,7 +29,6 @@ export function readStartTlsAnswer(bytes: Buffer): StartTlsAnswer {
   const response = id === null ? null : inside(bytes, message, id.end);
   const code = response === null ? null : inside(bytes, response, response.start);
   const isWell =
-    message.tag === SEQUENCE &&
     message.end <= ANSWER_MAX &&
     id?.tag === INTEGER &&
     bytes.subarray(id.start, id.end).equals(Buffer.of(1)) &&
