@@ -334,7 +334,8 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
       const parsed = parseSearchTemplate(value, 'searchFormat');
       if ('problem' in parsed) throw new Misfit([`${misfit(leaf, value)}: ${parsed.problem}`]);
       // It would find the same entry for everybody.
-      if (!hasPlaceholder(parsed.filter)) throw new Misfit([`${misfit(leaf, value)}: nothing of the login is in it`]);
+      if (!hasPlaceholder(parsed.filter))
+        throw new Misfit([`${misfit(leaf, value)}: nothing of the login is in it`]);
       return value;
     },
   },

@@ -6,7 +6,15 @@ import { parseEndpoint } from '../wire/address.ts';
 import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
 import { found, isText, Misfit } from './misfit.ts';
-import type { ClientInfo, Endpoint, HostPattern, LdapServerSettings, Server, TrustedPeer, Verify } from './settings.ts';
+import type {
+  ClientInfo,
+  Endpoint,
+  HostPattern,
+  LdapServerSettings,
+  Server,
+  TrustedPeer,
+  Verify,
+} from './settings.ts';
 
 export function readListener(item: unknown): Endpoint | null {
   const text = typeof item === 'number' ? String(item) : item;
@@ -110,7 +118,9 @@ export function readLdapUrl(item: unknown): LdapServerSettings | Misfit | null {
   const [, scheme = '', place = ''] = LDAP_URL.exec(item) ?? [];
   if (scheme === '')
     return /^ldaps?:\/\/[^/]+\/./i.test(item)
-      ? new Misfit([`expected nothing behind host and port, found ${found(item)}: the base has a setting of its own`])
+      ? new Misfit([
+          `expected nothing behind host and port, found ${found(item)}: the base has a setting of its own`,
+        ])
       : null;
   const implicitTls = scheme.toLowerCase() === 'ldaps';
   const hasPort = /:\d+$/.test(place.replace(/^\[[^\]]*\]/, ''));

@@ -113,7 +113,13 @@ function complete(
       secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, rules, locate, access: values.access, ldap: values.directory.ldap }),
+      completeService(name, service, {
+        tls,
+        rules,
+        locate,
+        access: values.access,
+        ldap: values.directory.ldap,
+      }),
     ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,

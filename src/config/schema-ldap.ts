@@ -164,7 +164,6 @@ interface Optional {
 
 function inherit<const S extends Readonly<Record<string, Leaf>>>(leaves: S): Inherited<S> {
   const entries = Object.entries(leaves).map(([key, leaf]) => {
-
     const doc = `In place of \`directory.ldap.${key}\`; empty: as there.`;
     return [key, { ...leaf, doc, default: null, nullable: true }];
   });

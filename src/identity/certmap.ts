@@ -25,7 +25,12 @@ export interface CertmapDirectory {
 }
 
 export type Mapped =
-  | { readonly kind: 'user'; readonly uid: string; readonly entry: LdapEntry; readonly steps: readonly string[] }
+  | {
+      readonly kind: 'user';
+      readonly uid: string;
+      readonly entry: LdapEntry;
+      readonly steps: readonly string[];
+    }
   | { readonly kind: 'nobody'; readonly reason: string; readonly steps: readonly string[] };
 
 const PARTS_MAX = 64;
@@ -57,12 +62,15 @@ export function planOf(
   if (wrong !== null) return { reason: wrong };
   const { dnComps, filterComps, attribute } = mapping;
   const parts = subject.flat();
-  const filters = pick(parts, filterComps).map(
-    ({ attribute: name, value }): Filter<string> => ({ kind: 'equal', attribute: name, value }),
-  );
+  const filters = pick(parts, filterComps).map(({ attribute: name, value }): Filter<string> => ({
+    kind: 'equal',
+    attribute: name,
+    value,
+  }));
   if (filterComps.length > 0 && filters.length === 0)
     return { reason: 'the certificate has none of the components of FilterComps' };
-  const place = dnComps === null ? subject.map((part) => part.map(asLdap)) : pick(parts, dnComps).map((part) => [part]);
+  const place =
+    dnComps === null ? subject.map((part) => part.map(asLdap)) : pick(parts, dnComps).map((part) => [part]);
   if (dnComps !== null && dnComps.length > 0 && place.length === 0)
     return { reason: 'the certificate has none of the components of DNComps' };
   const filter = filters.length > 1 ? ({ kind: 'and', filters } as const) : (filters[0] ?? null);
@@ -78,7 +86,11 @@ export async function mapCertificate(
   directory: CertmapDirectory,
 ): Promise<Mapped> {
   const steps: string[] = [];
-  const nobody = (reason: string): Mapped => ({ kind: 'nobody', reason, steps: [...steps, `nobody: ${reason}`] });
+  const nobody = (reason: string): Mapped => ({
+    kind: 'nobody',
+    reason,
+    steps: [...steps, `nobody: ${reason}`],
+  });
   const mapping = mappingFor(mappings, certificate.issuer);
   if (mapping === null) return nobody('no mapping is for this issuer');
   steps.push(`the issuer ${dnText(certificate.issuer)} has the mapping ${mapping.name}`);
@@ -94,7 +106,8 @@ export async function mapCertificate(
     steps.push(`${chosen.dn} is the user ${uid}`);
     return { kind: 'user', uid, entry: chosen, steps };
   } catch (error) {
-    if (error instanceof LdapFailure && error.blame === 'question') return nobody(`the directory says ${error.message}`);
+    if (error instanceof LdapFailure && error.blame === 'question')
+      return nobody(`the directory says ${error.message}`);
     throw error;
   }
 }
@@ -105,7 +118,10 @@ interface Walk {
   readonly steps: string[];
 }
 
-async function search({ first, then }: Plan, { directory, verify, steps }: Walk): Promise<readonly LdapEntry[]> {
+async function search(
+  { first, then }: Plan,
+  { directory, verify, steps }: Walk,
+): Promise<readonly LdapEntry[]> {
   const sizeLimit = verify ? CANDIDATES_MAX + 1 : 2;
   const look = async (base: string, filter: Filter<string>): Promise<readonly LdapEntry[]> => {
     const hits = await directory
@@ -115,7 +131,9 @@ async function search({ first, then }: Plan, { directory, verify, steps }: Walk)
         throw error;
       });
     const names = hits.slice(0, 3).map(({ dn }) => ` ${dn}`);
-    steps.push(`${filterText(filter)} under "${base}": ${hits.length}${hits.length > 0 ? ` entries:${names.join(' |')}` : ''}`);
+    steps.push(
+      `${filterText(filter)} under "${base}": ${hits.length}${hits.length > 0 ? ` entries:${names.join(' |')}` : ''}`,
+    );
     return hits;
   };
   const byAttribute = first === null ? [] : await look(directory.base, first);
@@ -128,10 +146,15 @@ function choose(hits: readonly LdapEntry[], { verify }: CertMapping, der: Buffer
   if (only === undefined) return 'no entry fits';
   if (hits.length > CANDIDATES_MAX) return 'too many entries fit';
   if (!verify) return another === undefined ? only : 'more than one entry fits';
-  const holders = hits.filter(({ binary }) => binary.get('usercertificate')?.some((held) => held.equals(der)));
+  const holders = hits.filter(({ binary }) =>
+    binary.get('usercertificate')?.some((held) => held.equals(der)),
+  );
   const [holder, second] = holders;
-  if (holder !== undefined) return second === undefined ? holder : 'more than one entry holds the certificate';
-  return another === undefined ? 'the entry does not hold the certificate' : 'more than one entry fits, none holds the certificate';
+  if (holder !== undefined)
+    return second === undefined ? holder : 'more than one entry holds the certificate';
+  return another === undefined
+    ? 'the entry does not hold the certificate'
+    : 'more than one entry fits, none holds the certificate';
 }
 
 /** What names of certificates are made of to be other than they look. */
@@ -140,7 +163,8 @@ function wrongSubject(subject: DistinguishedName): string | null {
   if (subject.length > PARTS_MAX) return `the subject has more than ${PARTS_MAX} parts`;
   for (const { attribute, value } of subject.flat()) {
     // oxlint-disable-next-line no-control-regex
-    if (/[\u0000-\u001f\u007f]/.test(value)) return `the ${attribute} of the subject has a control character in it`;
+    if (/[\u0000-\u001f\u007f]/.test(value))
+      return `the ${attribute} of the subject has a control character in it`;
     if (value === '') return `the ${attribute} of the subject is empty`;
     if (value.length > VALUE_MAX) return `the ${attribute} of the subject is too long`;
   }
@@ -150,9 +174,7 @@ function wrongSubject(subject: DistinguishedName): string | null {
 /** Those of the parts that are asked for, in their own order, under the names they have in the directory. */
 function pick(parts: readonly NamePart[], components: readonly Component[]): NamePart[] {
   return parts.flatMap(({ attribute, value }) =>
-    components
-      .filter(({ from }) => from === keyword(attribute))
-      .map(({ to }) => ({ attribute: to, value })),
+    components.filter(({ from }) => from === keyword(attribute)).map(({ to }) => ({ attribute: to, value })),
   );
 }
 

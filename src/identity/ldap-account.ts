@@ -60,7 +60,8 @@ export function accountOf(
   if ('problem' in replay) return { problem: `the name to replay cannot be made: ${replay.problem}` };
   const hosts = mailHosts(rules.mailHostAttrs.map(valuesOf), domain);
   const wrong = hosts.find((host) => !isHost(host));
-  if (wrong !== undefined) return { problem: `the mail host ${JSON.stringify(wrong.slice(0, 100))} is no host` };
+  if (wrong !== undefined)
+    return { problem: `the mail host ${JSON.stringify(wrong.slice(0, 100))} is no host` };
   return {
     user: canonicalUser(valuesOf('uid'), domain, facts),
     replay: replay.name,

@@ -18,7 +18,13 @@ import {
 import type { World } from '../world.ts';
 import { type Account, type Answer, commonKey, type Directory, type Login } from './directory.ts';
 import { type AccountRules, accountOf, wantedAttributes } from './ldap-account.ts';
-import { LdapConnection, type LdapEntry, LdapFailure, type LdapSearch, type LdapServer } from './ldap-connection.ts';
+import {
+  LdapConnection,
+  type LdapEntry,
+  LdapFailure,
+  type LdapSearch,
+  type LdapServer,
+} from './ldap-connection.ts';
 import { type Domain, LdapDomains } from './ldap-domains.ts';
 import { LdapPool } from './ldap-pool.ts';
 import { fillFilter, type LoginFacts } from './substitution.ts';
@@ -86,7 +92,8 @@ export class LdapDirectory implements Directory {
       connect: async (server, timeoutMs) => {
         const end = world.monotonic() + timeoutMs;
         const connection = await open(server, timeoutMs);
-        if (settings.bindDn !== null) await signOn(connection, { settings, bindPassword, ms: end - world.monotonic() });
+        if (settings.bindDn !== null)
+          await signOn(connection, { settings, bindPassword, ms: end - world.monotonic() });
         return connection;
       },
     });
@@ -113,7 +120,12 @@ export class LdapDirectory implements Directory {
     const { id, service, client } = login;
     // oxlint-disable-next-line no-control-regex
     if (id === '' || id.length > ID_MAX || !id.isWellFormed() || /[\u0000-\u001f\u007f]/.test(id)) {
-      log.warn('login name refused', { service, client: client.address, name: id.slice(0, 64), chars: id.length });
+      log.warn('login name refused', {
+        service,
+        client: client.address,
+        name: id.slice(0, 64),
+        chars: id.length,
+      });
       return { kind: 'nobody' };
     }
     const facts = this.#factsOf(login);
@@ -122,7 +134,11 @@ export class LdapDirectory implements Directory {
     const account = accountOf({ ...found, facts }, this.#rules);
     if ('problem' in account) {
       log.warn('entry refused', { entry: found.entry.dn, reason: account.problem });
-      return { kind: 'refused', temporary: true, text: 'The account is not set up for this, tell its administrator' };
+      return {
+        kind: 'refused',
+        temporary: true,
+        text: 'The account is not set up for this, tell its administrator',
+      };
     }
     this.#names.set(account, found.entry.dn);
     const asks = password !== null && account.status === 'active' && account.preAuth !== false;
@@ -171,7 +187,9 @@ export class LdapDirectory implements Directory {
     };
   }
 
-  async #look(facts: LoginFacts): Promise<{ readonly entry: LdapEntry; readonly domain: Domain | null } | null> {
+  async #look(
+    facts: LoginFacts,
+  ): Promise<{ readonly entry: LdapEntry; readonly domain: Domain | null } | null> {
     const { settings } = this.#options.source;
     if (facts.userId === '') return null;
     if (settings.hostedDomains && facts.domain === '') return null;
@@ -212,12 +230,19 @@ export class LdapDirectory implements Directory {
       return await ask();
     } catch (error) {
       if (!(error instanceof LdapFailure)) throw error;
-      throw new GateError('DIRECTORY_DOWN', { found: error.message, base: this.#options.source.settings.base }, error);
+      throw new GateError(
+        'DIRECTORY_DOWN',
+        { found: error.message, base: this.#options.source.settings.base },
+        error,
+      );
     }
   }
 }
 
-function opener({ source, world }: LdapDirectoryOptions): (server: LdapServer, ms: number) => Promise<LdapConnection> {
+function opener({
+  source,
+  world,
+}: LdapDirectoryOptions): (server: LdapServer, ms: number) => Promise<LdapConnection> {
   const { settings, ca } = source;
   const tls = new BackendTls({
     mode: 'musttls',
@@ -237,7 +262,8 @@ async function signOn(
 ): Promise<void> {
   try {
     const proof = await connection.bind(settings.bindDn ?? '', bindPassword ?? '', Math.max(1, ms));
-    if (proof === 'wrong') throw new LdapFailure('server', 'the server does not accept bindDn and bindPassword');
+    if (proof === 'wrong')
+      throw new LdapFailure('server', 'the server does not accept bindDn and bindPassword');
   } catch (error) {
     connection.close();
     throw error;

@@ -7,11 +7,7 @@ import { GateError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { dnOfDomain, parseDn } from '../wire/ldap-dn.ts';
 import type { Filter } from '../wire/ldap-filter.ts';
-import {
-  parseReplayTemplate,
-  parseSearchTemplate,
-  type Pieces,
-} from '../wire/login-template.ts';
+import { parseReplayTemplate, parseSearchTemplate, type Pieces } from '../wire/login-template.ts';
 import type { World } from '../world.ts';
 import { type LdapEntry, LdapFailure, type LdapSearch } from './ldap-connection.ts';
 
@@ -102,7 +98,8 @@ export class LdapDomains {
     }
     // What the organisation itself says of its status takes precedence over the dc entry.
     const organisation = await this.#entry(usersBase, { kind: 'present', attribute: 'objectClass' });
-    const status = (organisation && firstOf(organisation, 'inetDomainStatus')) ?? firstOf(entry, 'inetDomainStatus');
+    const status =
+      (organisation && firstOf(organisation, 'inetDomainStatus')) ?? firstOf(entry, 'inetDomainStatus');
     const own = firstOf(entry, 'inetCanonicalDomainName') ?? (isAlias ? domainOfDn(entry.dn) : null) ?? name;
     return this.#domainOf(entry, { name: own.toLowerCase(), usersBase, status });
   }
@@ -165,7 +162,12 @@ export class LdapDomains {
       ['mailAccessProxyReplay', replayed],
     ] as const) {
       if (read === null || !('problem' in read)) continue;
-      throw new GateError('DIRECTORY_DOWN', { domain: name, entry: entry.dn, attribute, found: read.problem });
+      throw new GateError('DIRECTORY_DOWN', {
+        domain: name,
+        entry: entry.dn,
+        attribute,
+        found: read.problem,
+      });
     }
     return {
       name,
@@ -182,7 +184,11 @@ export class LdapDomains {
 
 const DC_ENTRY: Filter<string> = {
   kind: 'or',
-  filters: ['inetDomain', 'inetDomainAlias'].map((value) => ({ kind: 'equal', attribute: 'objectClass', value })),
+  filters: ['inetDomain', 'inetDomainAlias'].map((value) => ({
+    kind: 'equal',
+    attribute: 'objectClass',
+    value,
+  })),
 };
 
 function firstOf({ attributes }: LdapEntry, name: string): string | undefined {

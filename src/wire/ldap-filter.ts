@@ -73,7 +73,13 @@ export function mapValues<A, B>(filter: Filter<A>, change: (value: A) => B): Fil
     case 'substrings': {
       const { attribute, initial, any, final } = filter;
       const ends = (value: A | null): B | null => (value === null ? null : change(value));
-      return { kind: 'substrings', attribute, initial: ends(initial), any: any.map(change), final: ends(final) };
+      return {
+        kind: 'substrings',
+        attribute,
+        initial: ends(initial),
+        any: any.map(change),
+        final: ends(final),
+      };
     }
     default:
       return { ...filter, value: change(filter.value) };
@@ -196,7 +202,8 @@ function readItem(item: string): Filter<string> {
   const [, name = '', sign = '', value = ''] = COMPARISON.exec(item) ?? [];
   const attribute = name.trim();
   if (sign === '') throw new Malformed(`${JSON.stringify(item)} is no attribute=value`);
-  if (!isAttributeName(attribute)) throw new Malformed(`${JSON.stringify(attribute)} is no name of an attribute`);
+  if (!isAttributeName(attribute))
+    throw new Malformed(`${JSON.stringify(attribute)} is no name of an attribute`);
   if (sign === '=' && value === '*') return { kind: 'present', attribute };
   if (sign === '=' && value.includes('*')) {
     const [initial = '', ...rest] = value.split('*');

@@ -2,13 +2,7 @@
 // by identity/substitution.ts. Promises: a placeholder of a filter stands in a value and nowhere else, so that a filled
 // filter has the shape of its template; what the setting does not know is a mistake, never left as it is.
 
-import {
-  type Filter,
-  isAttributeName,
-  mapValues,
-  parseFilter,
-  unescapeFilterValue,
-} from './ldap-filter.ts';
+import { type Filter, isAttributeName, mapValues, parseFilter, unescapeFilterValue } from './ldap-filter.ts';
 
 /** Letters as the MMP has them, see config/guide/directory.md. */
 export type Letter = 's' | 'U' | 'V' | 'o' | 'C' | 'S' | 'D';
@@ -94,7 +88,8 @@ function readPiece(token: string, use: TemplateUse): Piece | Wrong {
   }
   if (token === '%%') return { kind: 'text', text: '%' };
   const letter = token.slice(1);
-  if (LETTERS[use].includes(letter) && letter.length === 1) return { kind: 'login', letter: letter as Letter };
+  if (LETTERS[use].includes(letter) && letter.length === 1)
+    return { kind: 'login', letter: letter as Letter };
   const [, attribute] = /^A?\[([^\]]*)\]$/.exec(letter) ?? [];
   if (attribute !== undefined && !isFilter) {
     return isAttributeName(attribute)

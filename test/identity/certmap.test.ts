@@ -23,7 +23,8 @@ function certificate(subject: string, issuer = 'CN=Some CA'): CertificateNames {
   return { subject: nameOf(subject), issuer: nameOf(issuer), der: DER };
 }
 
-const EXAMPLE_1 = 'certmap default default\ndefault:DNComps ou, o, c\ndefault:FilterComps e, uid\ndefault:verifycert on\n';
+const EXAMPLE_1 =
+  'certmap default default\ndefault:DNComps ou, o, c\ndefault:FilterComps e, uid\ndefault:verifycert on\n';
 const USPS = 'ou=United States Postal Service, o=usps, c=US';
 const EXAMPLE_2 = `certmap default default
 default:DNComps
@@ -163,7 +164,10 @@ const joe = entry('uid=joe,o=X', 'joe');
 
 test('one entry is the user, two are nobody, none is nobody', async () => {
   assert.equal(await outcome(MMP, JOE, () => [joe]), 'user joe');
-  assert.equal(await outcome(MMP, JOE, () => [joe, entry('uid=other,o=X', 'other')]), 'more than one entry fits');
+  assert.equal(
+    await outcome(MMP, JOE, () => [joe, entry('uid=other,o=X', 'other')]),
+    'more than one entry fits',
+  );
   assert.equal(await outcome(MMP, JOE, () => []), 'no entry fits');
   assert.equal(await outcome(MMP, JOE, () => new LdapFailure('missing', 'no such base')), 'no entry fits');
   assert.equal(await outcome(MMP, JOE, () => [entry('cn=none,o=X')]), 'cn=none,o=X has no uid');
@@ -180,8 +184,14 @@ test('verifycert wants the certificate itself, and chooses by it among several',
     await outcome(EXAMPLE_1, JOE, () => [old, joe]),
     'more than one entry fits, none holds the certificate',
   );
-  assert.equal(await outcome(EXAMPLE_1, JOE, () => [held, held]), 'more than one entry holds the certificate');
-  assert.equal(await outcome(EXAMPLE_1, JOE, () => Array.from({ length: 90 }, () => old)), 'too many entries fit');
+  assert.equal(
+    await outcome(EXAMPLE_1, JOE, () => [held, held]),
+    'more than one entry holds the certificate',
+  );
+  assert.equal(
+    await outcome(EXAMPLE_1, JOE, () => Array.from({ length: 90 }, () => old)),
+    'too many entries fit',
+  );
 });
 
 test('CmapLdapAttr that finds somebody is enough, one that finds nobody leads on', async () => {
@@ -222,7 +232,11 @@ test('a certificate without any of the components is nobody', async () => {
 
 for (const [title, subject, reason] of [
   ['an empty subject', '', 'the certificate has an empty subject'],
-  ['a NUL in the e-mail', String.raw`e=joe@x.com\00.evil.com`, 'the e of the subject has a control character in it'],
+  [
+    'a NUL in the e-mail',
+    String.raw`e=joe@x.com\00.evil.com`,
+    'the e of the subject has a control character in it',
+  ],
   ['a value that is empty', 'e=,cn=Joe', 'the e of the subject is empty'],
   ['a value of a megabyte', `e=${'x'.repeat(2000)}`, 'the e of the subject is too long'],
 ] as const) {
@@ -239,6 +253,12 @@ test('a subject of a hundred parts is nobody', async () => {
 });
 
 test('a name that the directory makes no sense of is nobody, a directory that is down is not', async () => {
-  assert.match(await outcome(MMP, JOE, () => new LdapFailure('question', 'result code 34')), /result code 34/);
-  await assert.rejects(outcome(MMP, JOE, () => new LdapFailure('server', 'it is down')), /it is down/);
+  assert.match(
+    await outcome(MMP, JOE, () => new LdapFailure('question', 'result code 34')),
+    /result code 34/,
+  );
+  await assert.rejects(
+    outcome(MMP, JOE, () => new LdapFailure('server', 'it is down')),
+    /it is down/,
+  );
 });

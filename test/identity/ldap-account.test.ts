@@ -25,7 +25,12 @@ for (const [given, expected] of [
 function rules(changes: Partial<AccountRules> = {}, replay = '%U'): AccountRules {
   const read = parseReplayTemplate(replay);
   assert.ok('pieces' in read);
-  return { mailHostAttrs: ['mailHost'], accessAttr: 'mailAllowedServiceAccess', replayFormat: read.pieces, ...changes };
+  return {
+    mailHostAttrs: ['mailHost'],
+    accessAttr: 'mailAllowedServiceAccess',
+    replayFormat: read.pieces,
+    ...changes,
+  };
 }
 
 const FACTS: LoginFacts = {
@@ -49,13 +54,22 @@ const DOMAIN: Domain = {
   status: [undefined, undefined],
 };
 
-function account(attributes: Record<string, string[]>, given: AccountRules = rules(), domain: Domain | null = DOMAIN) {
+function account(
+  attributes: Record<string, string[]>,
+  given: AccountRules = rules(),
+  domain: Domain | null = DOMAIN,
+) {
   const entry = { dn: 'uid=joe,o=x', attributes: new Map(Object.entries(attributes)), binary: new Map() };
   return accountOf({ entry, domain, facts: FACTS }, given);
 }
 
 test('an entry is an account, called by its uid in the name of its domain', () => {
-  const given = { uid: ['other', 'joe'], mail: ['joe@x.com'], mailalternateaddress: ['j@x.com'], mailhost: [' store1 '] };
+  const given = {
+    uid: ['other', 'joe'],
+    mail: ['joe@x.com'],
+    mailalternateaddress: ['j@x.com'],
+    mailhost: [' store1 '],
+  };
   assert.deepEqual(account({ ...given, userpassword: ['{SSHA}x'], mailallowedserviceaccess: ['+pop:*'] }), {
     user: 'joe@siroe.com',
     replay: 'JOE',

@@ -41,7 +41,11 @@ function rig(changes: Partial<LdapPoolOptions<Fake>> = {}) {
     refreshMs: 60_000,
     retryMs: 5000,
     world,
-    log: createLog({ level: 'info', format: 'text', write: (line) => void events.push(line.trim().split(' ').slice(2).join(' ')) }),
+    log: createLog({
+      level: 'info',
+      format: 'text',
+      write: (line) => void events.push(line.trim().split(' ').slice(2).join(' ')),
+    }),
     ...changes,
   });
   const ask = (): Promise<string> =>
@@ -128,7 +132,10 @@ test('so many at once, so many wait, the rest is refused; who waits too long too
   const { promise, resolve } = Promise.withResolvers<string>();
   const busy = [pool.ask(() => promise), pool.ask(() => promise)];
   const waiting = [pool.ask(() => promise), pool.ask(() => promise)];
-  await assert.rejects(pool.ask(() => promise), /too many questions wait/);
+  await assert.rejects(
+    pool.ask(() => promise),
+    /too many questions wait/,
+  );
   world.advance(1000);
   for (const one of waiting) await assert.rejects(one, /the wait for a connection was too long/);
   resolve('answer');

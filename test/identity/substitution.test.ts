@@ -22,7 +22,11 @@ function filter(template: string, changes: Partial<LoginFacts> = {}): string | n
   return filled === null ? null : filterText(filled);
 }
 
-function replay(template: string, changes: Partial<LoginFacts> = {}, attributes: Record<string, string[]> = {}): string {
+function replay(
+  template: string,
+  changes: Partial<LoginFacts> = {},
+  attributes: Record<string, string[]> = {},
+): string {
   const parsed = parseReplayTemplate(template);
   assert.ok('pieces' in parsed);
   const filled = fillReplay(parsed.pieces, { ...FACTS, ...changes }, new Map(Object.entries(attributes)));
@@ -50,7 +54,8 @@ for (const [template, changes, expected] of [
   ['(certSubjectDN=%D)', { certificateSubject: '' }, null],
   ['(ipHostNumber=%C)', { clientAddress: '' }, null],
 ] as const) {
-  test(`${template} ${JSON.stringify(changes)} is ${expected}`, () => assert.equal(filter(template, changes), expected));
+  test(`${template} ${JSON.stringify(changes)} is ${expected}`, () =>
+    assert.equal(filter(template, changes), expected));
 }
 
 for (const [template, changes, attributes, expected] of [
@@ -86,7 +91,11 @@ test('whatever is sent, the filter that the server reads has the shape of its te
       const text = filter('(&(objectClass=person)(|(uid=%U)(!(mail=%U@x))))', { userId });
       const read = parseFilter(text ?? '');
       assert.ok(read.kind === 'filter');
-      const expected = ['and', ['equal', 'objectClass'], ['or', ['equal', 'uid'], ['not', ['equal', 'mail']]]];
+      const expected = [
+        'and',
+        ['equal', 'objectClass'],
+        ['or', ['equal', 'uid'], ['not', ['equal', 'mail']]],
+      ];
       assert.deepEqual(shape(read.filter), expected);
     }),
   );

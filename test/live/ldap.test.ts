@@ -1,17 +1,25 @@
 // The directory in LDAP against a real slapd with Sun's mail schema.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
+import { loadSettings } from '../../src/config/load.ts';
+import type { LdapSettings } from '../../src/config/settings.ts';
 import type { Account, Login } from '../../src/identity/directory.ts';
+import { LdapPlaces } from '../../src/identity/ldap-places.ts';
+import { placeKey } from '../../src/identity/login-id.ts';
+import { createLog } from '../../src/log.ts';
+import { probeLdap, readLdapMaterial } from '../../src/service/ldap-material.ts';
+import { realWorld } from '../../src/world.ts';
 import { makeAuthority } from '../support/authority.ts';
 import {
   COM,
   dcDomain,
   entry,
+  ldapSettings,
   loginOf,
   openDirectory,
   organisation,
@@ -21,6 +29,7 @@ import {
   server,
   user,
 } from '../support/ldap-site.ts';
+import { freePort } from '../support/ports.ts';
 import { until } from '../support/program.ts';
 import { ADMIN, type Slapd, startSlapd } from '../support/slapd.ts';
 
@@ -66,7 +75,10 @@ const DATA = [
   user('otto', 'ou=People,o=rules.com,o=internet', { mailAllowedServiceAccess: '-pop:*' }),
   dcDomain('broken.com', { inetDomainSearchFilter: '(uid=%Q)' }),
   organisation('broken.com'),
-  entry('dc=alias,dc=com,o=internet', ['alias', 'extensibleObject', 'inetDomainAlias'], { dc: 'alias', aliasedObjectName: 'dc=siroe,dc=com,o=internet' }),
+  entry('dc=alias,dc=com,o=internet', ['alias', 'extensibleObject', 'inetDomainAlias'], {
+    dc: 'alias',
+    aliasedObjectName: 'dc=siroe,dc=com,o=internet',
+  }),
 ].join('');
 
 let slapd: Slapd;
@@ -102,7 +114,11 @@ describe('substitutions in filters', () => {
     ['(mail=%o)', 'joe@x.com', 'joe@x.com'],
     ['(&(uid=%U)(loginAddress=%C))', 'anna@siroe.com', 'anna@siroe.com'],
     ['(&(uid=%U)(empID=%S))', 'anna@siroe.com', 'anna@siroe.com'],
-    ['(certSubjectDN=%D)', loginOf('x@siroe.com', { certificateSubject: 'CN=Certain,O=Siroe' }), 'certain@siroe.com'],
+    [
+      '(certSubjectDN=%D)',
+      loginOf('x@siroe.com', { certificateSubject: 'CN=Certain,O=Siroe' }),
+      'certain@siroe.com',
+    ],
   ];
   for (const [searchFormat, id, expected] of rows) {
     test(`${searchFormat} finds ${expected}`, async () => {
@@ -314,7 +330,11 @@ describe('servers', () => {
       await second.start();
       assert.equal(await ask(), 'account');
       await first.start();
-      await until(async () => (await ask()) === 'account' && told('directory server up') >= 2, 5000, () => events.join(''));
+      await until(
+        async () => (await ask()) === 'account' && told('directory server up') >= 2,
+        5000,
+        () => events.join(''),
+      );
       await second.stop();
       assert.equal(await ask(), 'account');
     } finally {
@@ -354,7 +374,12 @@ describe('TLS', () => {
   const authority = makeAuthority(folder);
   let secure: Slapd;
   before(async () => {
-    secure = await startSlapd({ ldif: DATA, authority, names: ['ldap.siroe.com'], extra: 'security simple_bind=128' });
+    secure = await startSlapd({
+      ldif: DATA,
+      authority,
+      names: ['ldap.siroe.com'],
+      extra: 'security simple_bind=128',
+    });
   });
   after(async () => {
     await secure.remove();
@@ -374,8 +399,14 @@ describe('TLS', () => {
 
   test('ldaps and StartTLS, with the name that the certificate shows', async () => {
     const tlsName = 'ldap.siroe.com';
-    assert.equal(await proof({ source, settings: { servers: [server(secure.tlsPort, 'ldaps')], tlsName } }), 'right');
-    assert.equal(await proof({ source, settings: { servers: [server(secure.port)], startTls: true, tlsName } }), 'right');
+    assert.equal(
+      await proof({ source, settings: { servers: [server(secure.tlsPort, 'ldaps')], tlsName } }),
+      'right',
+    );
+    assert.equal(
+      await proof({ source, settings: { servers: [server(secure.port)], startTls: true, tlsName } }),
+      'right',
+    );
   });
 
   test('a certificate for another name, and one of a stranger, are refused', async () => {
@@ -384,12 +415,86 @@ describe('TLS', () => {
       { servers: [server(secure.port)], startTls: true },
     ]) {
       await assert.rejects(proof({ source, settings }), /the certificate is not for 127\.0\.0\.1/);
-      await assert.rejects(proof({ settings: { ...settings, tlsName: 'ldap.siroe.com' } }), { code: 'DIRECTORY_DOWN' });
+      await assert.rejects(proof({ settings: { ...settings, tlsName: 'ldap.siroe.com' } }), {
+        code: 'DIRECTORY_DOWN',
+      });
       assert.equal(await proof({ settings: { ...settings, verifyCertificate: false } }), 'right');
     }
   });
 
   test('a server without StartTLS is refused where it is asked for', async () => {
-    await assert.rejects(proof({ source, settings: { servers: [server(slapd.port)], startTls: true } }), /StartTLS is refused/);
+    await assert.rejects(
+      proof({ source, settings: { servers: [server(slapd.port)], startTls: true } }),
+      /StartTLS is refused/,
+    );
   });
+});
+
+describe('addresses of ours', () => {
+  test('each has the base, filter and replayed name that its settings say', async () => {
+    const servers = [server(slapd.port)];
+    const source = (changes: Partial<LdapSettings>) => ({
+      settings: ldapSettings({ servers, ...changes }),
+      bindPassword: null,
+      ca: null,
+    });
+    const directory = new LdapPlaces({
+      common: source({}),
+      places: new Map([
+        [
+          placeKey('imap', '192.0.2.11'),
+          source({
+            hostedDomains: false,
+            base: 'o=badge.com,o=internet',
+            searchFormat: '(empID=%o)',
+            replayFormat: '%A[uid]',
+          }),
+        ],
+      ]),
+      split: ({ id }) => ({ user: id, domain: 'siroe.com', delimiter: '@' }),
+      domainCache: { ttlMs: 1000, max: 10 },
+      world: realWorld,
+      log: createLog({ level: 'error', format: 'text' }),
+    });
+    const at = async (address: string, id: string): Promise<string> => {
+      const login = loginOf(id, { server: { address, port: 143 } });
+      const answer = await directory.find(login, PASSWORD);
+      return answer.kind === 'account' ? `${answer.account.replay} ${answer.proof}` : answer.kind;
+    };
+    try {
+      assert.equal(await at('192.0.2.10', 'joe'), 'joe right');
+      assert.equal(await at('192.0.2.11', '0815'), 'erna right');
+      assert.equal(await at('192.0.2.10', '0815'), 'nobody');
+      assert.equal(await at('192.0.2.11', 'joe'), 'nobody');
+    } finally {
+      directory.close();
+    }
+  });
+});
+
+test('the probe binds and looks for the base at every server', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-probe-'));
+  try {
+    const probe = async (ldap: string): Promise<readonly (string | null)[]> => {
+      const file = join(folder, 'sallyport.yaml');
+      writeFileSync(file, `directory:\n  type: ldap\n  ldap: { ${ldap} }\n`);
+      const settings = loadSettings({ file });
+      const material = readLdapMaterial(settings, (error) => assert.fail(String(error)));
+      return (await probeLdap(settings, material, realWorld)).map(({ error }) => error);
+    };
+    const url = `"ldap://127.0.0.1:${slapd.port}"`;
+    const dead = `"ldap://127.0.0.1:${await freePort()}"`;
+    const who = `bindDn: "${ADMIN.dn}"`;
+    assert.deepEqual(await probe(`urls: ${url}, ${who}, bindPassword: "${ADMIN.password}"`), [null]);
+    assert.match(
+      String((await probe(`urls: ${url}, ${who}, bindPassword: wrong`))[0]),
+      /does not accept bindDn/,
+    );
+    assert.match(String((await probe(`urls: ${url}, base: "o=nowhere"`))[0]), /result code 32/);
+    const [one, other] = await probe(`urls: [${url}, ${dead}]`);
+    assert.equal(one, null);
+    assert.match(String(other), /ECONNREFUSED/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

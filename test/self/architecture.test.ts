@@ -110,6 +110,7 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   '@peculiar/asn1-schema': /^certdb\//,
   '@peculiar/asn1-x509': /^certdb\//,
   imapflow: /^identity\/store-login\.ts$/,
+  ldapts: /^identity\/ldap-connection\.ts$/,
   'node-forge': /^certdb\/pkcs12/,
 };
 

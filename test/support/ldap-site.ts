@@ -9,15 +9,31 @@ import { realWorld } from '../../src/world.ts';
 
 export const PASSWORD = 'a secret of joe';
 
-export function entry(dn: string, classes: readonly string[], attributes: Readonly<Record<string, string | readonly string[]>>): string {
+export function entry(
+  dn: string,
+  classes: readonly string[],
+  attributes: Readonly<Record<string, string | readonly string[]>>,
+): string {
   const lines = Object.entries(attributes).flatMap(([name, given]) =>
-    (typeof given === 'string' ? [given] : given).map((value) => `${name}:: ${Buffer.from(value).toString('base64')}`),
+    (typeof given === 'string' ? [given] : given).map(
+      (value) => `${name}:: ${Buffer.from(value).toString('base64')}`,
+    ),
   );
-  return [`dn:: ${Buffer.from(dn).toString('base64')}`, ...classes.map((name) => `objectClass: ${name}`), ...lines, '', ''].join('\n');
+  return [
+    `dn:: ${Buffer.from(dn).toString('base64')}`,
+    ...classes.map((name) => `objectClass: ${name}`),
+    ...lines,
+    '',
+    '',
+  ].join('\n');
 }
 
 /** A mail user under `base`. */
-export function user(uid: string, base: string, more: Readonly<Record<string, string | readonly string[]>> = {}): string {
+export function user(
+  uid: string,
+  base: string,
+  more: Readonly<Record<string, string | readonly string[]>> = {},
+): string {
   const attributes = { cn: uid, sn: uid, uid, userPassword: PASSWORD, mailHost: 'store1.siroe.com', ...more };
   const rdn = uid.replaceAll(/[,+"\\<>;=#]/g, String.raw`\$&`);
   return entry(`uid=${rdn},${base}`, ['inetOrgPerson', 'inetMailUser', 'inetUser'], attributes);
@@ -27,10 +43,14 @@ export function user(uid: string, base: string, more: Readonly<Record<string, st
 export function organisation(name: string, more: Readonly<Record<string, string>> = {}): string {
   const classes = ['organization', 'sunManagedOrganization', 'mailDomain', 'inetDomainAuthInfo'];
   return (
-    entry(`o=${name},o=internet`, Object.keys(more).length > 0 ? [...classes, 'domainRelatedObject'] : classes, {
-      o: name,
-      ...more,
-    }) + entry(`ou=People,o=${name},o=internet`, ['organizationalUnit'], { ou: 'People' })
+    entry(
+      `o=${name},o=internet`,
+      Object.keys(more).length > 0 ? [...classes, 'domainRelatedObject'] : classes,
+      {
+        o: name,
+        ...more,
+      },
+    ) + entry(`ou=People,o=${name},o=internet`, ['organizationalUnit'], { ou: 'People' })
   );
 }
 
@@ -38,14 +58,20 @@ export function organisation(name: string, more: Readonly<Record<string, string>
 export function dcDomain(name: string, more: Readonly<Record<string, string>> = {}): string {
   const [first = ''] = name.split('.');
   return entry(
-    `${name.split('.').map((label) => `dc=${label}`).join(',')},o=internet`,
+    `${name
+      .split('.')
+      .map((label) => `dc=${label}`)
+      .join(',')},o=internet`,
     ['domain', 'inetDomain', 'mailDomain', 'inetDomainAuthInfo'],
     { dc: first, inetDomainBaseDN: `o=${name},o=internet`, ...more },
   );
 }
 
 export const COM = entry('dc=com,o=internet', ['domain'], { dc: 'com' });
-export const PROXY = entry('cn=proxy,o=internet', ['organizationalRole', 'simpleSecurityObject'], { cn: 'proxy', userPassword: 'of the proxy' });
+export const PROXY = entry('cn=proxy,o=internet', ['organizationalRole', 'simpleSecurityObject'], {
+  cn: 'proxy',
+  userPassword: 'of the proxy',
+});
 
 export function ldapSettings(changes: Partial<LdapSettings>): LdapSettings {
   return {
@@ -122,4 +148,3 @@ export function openDirectory(options: RigOptions): LdapRig {
   });
   return { directory, events };
 }
-

@@ -31,7 +31,17 @@ test('escapes and quotes are the characters themselves', () => {
   assert.deepEqual(partsOf(String.raw`o="A \"B\", C+D;\\ü"`), [[{ attribute: 'o', value }]]);
 });
 
-for (const text of ['o', '=x', 'o=x,', 'o=a"b', 'o=#0402', 'o=a\\', String.raw`o=\zz`, String.raw`o=\ff`, 'x'.repeat(9000)]) {
+for (const text of [
+  'o',
+  '=x',
+  'o=x,',
+  'o=a"b',
+  'o=#0402',
+  'o=a\\',
+  String.raw`o=\zz`,
+  String.raw`o=\ff`,
+  'x'.repeat(9000),
+]) {
   test(`${JSON.stringify(text.slice(0, 20))} is no name`, () => assert.equal(typeof partsOf(text), 'string'));
 }
 
@@ -40,7 +50,9 @@ test('a hundred parts are too many', () => {
 });
 
 test('letter case and blanks are nothing, order is', () => {
-  assert.ok(same('ou=United States Postal Service, o=usps, c=US', 'OU=united states  postal service,O=USPS,C=us'));
+  assert.ok(
+    same('ou=United States Postal Service, o=usps, c=US', 'OU=united states  postal service,O=USPS,C=us'),
+  );
   assert.ok(!same('o=a,c=US', 'c=US,o=a'));
   assert.ok(!same(String.raw`o=a\,c\=US`, 'o=a,c=US'));
 });

@@ -31,7 +31,10 @@ for (const [given, expected] of [
   ['(ou:dn:=People)', '(ou:dn:=People)'],
   ['(:2.5.13.5:=Joe)', '(:2.5.13.5:=Joe)'],
   // RFC 4515 4.
-  [String.raw`(o=Parens R Us \28for all your parenthetical needs\29)`, String.raw`(o=Parens R Us \28for all your parenthetical needs\29)`],
+  [
+    String.raw`(o=Parens R Us \28for all your parenthetical needs\29)`,
+    String.raw`(o=Parens R Us \28for all your parenthetical needs\29)`,
+  ],
   [String.raw`(cn=*\2A*)`, String.raw`(cn=*\2a*)`],
   [String.raw`(filename=C:\5cMyFile)`, String.raw`(filename=C:\5cMyFile)`],
   [String.raw`(sn=Lu\c4\8di\c4\87)`, '(sn=Lučić)'],
@@ -57,16 +60,20 @@ for (const given of [
   '(uid=\0)',
   '',
 ]) {
-  test(`${JSON.stringify(given.slice(0, 40))} is malformed`, () => assert.equal(parseFilter(given).kind, 'malformed'));
+  test(`${JSON.stringify(given.slice(0, 40))} is malformed`, () =>
+    assert.equal(parseFilter(given).kind, 'malformed'));
 }
 
 test('no value becomes another filter', () => {
   fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom('*', '(', ')', '\\', '\0', 'a', '&', '|', '!', '=', 'ü') }), (value) => {
-      const parsed = parseFilter(filterText({ kind: 'equal', attribute: 'uid', value }));
-      assert.ok(parsed.kind === 'filter' && parsed.filter.kind === 'equal');
-      assert.equal(unescapeFilterValue(parsed.filter.value), value);
-    }),
+    fc.property(
+      fc.string({ unit: fc.constantFrom('*', '(', ')', '\\', '\0', 'a', '&', '|', '!', '=', 'ü') }),
+      (value) => {
+        const parsed = parseFilter(filterText({ kind: 'equal', attribute: 'uid', value }));
+        assert.ok(parsed.kind === 'filter' && parsed.filter.kind === 'equal');
+        assert.equal(unescapeFilterValue(parsed.filter.value), value);
+      },
+    ),
   );
 });
 
@@ -81,7 +88,9 @@ test('what RFC 4515 wants escaped is escaped', () => {
 
 test('names of attributes may have options and be numbers', () => {
   assert.deepEqual(
-    ['uid', 'userCertificate;binary', '2.5.4.3', 'cn;lang-de', 'u_d', '', '9', 'a b', 'a*'].map(isAttributeName),
+    ['uid', 'userCertificate;binary', '2.5.4.3', 'cn;lang-de', 'u_d', '', '9', 'a b', 'a*'].map(
+      isAttributeName,
+    ),
     [true, true, true, true, false, false, false, false, false],
   );
 });

@@ -39,9 +39,14 @@ test('other messages, other numbers, endless ones and garbage are malformed', ()
     const { kind } = readStartTlsAnswer(Buffer.from(hex, 'hex'));
     assert.ok(kind === 'malformed' || (kind === 'more' && hex.length < 28), hex);
   }
-  assert.equal(readStartTlsAnswer(Buffer.concat([Buffer.from('3084ffffffff', 'hex'), Buffer.alloc(5000)])).kind, 'malformed');
+  assert.equal(
+    readStartTlsAnswer(Buffer.concat([Buffer.from('3084ffffffff', 'hex'), Buffer.alloc(5000)])).kind,
+    'malformed',
+  );
 });
 
 test('reading never throws', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => void readStartTlsAnswer(Buffer.from(bytes))));
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => void readStartTlsAnswer(Buffer.from(bytes))),
+  );
 });

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attributesOf, hasPlaceholder, parseReplayTemplate, parseSearchTemplate } from '../../src/wire/login-template.ts';
+import {
+  attributesOf,
+  hasPlaceholder,
+  parseReplayTemplate,
+  parseSearchTemplate,
+} from '../../src/wire/login-template.ts';
 
 const problemOf = (read: object): string | null => ('problem' in read ? String(read.problem) : null);
 
@@ -14,7 +19,11 @@ for (const code of [...SEARCH, ...ATTRIBUTE, '%Q', '%u', '%', '%A', '%A[]', '%A[
     const replay = problemOf(parseReplayTemplate(`x${code}`));
     assert.equal(search === null, SEARCH.includes(code), `searchFormat: ${search}`);
     assert.equal(domain === null, ['%U', '%V', '%o'].includes(code), `inetDomainSearchFilter: ${domain}`);
-    assert.equal(replay === null, ['%s', '%U', '%V', '%o', ...ATTRIBUTE].includes(code), `replayFormat: ${replay}`);
+    assert.equal(
+      replay === null,
+      ['%s', '%U', '%V', '%o', ...ATTRIBUTE].includes(code),
+      `replayFormat: ${replay}`,
+    );
   });
 }
 
@@ -46,7 +55,9 @@ for (const text of [
 }
 
 test('a filter that has nothing of the login in it is told', () => {
-  const [fixed, open] = ['(uid=joe)', '(|(a=b)(uid=*%U))'].map((text) => parseSearchTemplate(text, 'searchFormat'));
+  const [fixed, open] = ['(uid=joe)', '(|(a=b)(uid=*%U))'].map((text) =>
+    parseSearchTemplate(text, 'searchFormat'),
+  );
   assert.ok(fixed !== undefined && 'filter' in fixed && !hasPlaceholder(fixed.filter));
   assert.ok(open !== undefined && 'filter' in open && hasPlaceholder(open.filter));
 });

@@ -52,7 +52,10 @@ interface Draft {
 
 export function parseCertmap(text: string): ParsedCertmap {
   const reader = new Reader();
-  for (const [index, raw] of text.replace(/^\uFEFF/, '').split(/\r?\n/).entries()) {
+  for (const [index, raw] of text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .entries()) {
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     if (Buffer.byteLength(raw) > LINE_BYTES_MAX)
@@ -80,7 +83,8 @@ class Reader {
 
   end(): ParsedCertmap {
     const mappings = [...this.#drafts.values()].map((draft) => this.#complete(draft));
-    if (this.#drafts.size === 0) this.wrong(1, `expected "${DIRECTIVE} ${DEFAULT} ${DEFAULT}", found nothing`);
+    if (this.#drafts.size === 0)
+      this.wrong(1, `expected "${DIRECTIVE} ${DEFAULT} ${DEFAULT}", found nothing`);
     const mistakes = this.#mistakes.toSorted((one, other) => one.line - other.line);
     return mistakes.length > 0 ? { kind: 'wrong', mistakes } : { kind: 'certmap', mappings };
   }
@@ -99,7 +103,8 @@ class Reader {
       );
     }
     if (this.#drafts.has(name)) return this.wrong(line, `the mapping ${shown(name)} is there twice`);
-    if (this.#drafts.size >= MAPPINGS_MAX) return this.wrong(line, `at most ${MAPPINGS_MAX} mappings are read`);
+    if (this.#drafts.size >= MAPPINGS_MAX)
+      return this.wrong(line, `at most ${MAPPINGS_MAX} mappings are read`);
     const parsed = isDefault ? null : parseDn(issuer);
     if (parsed?.kind === 'malformed') this.wrong(line, `the issuer is no name: ${parsed.reason}`);
     const parts = parsed?.kind === 'name' ? parsed.parts : null;

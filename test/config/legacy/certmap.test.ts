@@ -23,7 +23,7 @@ test('the file as it is shipped is the default mapping with nothing set', () => 
     '#default:verifycert     on',
     '#default:CmapLdapAttr   certSubjectDN',
     '#default:library        <path_to_shared_lib_or_dll>',
-    '#default:InitFn         <Init function\'s name>',
+    "#default:InitFn         <Init function's name>",
   ];
   assert.deepEqual(mappingsOf(...shipped), [
     { name: 'default', issuer: null, dnComps: null, filterComps: [], verify: false, attribute: null },
@@ -48,8 +48,14 @@ test('several mappings by issuer, names of properties in any letter case, e is m
   );
   const [, usps] = mappings;
   assert.equal(mappings.length, 2);
-  assert.deepEqual(usps?.issuer?.flat().map(({ value }) => value), ['United States Postal Service', 'usps', 'US']);
-  assert.deepEqual(usps?.dnComps?.map(({ from }) => from), ['ou', 'o', 'c']);
+  assert.deepEqual(
+    usps?.issuer?.flat().map(({ value }) => value),
+    ['United States Postal Service', 'usps', 'US'],
+  );
+  assert.deepEqual(
+    usps?.dnComps?.map(({ from }) => from),
+    ['ou', 'o', 'c'],
+  );
   assert.deepEqual(usps?.filterComps, [{ from: 'e', to: 'mail' }]);
   assert.equal(usps?.verify, true);
 });
@@ -68,8 +74,16 @@ test("the MMP's from=to names the attribute to look in", () => {
 });
 
 for (const [title, lines, expected] of [
-  ['a file that starts with something else', ['default:DNComps', FIRST], ['1: the first line must be "certmap default default"']],
-  ['a first mapping of another name', ['certmap usps o=usps'], ['1: the first mapping must be "certmap default default"']],
+  [
+    'a file that starts with something else',
+    ['default:DNComps', FIRST],
+    ['1: the first line must be "certmap default default"'],
+  ],
+  [
+    'a first mapping of another name',
+    ['certmap usps o=usps'],
+    ['1: the first mapping must be "certmap default default"'],
+  ],
   ['an empty file', ['# nothing'], ['1: expected "certmap default default", found nothing']],
   [
     'a plug-in',
@@ -79,20 +93,48 @@ for (const [title, lines, expected] of [
       '3: InitFn: plug-ins of certmap.conf are not run here, as in the MMP',
     ],
   ],
-  ['a verifycert that is neither', [FIRST, 'default:verifycert maybe'], ['2: verifycert is on or off, found "maybe"']],
+  [
+    'a verifycert that is neither',
+    [FIRST, 'default:verifycert maybe'],
+    ['2: verifycert is on or off, found "maybe"'],
+  ],
   [
     'a component that nobody knows, which would make the filter wider',
     [FIRST, 'default:FilterComps e, usid'],
     ['2: "usid" is no component, expected cn, ou, o, c, l, st, e, mail, uid, dc'],
   ],
-  ['a property that nobody knows', [FIRST, 'default:verifycrt on'], ['2: "verifycrt" is no property of a mapping']],
+  [
+    'a property that nobody knows',
+    [FIRST, 'default:verifycrt on'],
+    ['2: "verifycrt" is no property of a mapping'],
+  ],
   ['a mapping that is not there', [FIRST, 'Default:DNComps'], ['2: there is no mapping "Default" above']],
-  ['a property twice', [FIRST, 'default:DNComps', 'default:DNComps o'], ['3: DNComps is there twice for "default"']],
+  [
+    'a property twice',
+    [FIRST, 'default:DNComps', 'default:DNComps o'],
+    ['3: DNComps is there twice for "default"'],
+  ],
   ['a mapping twice', [FIRST, 'certmap a o=a', 'certmap a o=b'], ['3: the mapping "a" is there twice']],
-  ['an issuer twice', [FIRST, 'certmap a o=A, c=US', 'certmap b O=a,C=us'], ['3: the issuer is that of "a" already']],
-  ['an issuer that is no name', [FIRST, 'certmap a nobody'], ['2: the issuer is no name: "nobody" is no attribute=value']],
-  ['an encoded value', [FIRST, 'default:encoded DNComps 6f'], ['2: encoded values are not read, write it as text']],
-  ['a line without end', [FIRST, `default:DNComps ${'o,'.repeat(600)}`], ['2: a line has at most 1024 bytes']],
+  [
+    'an issuer twice',
+    [FIRST, 'certmap a o=A, c=US', 'certmap b O=a,C=us'],
+    ['3: the issuer is that of "a" already'],
+  ],
+  [
+    'an issuer that is no name',
+    [FIRST, 'certmap a nobody'],
+    ['2: the issuer is no name: "nobody" is no attribute=value'],
+  ],
+  [
+    'an encoded value',
+    [FIRST, 'default:encoded DNComps 6f'],
+    ['2: encoded values are not read, write it as text'],
+  ],
+  [
+    'a line without end',
+    [FIRST, `default:DNComps ${'o,'.repeat(600)}`],
+    ['2: a line has at most 1024 bytes'],
+  ],
 ] as const) {
   test(`${title} is a mistake with its line`, () => assert.deepEqual(mistakesOf(...lines), expected));
 }
