@@ -16,6 +16,8 @@ export interface Login {
   readonly server: { readonly address: string; readonly port: number };
   /** RFC 4514 text; null: it showed no certificate. */
   readonly certificateSubject: string | null;
+  /** Which attempt of this connection it is; 1 where it is not said. */
+  readonly attempt?: number;
 }
 
 export interface Account {
