@@ -5,15 +5,15 @@
 
 import convict from 'convict';
 import { parseAccessRules } from '../wire/access-rules.ts';
-import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { ChannelMatch } from '../wire/channel-match.ts';
-import { parseDn } from '../wire/ldap-dn.ts';
 import { isAttributeName } from '../wire/ldap-filter.ts';
-import { hasPlaceholder, parseReplayTemplate, parseSearchTemplate } from '../wire/login-template.ts';
 import type { Network } from '../wire/network.ts';
 import {
   checkHeaders,
+  inRange,
   isNickname,
+  nicknamesOf,
+  readAttribute,
   readChannelMatch,
   readClient,
   readHostPattern,
@@ -26,6 +26,8 @@ import {
   readServer,
   readVerify,
 } from './items.ts';
+import { keywordProblems } from './keyword-texts.ts';
+import { nameProblem, replayProblem, searchProblem } from './ldap-texts.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret, isRedisUrl } from './secret.ts';
 import type {
@@ -38,7 +40,6 @@ import type {
   TrustedPeer,
   Verify,
 } from './settings.ts';
-import { suggest } from './suggest.ts';
 import { openSslTakes, wrongCiphers } from './tls-lists.ts';
 
 /** One setting of the schema. */
@@ -162,6 +163,18 @@ function simple(expected: string, fits: (value: string) => boolean): Format<stri
   };
 }
 
+/** A text of which can be said what is wrong with it. */
+function checked(expected: string, problemOf: (value: string) => string | null): Format<string> {
+  return {
+    expected: () => expected,
+    read(value, leaf) {
+      const problem = typeof value === 'string' ? problemOf(value) : '';
+      if (problem !== null) throw new Misfit([`${misfit(leaf, value)}${problem && `: ${problem}`}`]);
+      return value as string;
+    },
+  };
+}
+
 /** A list whose items are read one by one; a single value is a list of one. An item may say itself what is wrong. */
 function readList<T>(value: unknown, leaf: Leaf, readItem: (item: unknown) => T | Misfit | null): T[] {
   if (value === null || (value instanceof Map && !FORMATS[leaf.format].takesMap)) {
@@ -198,18 +211,6 @@ function readMap(value: unknown, leaf: Leaf): Given {
   if (map instanceof Map) return map;
   if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return new Map();
   throw new Misfit([misfit(leaf, value)]);
-}
-
-/** `RSA-Cert, EC-Cert` is a list, as in local.imap.sslnicknames. */
-function nicknamesOf(value: unknown): unknown {
-  return typeof value === 'string' && value.includes(',')
-    ? value.split(',').map((name) => name.trim())
-    : value;
-}
-
-function inRange(words: string, { min, max }: Leaf): string {
-  if (min === undefined || max === undefined) return words;
-  return `${words} from ${min} to ${max}`;
 }
 
 export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]> } = {
@@ -312,42 +313,14 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     expected: () => 'a list of ldap://host:port and ldaps://host:port',
     read: (value, leaf) => readList(value, leaf, readLdapUrl),
   },
-  ldapName: {
-    expected: () => 'a name in the directory, as in ou=People,o=example.com',
-    read(value, leaf) {
-      if (typeof value !== 'string') throw new Misfit([misfit(leaf, value)]);
-      const parsed = parseDn(value);
-      if (parsed.kind === 'malformed') throw new Misfit([`${misfit(leaf, value)}: ${parsed.reason}`]);
-      return value;
-    },
-  },
+  ldapName: checked('a name in the directory, as in ou=People,o=example.com', nameProblem),
   ldapAttribute: simple('a name of an attribute', isAttributeName),
   ldapAttributes: {
     expected: () => 'a list of names of attributes',
-    read: (value, leaf) =>
-      readList(value, leaf, (item) => (isText(item) && isAttributeName(item) ? item : null)),
+    read: (value, leaf) => readList(value, leaf, readAttribute),
   },
-  searchFormat: {
-    expected: () => 'a filter with placeholders, as in (uid=%U)',
-    read(value, leaf) {
-      if (!isText(value)) throw new Misfit([misfit(leaf, value)]);
-      const parsed = parseSearchTemplate(value, 'searchFormat');
-      if ('problem' in parsed) throw new Misfit([`${misfit(leaf, value)}: ${parsed.problem}`]);
-      // It would find the same entry for everybody.
-      if (!hasPlaceholder(parsed.filter))
-        throw new Misfit([`${misfit(leaf, value)}: nothing of the login is in it`]);
-      return value;
-    },
-  },
-  replayFormat: {
-    expected: () => 'a name with placeholders, as in %U@%V',
-    read(value, leaf) {
-      if (!isText(value)) throw new Misfit([misfit(leaf, value)]);
-      const parsed = parseReplayTemplate(value);
-      if ('problem' in parsed) throw new Misfit([`${misfit(leaf, value)}: ${parsed.problem}`]);
-      return value;
-    },
-  },
+  searchFormat: checked('a filter with placeholders, as in (uid=%U)', searchProblem),
+  replayFormat: checked('a name with placeholders, as in %U@%V', replayProblem),
   webAddress: simple('http://… or https://… without a user', (text) => {
     const url = URL.parse(text);
     return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.hostname !== '';
@@ -388,15 +361,8 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     expected: () => 'channel keywords in one text',
     read(value, leaf) {
       if (!isText(value)) throw new Misfit([misfit(leaf, value)]);
-      const { unknown } = parseChannelKeywords(value);
-      if (unknown.length > 0)
-        throw new Misfit(
-          unknown.map((word) =>
-            lacksValue(word)
-              ? `keyword ${found(word)} lacks its value`
-              : `unknown keyword ${found(word)}${suggest(word, ACTING_KEYWORDS)}`,
-          ),
-        );
+      const problems = keywordProblems(value);
+      if (problems.length > 0) throw new Misfit(problems);
       return value;
     },
   },

@@ -4,6 +4,7 @@
 import { isIP } from 'node:net';
 import { parseEndpoint } from '../wire/address.ts';
 import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
+import { isAttributeName } from '../wire/ldap-filter.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import type {
@@ -111,6 +112,10 @@ export function readNetwork(item: unknown): Network | null {
   return isText(item) ? parseNetwork(item) : null;
 }
 
+export function readAttribute(item: unknown): string | null {
+  return isText(item) && isAttributeName(item) ? item : null;
+}
+
 const LDAP_URL = /^(ldaps?):\/\/([^/]+)\/?$/i;
 
 export function readLdapUrl(item: unknown): LdapServerSettings | Misfit | null {
@@ -148,6 +153,11 @@ interface Range {
   readonly max?: number;
 }
 
+export function inRange(words: string, { min, max }: Range): string {
+  if (min === undefined || max === undefined) return words;
+  return `${words} from ${min} to ${max}`;
+}
+
 /** One number for every address, or a map that arrives as a list of one. */
 export function readNetworkLimits(
   value: unknown,
@@ -178,4 +188,11 @@ export function readNetworkLimits(
 /** A nickname is also a file name in the certificate database, so it cannot leave that folder. */
 export function isNickname(text: unknown): text is string {
   return isText(text, 200) && !/[/\\]/.test(text) && text !== '.' && text !== '..';
+}
+
+/** `RSA-Cert, EC-Cert` is a list, as in local.imap.sslnicknames. */
+export function nicknamesOf(value: unknown): unknown {
+  return typeof value === 'string' && value.includes(',')
+    ? value.split(',').map((name) => name.trim())
+    : value;
 }

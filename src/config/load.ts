@@ -94,6 +94,7 @@ function complete(
     certificates: refsOf(shown.certificates ?? [], locate),
     sni: namesOf(shown.sni ?? new Map(), locate),
   };
+  const above: Above = { tls, rules, locate, access: values.access, ldap: values.directory.ldap };
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -112,15 +113,7 @@ function complete(
       rotateMs: values.tickets.rotate,
       secret: secretOf(values.tickets.secret, locate),
     },
-    services: mapEntries(services, (name, service) =>
-      completeService(name, service, {
-        tls,
-        rules,
-        locate,
-        access: values.access,
-        ldap: values.directory.ldap,
-      }),
-    ),
+    services: mapEntries(services, (name, service) => completeService(name, service, above)),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
       keywords: present(channel.values.keywords),
@@ -130,14 +123,7 @@ function complete(
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
     directory: completeDirectory(values.directory, locate),
     limits: values.limits,
-    penalties: {
-      stepMs: values.penalties.step,
-      maxMs: values.penalties.max,
-      decayMs: values.penalties.decay,
-      linear: values.penalties.linear,
-      excluded: values.penalties.excluded,
-      remembered: values.penalties.remembered,
-    },
+    penalties: completePenalties(values.penalties),
     timeouts: {
       proxyHeaderMs: values.timeouts.proxyHeader,
       handshakeMs: values.timeouts.handshake,
@@ -154,6 +140,11 @@ function complete(
     },
     probeMs: values.probe,
   };
+}
+
+function completePenalties(given: GivenSettings['top']['values']['penalties']): Settings['penalties'] {
+  const { step, max, decay, ...rest } = given;
+  return { ...rest, stepMs: step, maxMs: max, decayMs: decay };
 }
 
 /** What the dialects say themselves, whatever a list of capabilities holds. */

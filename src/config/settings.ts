@@ -112,11 +112,11 @@ export interface DomainSettings {
   readonly ldap: LdapSettings | null;
 }
 
-export interface LdapServerSettings {
+export type LdapServerSettings = {
   readonly host: string;
   readonly port: number;
   readonly implicitTls: boolean;
-}
+};
 
 export interface LdapSettings {
   /** In the order of preference; none: the directory is not in LDAP. */

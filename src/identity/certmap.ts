@@ -49,7 +49,7 @@ export interface Plan {
   /** By CmapLdapAttr, in the whole tree; null: there is none. */
   readonly first: Filter<string> | null;
   /** null: only that. */
-  readonly then: { readonly base: string; readonly filter: Filter<string> } | null;
+  readonly next: { readonly base: string; readonly filter: Filter<string> } | null;
 }
 
 /** What to search for; or why there is nothing to. */
@@ -76,8 +76,8 @@ export function planOf(
   const filter = filters.length > 1 ? ({ kind: 'and', filters } as const) : (filters[0] ?? null);
   const first = attribute === null ? null : bySubject(attribute, subject);
   // Everybody in the tree would fit.
-  if (place.length === 0 && filter === null && attribute !== null) return { first, then: null };
-  return { first, then: { base: place.length === 0 ? base : dnText(place), filter: filter ?? EVERYTHING } };
+  if (place.length === 0 && filter === null && attribute !== null) return { first, next: null };
+  return { first, next: { base: place.length === 0 ? base : dnText(place), filter: filter ?? EVERYTHING } };
 }
 
 export async function mapCertificate(
@@ -119,7 +119,7 @@ interface Walk {
 }
 
 async function search(
-  { first, then }: Plan,
+  { first, next }: Plan,
   { directory, verify, steps }: Walk,
 ): Promise<readonly LdapEntry[]> {
   const sizeLimit = verify ? CANDIDATES_MAX + 1 : 2;
@@ -137,8 +137,8 @@ async function search(
     return hits;
   };
   const byAttribute = first === null ? [] : await look(directory.base, first);
-  if (byAttribute.length > 0 || then === null) return byAttribute;
-  return look(then.base, then.filter);
+  if (byAttribute.length > 0 || next === null) return byAttribute;
+  return look(next.base, next.filter);
 }
 
 function choose(hits: readonly LdapEntry[], { verify }: CertMapping, der: Buffer): LdapEntry | string {

@@ -96,7 +96,7 @@ function readPiece(token: string, use: TemplateUse): Piece | Wrong {
       ? { kind: 'attribute', attribute: attribute.toLowerCase() }
       : { problem: `${JSON.stringify(attribute)} is no name of an attribute` };
   }
-  const known = [...LETTERS[use]].map((name) => `%${name}`).join(' ');
+  const known = Array.from(LETTERS[use], (name) => `%${name}`).join(' ');
   const more = isFilter ? '' : ' %A[attribute]';
   return { problem: `${JSON.stringify(token)} is not known here, expected one of ${known}${more} or %%` };
 }

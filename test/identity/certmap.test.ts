@@ -124,10 +124,10 @@ for (const { title, conf, subject, issuer, first, base, filter } of rows) {
     const mapping = mappingFor(mappingsOf(conf), given.issuer);
     assert.ok(mapping !== null);
     const plan = planOf(mapping, given.subject, BASE);
-    assert.ok('then' in plan, JSON.stringify(plan));
+    assert.ok('next' in plan, JSON.stringify(plan));
     assert.equal(plan.first === null ? undefined : filterText(plan.first), first);
-    assert.equal(plan.then?.base, base);
-    assert.equal(plan.then && filterText(plan.then.filter), filter);
+    assert.equal(plan.next?.base, base);
+    assert.equal(plan.next && filterText(plan.next.filter), filter);
   });
 }
 
