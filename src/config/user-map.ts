@@ -116,7 +116,10 @@ class UserMapReader {
     if (value === null) return [plain];
     if (typeof value === 'string') return [{ ...plain, backend: this.#backend([who], value) }];
     if (!(value instanceof Map)) {
-      this.#add([who], `expected the name of a backend, or a map of ${KEYS.join(', ')}, found ${found(value)}`);
+      this.#add(
+        [who],
+        `expected the name of a backend, or a map of ${KEYS.join(', ')}, found ${found(value)}`,
+      );
       return [];
     }
     for (const key of value.keys()) {
@@ -201,5 +204,7 @@ class UserMapReader {
 function isHostOrHostPort(text: string): boolean {
   const host = /^(?:\[([^\]]+)\]|([^:]+))(?::\d{1,5})?$/.exec(text);
   const name = host?.[1] ?? host?.[2] ?? text;
-  return host === null ? /^[0-9a-f:]+$/i.test(text) && text.split(':').length > 2 : host[1] !== undefined || isHostName(name);
+  return host === null
+    ? /^[0-9a-f:]+$/i.test(text) && text.split(':').length > 2
+    : host[1] !== undefined || isHostName(name);
 }

@@ -30,7 +30,8 @@ export type Outcome =
 export function requestHeaders({ login, password, attempt }: Attempt): [string, string][] {
   const { client, server, protocol, tls } = login;
   return [
-    ['Auth-Method', password === null ? 'external' : 'plain'],
+    // Only a certificate takes the place of a password.
+    ['Auth-Method', password === null && login.certificateSubject !== null ? 'external' : 'plain'],
     ['Auth-User', escaped(login.id)],
     ['Auth-Pass', escaped(password ?? '')],
     ['Auth-Protocol', protocol],
@@ -46,7 +47,11 @@ export function requestHeaders({ login, password, attempt }: Attempt): [string, 
 
 function secured({ certificateSubject: subject }: Login): [string, string][] {
   const verify: [string, string] = ['Auth-SSL-Verify', subject === null ? 'NONE' : 'SUCCESS'];
-  return [['Auth-SSL', 'on'], verify, ...(subject === null ? [] : [['Auth-SSL-Subject', escaped(subject)] as [string, string]])];
+  return [
+    ['Auth-SSL', 'on'],
+    verify,
+    ...(subject === null ? [] : [['Auth-SSL-Subject', escaped(subject)] as [string, string]]),
+  ];
 }
 
 /** As nginx does for mail: blanks, percent signs and control characters. */
@@ -75,7 +80,8 @@ export function readAnswer(headers: Readonly<Record<string, string | undefined>>
   if (said !== null && said !== 'OK') return refusal(said, { waitMs, code: text('auth-error-code') });
   const server = readServer(text('auth-server'), text('auth-port'));
   if (server === undefined) return { kind: 'unusable', reason: 'Auth-Server or Auth-Port is malformed' };
-  if (said === null && server === null) return { kind: 'unusable', reason: 'neither Auth-Status nor Auth-Server' };
+  if (said === null && server === null)
+    return { kind: 'unusable', reason: 'neither Auth-Status nor Auth-Server' };
   return { kind: 'ok', server, user: text('auth-user'), password: text('auth-pass') };
 }
 

@@ -19,7 +19,11 @@ function judge(value: string, password: string): boolean {
     const cost = /^\$2[abxy]\$(\d\d)\$/.exec(value)?.[1];
     if (cost === undefined) return unixCryptFits(value, password);
     // What bcrypt would not look at must not be what two passwords differ in.
-    return Number(cost) <= BCRYPT_COST_MAX && !truncates(password) && compareSync(password, value.replace(/^\$2[xy]/, '$2b'));
+    return (
+      Number(cost) <= BCRYPT_COST_MAX &&
+      !truncates(password) &&
+      compareSync(password, value.replace(/^\$2[xy]/, '$2b'))
+    );
   } catch {
     return false;
   }

@@ -84,7 +84,10 @@ class HttpDirectory implements Directory {
 
   async #ask(login: Login, password: string | null, stop: AbortSignal): Promise<Outcome> {
     for (;;) {
-      const outcome = await this.#request(requestHeaders({ login, password, attempt: login.attempt ?? 1 }), stop);
+      const outcome = await this.#request(
+        requestHeaders({ login, password, attempt: login.attempt ?? 1 }),
+        stop,
+      );
       if (outcome.kind !== 'wait') return outcome;
       await this.#pause(Math.max(outcome.ms, 100), stop);
     }
@@ -149,7 +152,9 @@ class HttpDirectory implements Directory {
         throw this.#failure(outcome.kind === 'wait' ? 'it asks to wait' : outcome.reason);
       case 'ok': {
         const { names } = this.#options;
-        const plain = plainAccount(names.split(login.id, { service: login.service, address: login.server.address }));
+        const plain = plainAccount(
+          names.split(login.id, { service: login.service, address: login.server.address }),
+        );
         const user = outcome.user ?? plain.user;
         const account = {
           ...plain,
@@ -166,7 +171,11 @@ class HttpDirectory implements Directory {
 
   #failure(reason: string | null, cause?: unknown): GateError {
     const { origin, pathname } = this.#url;
-    return new GateError('DIRECTORY_DOWN', { url: `${origin}${pathname}`, reason: reason ?? undefined }, cause);
+    return new GateError(
+      'DIRECTORY_DOWN',
+      { url: `${origin}${pathname}`, reason: reason ?? undefined },
+      cause,
+    );
   }
 }
 

@@ -35,7 +35,9 @@ export function isKnownScheme(stored: string): boolean {
   const name = scheme.toUpperCase().replaceAll('_', '-');
   return (
     name in DIGESTS ||
-    /^(PLAIN|CLEARTEXT|CLEAR|PBKDF2(-SHA(1|256|512))?|CRYPT|BLF-CRYPT|SHA(256|512)-CRYPT|MD5-CRYPT|BCRYPT|ARGON2(ID|I)?)$/.test(name)
+    /^(PLAIN|CLEARTEXT|CLEAR|PBKDF2(-SHA(1|256|512))?|CRYPT|BLF-CRYPT|SHA(256|512)-CRYPT|MD5-CRYPT|BCRYPT|ARGON2(ID|I)?)$/.test(
+      name,
+    )
   );
 }
 
@@ -116,13 +118,16 @@ async function hashFits(value: string, password: string): Promise<boolean> {
 
 // RFC 9106 3.1 names the parameters; the text form is that of its reference implementation.
 async function argon2Fits(value: string, password: string): Promise<boolean> {
-  const fields = /^\$(argon2id?)\$v=19\$m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})\$([\w+/]+)\$([\w+/]+)$/.exec(value);
+  const fields = /^\$(argon2id?)\$v=19\$m=(\d{1,8}),t=(\d{1,4}),p=(\d{1,3})\$([\w+/]+)\$([\w+/]+)$/.exec(
+    value,
+  );
   if (fields === null) return false;
   const [, algorithm, memory, passes, parallelism] = fields;
   const nonce = Buffer.from(fields[5] ?? '', 'base64');
   const key = Buffer.from(fields[6] ?? '', 'base64');
   const costs = { memory: Number(memory), passes: Number(passes), parallelism: Number(parallelism) };
-  if (costs.memory > COSTS.memoryKiB || costs.passes > COSTS.passes || costs.parallelism > COSTS.lanes) return false;
+  if (costs.memory > COSTS.memoryKiB || costs.passes > COSTS.passes || costs.parallelism > COSTS.lanes)
+    return false;
   if (nonce.length < 8 || key.length < 16) return false;
   try {
     const found = await deriveArgon2(algorithm === 'argon2id' ? 'argon2id' : 'argon2i', {

@@ -10,7 +10,14 @@ import { asGateError, GateError } from '../errors.ts';
 import { explain, type Log } from '../log.ts';
 import type { World } from '../world.ts';
 import { Cache, Together } from './cache.ts';
-import { type Account, type Answer, commonKey, type Directory, type Login, type Refusal } from './directory.ts';
+import {
+  type Account,
+  type Answer,
+  commonKey,
+  type Directory,
+  type Login,
+  type Refusal,
+} from './directory.ts';
 import { passwordFits } from './password.ts';
 
 export interface ReceptionOptions {
@@ -109,7 +116,8 @@ export class Reception {
       const answer = await this.#watched(() => directory.find(login, password));
       const ttlMs = answer.kind === 'account' ? cache.ttlMs : answer.kind === 'nobody' ? cache.missTtlMs : 0;
       const isWrong = answer.kind === 'account' && answer.proof === 'wrong';
-      if (ttlMs > 0 && cache.ttlMs > 0 && !isWrong) this.#accounts.set(key, answer, world.monotonic() + ttlMs);
+      if (ttlMs > 0 && cache.ttlMs > 0 && !isWrong)
+        this.#accounts.set(key, answer, world.monotonic() + ttlMs);
       return answer;
     };
     // Whoever is not to be remembered is asked for each time.
@@ -118,7 +126,11 @@ export class Reception {
 
   async #prove(
     key: string,
-    { login, account, password }: { readonly login: Login; readonly account: Account; readonly password: string },
+    {
+      login,
+      account,
+      password,
+    }: { readonly login: Login; readonly account: Account; readonly password: string },
   ): Promise<'right' | 'wrong'> {
     const { directory, cache, world } = this.#options;
     if (password === '') return 'wrong';
@@ -182,6 +194,8 @@ export class Reception {
   }
 
   #digest(key: string, password: string): string {
-    return createHmac('sha256', this.#key).update(JSON.stringify([key, password])).digest('base64');
+    return createHmac('sha256', this.#key)
+      .update(JSON.stringify([key, password]))
+      .digest('base64');
   }
 }

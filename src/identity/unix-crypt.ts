@@ -90,8 +90,7 @@ function md5Crypt(key: Buffer, salt: Buffer): string {
   const inner = digest('md5', [key, salt, key]);
   const parts = [key, Buffer.from('$1$'), salt, stretch(inner, key.length)];
   const zero = Buffer.alloc(1);
-  for (let bits = key.length; bits > 0; bits >>= 1)
-    parts.push((bits & 1) === 1 ? zero : key.subarray(0, 1));
+  for (let bits = key.length; bits > 0; bits >>= 1) parts.push((bits & 1) === 1 ? zero : key.subarray(0, 1));
   let state = digest('md5', parts);
   for (let round = 0; round < 1000; round++) {
     const odd = (round & 1) === 1;

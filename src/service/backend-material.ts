@@ -87,7 +87,7 @@ function attempt<T>(reader: BackendReader, name: string, read: () => T): T | nul
 }
 
 // A file of CAs is read whole: one damaged certificate in it is a mistake, not one CA less.
-function readAuthorities(file: string): string {
+export function readAuthorities(file: string): string {
   const text = readBounded(file);
   const blocks =
     text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^]*?-----END [A-Z0-9 ]+-----/g) ?? [];
