@@ -7,20 +7,13 @@
 
 import type { BackendSettings, ClientInfo } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
-import { explain } from '../log.ts';
-import type {
-  ClientFacts,
-  Credentials,
-  IntroductionMethod,
-  Replayable,
-  Verdict,
-  Wish,
-} from '../protocol/dialect.ts';
+import type { ClientFacts, IntroductionMethod, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
-import { isRefusal } from './refusals.ts';
+import { blame, refuse, turnDown } from './refuse-login.ts';
+import type { Target } from './route.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
 
@@ -29,16 +22,16 @@ type Errand = Exclude<Wish, { kind: 'quit' }>;
 /** Null: the client has been told that it is not logged in. */
 export async function connectBackend(
   client: Client,
-  backend: Backend,
+  target: Target,
   errand: Errand,
 ): Promise<BackLeg | null> {
   client.enter('backend');
   try {
-    const passport: Passport = { proof: null };
-    const first = await call(client, backend, { errand, passport });
+    const journey: Journey = { errand, target, passport: { proof: target.proof } };
+    const first = await call(client, target.backend, journey);
     if (first === null) return null;
-    if (errand.kind === 'login') await admitUser(client, errand.credentials);
-    const last = await goOn(client, first, { errand, passport });
+    if (target.user !== null) await admitUser(client, target.user);
+    const last = await goOn(client, first, journey);
     if (last === null) {
       client.leave('user');
       return null;
@@ -47,39 +40,21 @@ export async function connectBackend(
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     return last.back;
   } catch (cause) {
-    // Whatever became of the backend, a client that was dismissed meanwhile is gone for that reason.
-    const error = (client.dismissed ? client.leg.failure : null) ?? asGateError(cause);
-    client.leaveBackend();
-    if (client.session.ends(error)) throw error;
-    client.loginsFailed++;
-    client.failure = error.code;
-    if (error.code === 'USER_LIMIT' || isRefusal(error)) client.gate.refusals.note(client, error);
-    else {
-      client.gate.log.at(error.row.level, 'login-failed', {
-        ...about(client),
-        code: error.code,
-        cause: explain(error),
-      });
-    }
-    client.leg.send(client.session.wordsFor(error));
+    turnDown(client, cause);
   }
   return null;
 }
 
 /** The login is proven: the address is forgiven, and the user takes a place. */
-async function admitUser(client: Client, credentials: Credentials): Promise<void> {
+async function admitUser(client: Client, user: string): Promise<void> {
   if (!isTier(client)) client.gate.guard.proved(client.remote.address);
-  await takeUser(client, userOf(credentials));
-}
-
-/** Somebody guessed, as far as anybody can tell. */
-function blame(client: Client): void {
-  if (!isTier(client)) client.gate.guard.failed(client.remote.address);
+  await takeUser(client, user);
 }
 
 /** What a client wants, and what was found out of it on the way. */
 interface Journey {
   readonly errand: Errand;
+  readonly target: Target;
   readonly passport: Passport;
 }
 
@@ -92,7 +67,9 @@ interface Call {
 
 /** Null: the login was refused, here or by the backend, and the client has been told. */
 async function call(client: Client, backend: Backend, journey: Journey): Promise<Call | null> {
-  const { errand } = journey;
+  const { errand, target } = journey;
+  const startedAt = client.gate.world.monotonic();
+  const hosts = backend === target.backend ? target.hosts : [];
   const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
   if (credentials === 'refused') return null;
   // Waited for here, so that a slow resolver is not a server's failure.
@@ -101,7 +78,8 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   // It may have been ended while it was waited for; nobody is dialled for it then.
   if (client.leg.failure !== null) throw client.leg.failure;
   const visit: Visit = {
-    user: errand.kind === 'mail' ? null : userOf(errand.credentials),
+    user: target.user,
+    hosts,
     address: client.remote.address,
     proxied: proxiedOf(client, backend.settings),
     introduce:
@@ -112,7 +90,7 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
             return introduce(back, backend.settings, facts);
           },
   };
-  await takeBackend(client, backend);
+  await takeBackend(client, backend, hosts[0] ?? null);
   const back = await backend.connect(visit);
   client.back = back;
   if (client.leg.failure !== null) throw client.leg.failure;
@@ -128,9 +106,25 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   back.session.quit();
   client.leaveBackend();
   // Where the password was found right before, it is something else that the server refuses.
-  if (!verdict.temporary && journey.passport.proof !== 'right') blame(client);
-  refuse(client, verdict, verdict.words.trim());
+  if (!verdict.temporary && journey.passport.proof !== 'right') {
+    blame(client);
+    const tookMs = client.gate.world.monotonic() - startedAt;
+    client.gate.refusalTime.ms = Math.min(tookMs, REFUSAL_MS_MAX);
+  }
+  refuse(client, likeOurs(client, verdict), verdict.words.trim());
   return null;
+}
+
+/** What a slow store may add to the answer to an unknown user. */
+const REFUSAL_MS_MAX = 10_000;
+
+/** Where a directory knows some users and not others, a store's wrong password is told in the words for the others. */
+function likeOurs(client: Client, verdict: Verdict): Verdict {
+  const { reception, dialect } = client.gate;
+  if (reception === null || verdict.temporary || dialect.protocol === 'smtp') return verdict;
+  const code = /^\[([^\] ]+)/.exec(verdict.words)?.[1]?.toUpperCase() ?? '';
+  const isWrong = code === '' || code === 'AUTHENTICATIONFAILED' || code === 'AUTH';
+  return isWrong ? { ...refusalVerdict(client, 'wrong password'), extra: verdict.extra } : verdict;
 }
 
 /** saslswitchchannel, by way of another relay where the new channel has one. */
@@ -150,17 +144,11 @@ async function goOn(client: Client, first: Call, journey: Journey): Promise<Call
   return last;
 }
 
-/** Whose mailbox it is that a login leads to. */
-function userOf(credentials: Credentials): string {
-  const acting = credentials.kind === 'password' ? credentials.authzid : '';
-  return acting === '' ? credentials.user : acting;
-}
-
 /** What a server is logged in with, once that is proven where this service proves it. */
 async function prepare(
   client: Client,
   backend: Backend,
-  { errand, passport }: Journey,
+  { errand, target, passport }: Journey,
 ): Promise<Replayable | 'refused'> {
   if (errand.kind === 'mail') return 'refused';
   const { credentials } = errand;
@@ -169,7 +157,7 @@ async function prepare(
     const { mechanism } = credentials;
     throw new GateError('BACKEND_NO_MECHANISM', { backend: backend.settings.name, mechanism });
   }
-  const proven = await proveLogin(client, backend, { credentials, passport });
+  const proven = await proveLogin(client, backend, { credentials, passport, target });
   if (typeof proven !== 'string') return proven;
   if (proven === 'wrong password') blame(client);
   refuse(client, refusalVerdict(client, proven), proven);
@@ -219,12 +207,6 @@ async function logIn(
   }
 }
 
-function refuse(client: Client, verdict: Verdict, said: string): void {
-  client.loginsFailed++;
-  client.gate.log.info('login-refused', { ...about(client), temporary: verdict.temporary, said });
-  client.session.refuse(verdict);
-}
-
 /** Whether the client was ever waited for. */
 interface Turn {
   client: boolean;
@@ -269,16 +251,5 @@ function factsOf(client: Client, name: string | null): ClientFacts {
     tlsVersion: tls?.version ?? null,
     tlsCipher: tls?.cipher ?? null,
     login: client.outerLogin,
-  };
-}
-
-function about(client: Client): Readonly<Record<string, unknown>> {
-  return {
-    service: client.gate.name,
-    session: client.id,
-    client: client.remote.address,
-    user: client.claimed,
-    mechanism: client.mechanism,
-    backend: client.server,
   };
 }

@@ -30,7 +30,8 @@ export type Outcome =
 export function requestHeaders({ login, password, attempt }: Attempt): [string, string][] {
   const { client, server, protocol, tls } = login;
   return [
-    ['Auth-Method', password === null ? 'external' : 'plain'],
+    // Only a certificate takes the place of a password.
+    ['Auth-Method', password === null && login.certificateSubject !== null ? 'external' : 'plain'],
     ['Auth-User', escaped(login.id)],
     ['Auth-Pass', escaped(password ?? '')],
     ['Auth-Protocol', protocol],

@@ -9,6 +9,7 @@ import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } fro
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
+import { bareDirectory } from './directory-material.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
@@ -141,6 +142,7 @@ export function withoutSecrets(settings: Settings): Settings {
     ...settings,
     redis: null,
     tickets: { ...settings.tickets, secret: null },
+    directory: bareDirectory(settings.directory),
     services: Object.fromEntries(services) as Settings['services'],
     backends: Object.fromEntries(backends) as Settings['backends'],
   });

@@ -11,6 +11,7 @@ import type { Refusals } from '../connection/refusals.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
 import type { PasswordCheck } from '../connection/verify.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
+import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
@@ -39,6 +40,8 @@ interface MakerOptions {
   readonly refusals: Refusals;
   readonly health: HealthBoard;
   readonly staples: StapleKeeper;
+  /** null: there is no directory, and every name is what it is. */
+  readonly reception: Reception | null;
 }
 
 export class GateMaker {
@@ -82,6 +85,9 @@ export class GateMaker {
       guard,
       refusals,
       passwordCheck: this.#passwordCheck(service),
+      reception: this.#options.reception,
+      backendNamed: this.#named(service, dialect),
+      refusalTime: { ms: 0 },
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       channels,
       limits: settings.limits,
@@ -89,6 +95,23 @@ export class GateMaker {
       world,
       log,
     };
+  }
+
+  /** The backends that the file of users names for a protocol, made ahead, so that they are looked at by the prober. */
+  #named({ protocol }: ServiceSettings, dialect: Dialect): (name: string) => Backend | null {
+    const { settings, material } = this.#options;
+    const names = new Set(
+      material.directory.users.flatMap(({ backend }) =>
+        typeof backend === 'string' ? [backend] : (backend?.[protocol] ?? []),
+      ),
+    );
+    const made = new Map<string, Backend>();
+    if (protocol === 'smtp') return () => null;
+    for (const name of names) {
+      const backend = settings.backends[name];
+      if (backend !== undefined) made.set(name, this.#backend(backend, dialect));
+    }
+    return (name) => made.get(name) ?? null;
   }
 
   /** Each backend once, whatever the protocols it serves. */

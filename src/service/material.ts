@@ -16,12 +16,14 @@ import type { ServerTlsMaterial } from '../tls/context.ts';
 import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
+import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
 
 export interface FrontMaterial extends BackendMaterial {
   /** By service name; null: the service has no TLS. */
   readonly services: Readonly<Record<string, ServerTlsMaterial | null>>;
   readonly tierPasswords: TierPasswords;
+  readonly directory: DirectoryMaterial;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
 }
@@ -79,7 +81,8 @@ export function materialFiles(settings: Settings): string[] {
     if (ref.kind === 'nickname') return databaseFiles(settings);
     return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
   });
-  return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...tierPasswordFiles(settings)])];
+  const others = [...tierPasswordFiles(settings), ...directoryFiles(settings)];
+  return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...others])];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
@@ -145,8 +148,11 @@ class MaterialReader {
     const tierPasswords = readTierPasswords(this.#request.settings, (error, where) =>
       this.#fail(error, where),
     );
+    const directory = readDirectoryMaterial(this.#request.settings, (error, where) =>
+      this.#fail(error, where),
+    );
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
-    const front = { services, ...backends, tierPasswords, ticketKeys: this.#request.ticketKeys };
+    const front = { services, ...backends, tierPasswords, directory, ticketKeys: this.#request.ticketKeys };
     return { front, certificates: this.#facts(), warnings: this.#warnings };
   }
 

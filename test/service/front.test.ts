@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Settings } from '../../src/config/settings.ts';
 import type { FrontMaterial } from '../../src/service/material.ts';
+import { NO_DIRECTORY } from '../../src/service/directory-material.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { IMAP, plain, POP3, SEND, SMTP } from '../support/dialects.ts';
 import { assertLine, type Gateway, openGateway, testMaterial } from '../support/gateway.ts';
@@ -19,6 +20,7 @@ function material(settings: Settings): FrontMaterial {
       Object.keys(settings.backends).map((name) => [name, testMaterial().authority.ca]),
     ),
     tierPasswords: NO_TIER_PASSWORDS,
+    directory: NO_DIRECTORY,
     ticketKeys: Buffer.alloc(48, 7),
   };
 }

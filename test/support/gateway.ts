@@ -13,6 +13,7 @@ import type { Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { offersTls } from '../../src/policy/channel-map.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
+import { readDirectoryMaterial } from '../../src/service/directory-material.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
@@ -343,5 +344,8 @@ export function frontMaterial(
   const tierPasswords = readTierPasswords(settings, (error) => {
     throw error;
   });
-  return { services, backendCas, backendSecrets, tierPasswords, ticketKeys: Buffer.alloc(48, 7) };
+  const directory = readDirectoryMaterial(settings, (error) => {
+    throw error;
+  });
+  return { services, backendCas, backendSecrets, tierPasswords, directory, ticketKeys: Buffer.alloc(48, 7) };
 }
