@@ -8,6 +8,7 @@ import { SettingsError } from '../errors.ts';
 import { harmless } from '../log.ts';
 import { createConfigurationSource } from '../service/configuration.ts';
 import type { Configuration } from '../service/configuration.ts';
+import { type LdapProbe, probeLdap } from '../service/ldap-material.ts';
 import { probeBackends } from '../service/probe.ts';
 import type { ProbeResult } from '../service/probe.ts';
 import { certificateText } from '../service/status.ts';
@@ -53,12 +54,14 @@ async function report(configuration: Configuration, values: OptionValues, progra
   const offers = await tlsOffers(configuration, world);
   const summary = withOffers(summarise(configuration, world.now()), settings, offers);
   const probes = values['probe'] === true ? await probeBackends({ settings, material, world }) : null;
-  const ok = probes === null || probes.every(({ error }) => error === null);
+  const directory = probes === null ? [] : await probeLdap(settings, material.directory.ldap, world);
+  const ok = [...(probes ?? []), ...directory].every(({ error }) => error === null);
   if (values['json'] === true) {
-    program.out(`${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes }) }, null, 2)}\n`);
+    program.out(`${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes, directoryProbes: directory }) }, null, 2)}\n`);
   } else {
     program.out(summaryText(summary));
     for (const probe of probes ?? []) program.out(probeText(probe, world.now()));
+    for (const probe of directory) program.out(ldapProbeText(probe));
   }
   return ok ? DONE : FAILED;
 }
@@ -141,6 +144,12 @@ function backendLine({
   const login = admin === null ? '' : `; ${admin} logs in for the users`;
   const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
   return `backend ${name}: ${servers.join(', ')}${order}; ${tls}${trust}${login}${told}`;
+}
+
+/** What a server says is somebody else's text. */
+function ldapProbeText({ server, base, error }: LdapProbe): string {
+  const found = error === null ? `${base} is there` : `FAILED, ${error}`;
+  return `${harmless(`probe directory ${server}: ${found}`)}\n`;
 }
 
 const DAY_MS = 86_400_000;

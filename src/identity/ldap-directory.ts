@@ -141,6 +141,8 @@ export class LdapDirectory implements Directory {
       };
     }
     this.#names.set(account, found.entry.dn);
+    if (this.#options.source.settings.passwords === 'compare' && account.secrets.length === 0)
+      log.info('entry without userPassword', { entry: found.entry.dn });
     const asks = password !== null && account.status === 'active' && account.preAuth !== false;
     const proof = asks ? ((await this.prove?.(login, account, password)) ?? null) : null;
     return { kind: 'account', account, proof };

@@ -10,6 +10,7 @@ import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
 import { bareDirectory } from './directory-material.ts';
+import { bareDomains } from './ldap-material.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
@@ -135,7 +136,7 @@ export function withoutSecrets(settings: Settings): Settings {
   });
   const services = Object.values(settings.services).map((service) => [
     service.name,
-    { ...service, tls: bareTls(service.tls) },
+    { ...service, tls: bareTls(service.tls), domains: bareDomains(service.domains) },
   ]);
   const backends = Object.values(settings.backends).map((backend) => [backend.name, bareBackend(backend)]);
   return withoutTierPasswords({

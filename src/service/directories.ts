@@ -3,15 +3,17 @@
 // be on the way to it any more.
 
 import type { Settings } from '../config/settings.ts';
-import type { Directory } from '../identity/directory.ts';
+import type { Directory, Login } from '../identity/directory.ts';
 import { everyone } from '../identity/everyone.ts';
 import { fileDirectory } from '../identity/file-directory.ts';
 import { httpDirectory } from '../identity/http-directory.ts';
+import type { SplitId } from '../identity/ldap-directory.ts';
 import { NameBook, type NameRules, placeKey } from '../identity/login-id.ts';
 import { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
 import type { DirectoryMaterial } from './directory-material.ts';
+import { makeLdap } from './ldap-material.ts';
 
 export interface DirectoryParts {
   readonly settings: Settings;
@@ -56,7 +58,7 @@ export function makeReception(parts: DirectoryParts): Reception {
   return new Reception({ directory: makeDirectory(parts), cache: settings.directory.cache, world, log });
 }
 
-function makeDirectory({ settings, material, world }: DirectoryParts): Directory {
+function makeDirectory({ settings, material, world, log }: DirectoryParts): Directory {
   const { directory } = settings;
   const names = nameBook(settings);
   switch (directory.type) {
@@ -64,6 +66,14 @@ function makeDirectory({ settings, material, world }: DirectoryParts): Directory
       return everyone(names);
     case 'file':
       return fileDirectory(material.users, names);
+    case 'ldap': {
+      const delimiter = directory.canonicalDelimiter;
+      const split = ({ id, service, server }: Login): SplitId => {
+        const { user, domain } = names.split(id, { service, address: server.address });
+        return { user, domain, delimiter };
+      };
+      return makeLdap({ settings, material: material.ldap, split, world, log });
+    }
     case 'http': {
       const { url, timeoutMs, connections } = directory.http;
       if (url === null) throw new Error('directory.http.url is missing and no mistake was reported');

@@ -7,6 +7,7 @@ import type { DirectorySettings, Settings, UserMap } from '../config/settings.ts
 import { SettingsError } from '../errors.ts';
 import { isKnownScheme } from '../identity/password.ts';
 import { readAuthorities } from './backend-material.ts';
+import { bareLdap, ldapFiles, type LdapMaterial, NO_LDAP, readLdapMaterial } from './ldap-material.ts';
 
 export interface DirectoryMaterial {
   readonly users: UserMap;
@@ -14,9 +15,10 @@ export interface DirectoryMaterial {
   readonly ca: string | null;
   /** One more header for the script. Never logged. */
   readonly header: string | null;
+  readonly ldap: LdapMaterial;
 }
 
-export const NO_DIRECTORY: DirectoryMaterial = { users: [], ca: null, header: null };
+export const NO_DIRECTORY: DirectoryMaterial = { users: [], ca: null, header: null, ldap: NO_LDAP };
 
 export function readDirectoryMaterial(
   settings: Settings,
@@ -41,12 +43,15 @@ export function readDirectoryMaterial(
     users: users ?? [],
     ca: ca === null ? null : attempt('http.ca', () => readAuthorities(ca)),
     header: header === null ? null : attempt('http.header', () => headerOf(resolveSecret(header))),
+    ldap: readLdapMaterial(settings, fail),
   };
 }
 
 /** Every file whose change changes it. */
-export function directoryFiles({ directory: { type, file, http } }: Settings): string[] {
+export function directoryFiles(settings: Settings): string[] {
+  const { type, file, http } = settings.directory;
   return [
+    ...ldapFiles(settings),
     ...(type === 'file' && file !== null ? [file] : []),
     ...(http.ca === null ? [] : [http.ca]),
     ...(http.header?.kind === 'file' ? [http.header.path] : []),
@@ -55,7 +60,7 @@ export function directoryFiles({ directory: { type, file, http } }: Settings): s
 
 /** The same settings without secrets. */
 export function bareDirectory(directory: DirectorySettings): DirectorySettings {
-  return { ...directory, http: { ...directory.http, header: null } };
+  return { ...directory, http: { ...directory.http, header: null }, ldap: bareLdap(directory.ldap) };
 }
 
 /** RFC 9110 5.5: a name, a colon, visible characters. */

@@ -3,7 +3,7 @@
 // `fail`; nothing here throws. The directory itself is made of it here too, in the workers and for `check --probe`.
 
 import { resolveSecret } from '../config/secret.ts';
-import type { LdapSettings, Settings } from '../config/settings.ts';
+import type { LdapSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import type { Login } from '../identity/directory.ts';
 import { LdapDirectory, type LdapSource, type SplitId } from '../identity/ldap-directory.ts';
 import { LdapPlaces } from '../identity/ldap-places.ts';
@@ -28,6 +28,19 @@ export interface LdapMaterial {
 }
 
 type Fail = (error: unknown, where: string) => void;
+
+export const NO_LDAP: LdapMaterial = { common: { bindPassword: null, ca: null }, places: {} };
+
+/** The same settings without the password. */
+export function bareLdap<L extends LdapSettings | null>(ldap: L): L {
+  return ldap === null ? ldap : { ...ldap, bindPassword: null };
+}
+
+export function bareDomains(domains: ServiceSettings['domains']): ServiceSettings['domains'] {
+  return Object.fromEntries(
+    Object.entries(domains).map(([address, own]) => [address, { ...own, ldap: bareLdap(own.ldap) }]),
+  );
+}
 
 const NOTHING: LdapSecrets = { bindPassword: null, ca: null };
 
