@@ -57,7 +57,9 @@ async function report(configuration: Configuration, values: OptionValues, progra
   const directory = probes === null ? [] : await probeLdap(settings, material.directory.ldap, world);
   const ok = [...(probes ?? []), ...directory].every(({ error }) => error === null);
   if (values['json'] === true) {
-    program.out(`${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes, directoryProbes: directory }) }, null, 2)}\n`);
+    program.out(
+      `${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes, directoryProbes: directory }) }, null, 2)}\n`,
+    );
   } else {
     program.out(summaryText(summary));
     for (const probe of probes ?? []) program.out(probeText(probe, world.now()));

@@ -47,7 +47,7 @@ export interface SplitId {
 export interface LdapDirectoryOptions {
   readonly source: LdapSource;
   readonly split: (login: Login) => SplitId;
-  readonly domainCache: { readonly ttlMs: number; readonly max: number };
+  readonly domainCache: { readonly ttlMs: number; readonly missTtlMs: number; readonly max: number };
   readonly world: World;
   readonly log: Log;
 }

@@ -29,12 +29,20 @@ export interface Domain {
   readonly status: readonly (string | undefined)[];
 }
 
+interface Known {
+  /** Infinity: it is being looked up. */
+  untilMs: number;
+  readonly domain: Promise<Domain | null>;
+}
+
 export interface LdapDomainsOptions {
   readonly search: (search: LdapSearch) => Promise<readonly LdapEntry[]>;
   readonly schema: 1 | 2;
   /** Schema 1: above the dc entries. Schema 2: above the organisations. */
   readonly base: string;
   readonly ttlMs: number;
+  /** For domains that are not there. */
+  readonly missTtlMs: number;
   readonly max: number;
   readonly world: World;
   readonly log: Log;
@@ -59,7 +67,7 @@ const NAME_MAX = 253;
 
 export class LdapDomains {
   readonly #options: LdapDomainsOptions;
-  readonly #known = new Map<string, { readonly untilMs: number; readonly domain: Promise<Domain | null> }>();
+  readonly #known = new Map<string, Known>();
 
   constructor(options: LdapDomainsOptions) {
     this.#options = options;
@@ -67,20 +75,21 @@ export class LdapDomains {
 
   /** null: there is no such domain. */
   find(given: string): Promise<Domain | null> {
-    const { world, ttlMs, max } = this.#options;
+    const { world, ttlMs, missTtlMs, max } = this.#options;
     const name = given.toLowerCase();
     if (name === '' || name.length > NAME_MAX || name.split('.').includes('')) return Promise.resolve(null);
     const known = this.#known.get(name);
     if (known !== undefined && world.monotonic() < known.untilMs) return known.domain;
-    const domain = this.#look(name);
+    const fresh: Known = { untilMs: Infinity, domain: this.#look(name) };
     this.#known.delete(name);
-    this.#known.set(name, { untilMs: world.monotonic() + ttlMs, domain });
+    this.#known.set(name, fresh);
     const [oldest] = this.#known.keys();
     if (this.#known.size > max && oldest !== undefined) this.#known.delete(oldest);
-    domain.catch(() => {
-      if (this.#known.get(name)?.domain === domain) this.#known.delete(name);
-    });
-    return domain;
+    fresh.domain.then(
+      (domain) => (fresh.untilMs = world.monotonic() + (domain === null ? missTtlMs : ttlMs)),
+      () => (fresh.untilMs = 0),
+    );
+    return fresh.domain;
   }
 
   async #look(name: string): Promise<Domain | null> {

@@ -12,7 +12,7 @@ export interface LdapPlacesOptions {
   /** By placeKey(). */
   readonly places: ReadonlyMap<string, LdapSource>;
   readonly split: (login: Login) => SplitId;
-  readonly domainCache: { readonly ttlMs: number; readonly max: number };
+  readonly domainCache: { readonly ttlMs: number; readonly missTtlMs: number; readonly max: number };
   readonly world: World;
   readonly log: Log;
 }

@@ -71,6 +71,7 @@ export class LdapPool<C extends Pooled> {
     }
   }
 
+  /** Whoever still asks is answered, by connections that are not kept. */
   close(): void {
     this.#isClosed = true;
     for (const { idle } of this.#members) for (const connection of idle.splice(0)) connection.close();
@@ -82,7 +83,7 @@ export class LdapPool<C extends Pooled> {
     let failure: LdapFailure | null = null;
     for (const [place, member] of order.entries()) {
       const left = end - world.monotonic();
-      if (left <= 0 || this.#isClosed) break;
+      if (left <= 0) break;
       try {
         return await this.#askServer(member, question, left / (order.length - place));
       } catch (error) {
@@ -192,7 +193,6 @@ export class LdapPool<C extends Pooled> {
 
   async #enter(limitMs: number): Promise<void> {
     const { world, connectionsMax, waitingMax } = this.#options;
-    if (this.#isClosed) throw new GateError('DIRECTORY_DOWN', { found: 'it is closed' });
     if (this.#busy < connectionsMax) {
       this.#busy++;
       return;

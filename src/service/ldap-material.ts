@@ -90,7 +90,11 @@ export function makeLdap({ settings, material, split, world, log }: LdapMaking):
     common: sources.get('') ?? { settings: ldap, ...NOTHING },
     places: new Map([...sources].filter(([place]) => place !== '')),
     split,
-    domainCache: { ttlMs: cache.ttlMs, max: Math.max(1, cache.size) },
+    domainCache: {
+      ttlMs: cache.ttlMs,
+      missTtlMs: Math.min(cache.missTtlMs, cache.ttlMs),
+      max: Math.max(1, cache.size),
+    },
     world,
     log,
   });
@@ -131,7 +135,7 @@ async function probe(source: LdapSource, world: World): Promise<LdapProbe> {
   const directory = new LdapDirectory({
     source,
     split: ({ id }) => ({ user: id, domain: '', delimiter: '@' }),
-    domainCache: { ttlMs: 0, max: 1 },
+    domainCache: { ttlMs: 0, missTtlMs: 0, max: 1 },
     world,
     log: createLog({ level: 'error', format: 'json', write: () => undefined }),
   });

@@ -174,7 +174,7 @@ describe('addresses of ours', () => {
         ],
       ]),
       split: ({ id }) => ({ user: id, domain: 'siroe.com', delimiter: '@' }),
-      domainCache: { ttlMs: 1000, max: 10 },
+      domainCache: { ttlMs: 1000, missTtlMs: 1000, max: 10 },
       world: realWorld,
       log: createLog({ level: 'error', format: 'text' }),
     });

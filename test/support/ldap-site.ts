@@ -142,7 +142,7 @@ export function openDirectory(options: RigOptions): LdapRig {
       const { user: name, domain } = splitLoginId(id, { defaultDomain, delimiters, canonicalDelimiter });
       return { user: name, domain, delimiter: canonicalDelimiter };
     },
-    domainCache: { ttlMs: 900_000, max: 1000 },
+    domainCache: { ttlMs: 900_000, missTtlMs: 60_000, max: 1000 },
     world: realWorld,
     log,
   });
