@@ -69,6 +69,7 @@ async function report(configuration: Configuration, values: OptionValues, progra
 }
 
 export function summaryText(summary: Summary): string {
+  const { directory } = summary;
   const lines = [
     `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
     ...summary.services.flatMap((service) => [
@@ -76,6 +77,7 @@ export function summaryText(summary: Summary): string {
       ...wayLines(service),
       ...offerLines(service, summary.services),
     ]),
+    ...(directory.type === 'none' ? [] : [directoryLine(directory)]),
     ...summary.channels.map(({ name, tls, sasl, inert, relay }) => {
       const idle = inert.length > 0 ? `; without effect here: ${inert.join(' ')}` : '';
       return `channel ${name}: ${tls}, ${sasl}, to ${relay}${idle}`;
@@ -85,6 +87,10 @@ export function summaryText(summary: Summary): string {
     ...summary.warnings.map((warning) => `warning: ${warning}`),
   ];
   return lines.map((line) => `${line}\n`).join('');
+}
+
+function directoryLine({ type, users }: Summary['directory']): string {
+  return `directory: ${type}${users === null ? '' : ` of ${users} entries`}`;
 }
 
 function serviceLine(service: ServiceSummary): string {
@@ -126,6 +132,7 @@ function offerText({ versions, groups, keys, names, unusable }: TlsOffer): strin
 function backendLine({
   name,
   servers,
+  hosts,
   balance,
   tls,
   verify,
@@ -145,7 +152,8 @@ function backendLine({
   const order = servers.length > 1 ? ` (${balance})` : '';
   const login = admin === null ? '' : `; ${admin} logs in for the users`;
   const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
-  return `backend ${name}: ${servers.join(', ')}${order}; ${tls}${trust}${login}${told}`;
+  const named = hosts.length === 0 ? [] : [`hosts that the directory names (${hosts.join(', ')})`];
+  return `backend ${name}: ${[...servers, ...named].join(', ')}${order}; ${tls}${trust}${login}${told}`;
 }
 
 /** What a server says is somebody else's text. */

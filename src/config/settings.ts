@@ -172,23 +172,6 @@ export interface DirectorySettings {
   };
 }
 
-/** One entry of the file of users. */
-export interface UserEntry {
-  /** A user, `@domain`, or a pattern with `*` and `?`. */
-  readonly who: string;
-  /** Name in `backends`, one for all protocols or one for each; null: that of the service. */
-  readonly backend: string | Readonly<Partial<Record<Protocol, string>>> | null;
-  readonly servers: readonly string[];
-  /** Template of the login at the store; null: the user. */
-  readonly login: string | null;
-  readonly passwords: readonly string[];
-  readonly mail: readonly string[];
-  readonly status: 'active' | 'hold' | 'inactive';
-  readonly access: string | null;
-}
-
-export type UserMap = readonly UserEntry[];
-
 /** Hosts that a directory may name: addresses, networks and names in which `*` stands for anything. */
 export type HostPattern = Network | { readonly name: string };
 

@@ -10,7 +10,7 @@ import { formatPath } from './check.ts';
 import { isHostName } from './formats.ts';
 import { parseSettings, type Path } from './lines.ts';
 import { found, isText } from './misfit.ts';
-import type { Protocol, UserEntry, UserMap } from './settings.ts';
+import type { Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
 
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
@@ -20,6 +20,23 @@ const NAME_MAX = 320;
 const LIST_MAX = 16;
 const KEYS = ['backend', 'server', 'login', 'password', 'mail', 'status', 'access'] as const;
 const PROTOCOLS = ['imap', 'pop3', 'smtp'] as const;
+
+/** One entry of the file of users. */
+export interface UserEntry {
+  /** A user, `@domain`, or a pattern with `*` and `?`. */
+  readonly who: string;
+  /** Name in `backends`, one for all protocols or one for each; null: that of the service. */
+  readonly backend: string | Readonly<Partial<Record<Protocol, string>>> | null;
+  readonly servers: readonly string[];
+  /** Template of the login at the store; null: the user. */
+  readonly login: string | null;
+  readonly passwords: readonly string[];
+  readonly mail: readonly string[];
+  readonly status: 'active' | 'hold' | 'inactive';
+  readonly access: string | null;
+}
+
+export type UserMap = readonly UserEntry[];
 
 /** What the file leads to that has to be there. */
 export interface UserMapContext {

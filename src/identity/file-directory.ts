@@ -2,7 +2,7 @@
 // Promises: an entry for the very name wins, then of `@domain` and patterns the one that stands first; upper and lower
 // case are the same; no entry, nobody. It never fails.
 
-import type { UserEntry, UserMap } from '../config/settings.ts';
+import type { UserEntry, UserMap } from '../config/user-map.ts';
 import type { Account, Directory, Login } from './directory.ts';
 import { plainAccount } from './everyone.ts';
 import { fillReplay, type LoginId, type NameBook } from './login-id.ts';

@@ -15,6 +15,7 @@ import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
 import { withoutTierPasswords } from './passwords.ts';
+import { unprovenMistakes } from './unproven.ts';
 import { takeFingerprints } from './watch.ts';
 import type { Fingerprints } from './watch.ts';
 
@@ -63,6 +64,9 @@ export function createConfigurationSource({
       throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
     });
     const ticketSecret = readTicketSecret(settings, mistakes);
+    const place = file === null ? '' : `${placeOf(file, 'services')}: `;
+    const open = unprovenMistakes(settings, material.front.directory.users);
+    mistakes.push(...open.map((mistake) => `${place}${mistake}`));
     if (mistakes.length > 0) throw new SettingsError(mistakes);
     // A certificate that was there once is missed, not replaced by one that nobody trusts.
     missing = 'refuse';

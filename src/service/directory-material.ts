@@ -1,9 +1,9 @@
 // What the directory's settings name, read for the workers: the file of users, CAs, the secret header. The supervisor
 // reads it with the other material; every mistake is told by `fail`.
 
-import { readUserMap } from '../config/user-map.ts';
+import { readUserMap, type UserMap } from '../config/user-map.ts';
 import { resolveSecret } from '../config/secret.ts';
-import type { DirectorySettings, Settings, UserMap } from '../config/settings.ts';
+import type { DirectorySettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { isKnownScheme } from '../identity/password.ts';
 import { readAuthorities } from './backend-material.ts';

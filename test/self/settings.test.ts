@@ -29,6 +29,10 @@ const FIELDS: Record<string, string> = {
   'directory.ldap.retry': 'retryMs',
   'directory.ldap.refresh': 'refreshMs',
   'services.NAME.domains.ADDRESS.ldap.urls': 'servers',
+  'directory.http.timeout': 'timeoutMs',
+  'directory.cache.ttl': 'ttlMs',
+  'directory.cache.missTtl': 'missTtlMs',
+  'directory.cache.passwordTtl': 'passwordTtlMs',
   probe: 'probeMs',
   'penalties.step': 'stepMs',
   'penalties.max': 'maxMs',
@@ -76,7 +80,7 @@ test('every field of the settings comes from a setting of the schema', () => {
   const interfaces = [...types.matchAll(/export interface (\w+) \{([^]*?)\n\}/g)];
   const known = new Set(settings().map(({ field }) => field));
   // Made by the loader: the file, an entry's own name, the parts of `client`, and what stands for several settings.
-  const made = new Set(['file', 'name', 'method', 'required', 'mode']);
+  const made = new Set(['file', 'name', 'method', 'required', 'mode', 'http', 'cache']);
   const fields = interfaces.flatMap(([, , body]) =>
     [...(body ?? '').matchAll(/readonly (\w+):/g)].map((m) => m[1]),
   );
