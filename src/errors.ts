@@ -74,6 +74,14 @@ export const ERRORS = {
     ...SILENT,
     level: 'info',
   },
+  CLIENT_CERTIFICATE: {
+    doc: 'The service requires a certificate of its clients (tls.clientCertificates), and this one showed none that verifies.',
+    smtp: [521, '5.7.1'],
+    imap: ['BYE', ''],
+    pop3: '',
+    text: 'A certificate that this server trusts is required',
+    level: 'warn',
+  },
   TLS_ON_PLAIN_PORT: {
     doc: 'The client began TLS on a port that starts in clear text; it wants the implicit-TLS port, or STARTTLS.',
     smtp: [521, '5.5.1'],

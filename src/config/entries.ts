@@ -4,10 +4,11 @@
 import { ipOf } from '../wire/address.ts';
 import { checkMap } from './check.ts';
 import type { Checked, Report } from './check.ts';
-import { isHostName } from './formats.ts';
 import type { Given, Group } from './formats.ts';
+import { isHostName } from './items.ts';
 import type { Path } from './lines.ts';
 import { found } from './misfit.ts';
+import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
 import { domainSchema } from './schema-directory.ts';
 import { serviceSchema } from './schema-service.ts';
@@ -29,6 +30,7 @@ export type GivenService = Checked<typeof serviceSchema> & {
   /** By address, as the system writes it. */
   readonly domains: ReadonlyMap<string, GivenDomain>;
 };
+export type GivenAcme = Checked<typeof acmeSchema>;
 export type GivenChannel = Checked<typeof channelSchema>;
 export type GivenBackend = Checked<typeof backendSchema> & {
   readonly certificates: readonly GivenCertificate[];
@@ -37,6 +39,7 @@ export type GivenBackend = Checked<typeof backendSchema> & {
 export interface GivenSettings {
   readonly top: Checked<typeof settingsSchema>;
   readonly shown: GivenCertificates;
+  readonly acme: GivenAcme | null;
   readonly services: ReadonlyMap<string, GivenService>;
   readonly channels: ReadonlyMap<string, GivenChannel>;
   readonly backends: ReadonlyMap<string, GivenBackend>;
@@ -66,10 +69,17 @@ export function checkEverything(root: unknown, report: Report): GivenSettings {
   return {
     top,
     shown: checkCertificates(top, report),
+    acme: checkAcme(top.values.certificates.acme, report),
     services: new Map(services),
     channels: entriesOf('channels', channelSchema),
     backends: new Map(backends),
   };
+}
+
+function checkAcme(given: Given | null, report: Report): GivenAcme | null {
+  return given === null
+    ? null
+    : checkMap({ schema: acmeSchema, given, path: ['certificates', 'acme'] }, report);
 }
 
 interface Place {

@@ -5,12 +5,13 @@
 
 import convict from 'convict';
 import { parseAccessRules } from '../wire/access-rules.ts';
-import type { ChannelMatch } from '../wire/channel-match.ts';
 import { isAttributeName } from '../wire/ldap-filter.ts';
-import type { Network } from '../wire/network.ts';
+import type { Format, FormatName, FormatValues, Given, Group, Leaf } from './format-types.ts';
+import { isHttpsUrl, readEmail, readNames } from './items-acme.ts';
 import {
   checkHeaders,
   inRange,
+  isHostName,
   isNickname,
   nicknamesOf,
   readAttribute,
@@ -30,98 +31,10 @@ import { keywordProblems } from './keyword-texts.ts';
 import { nameProblem, replayProblem, searchProblem } from './ldap-texts.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret, isRedisUrl } from './secret.ts';
-import type {
-  ClientInfo,
-  Endpoint,
-  HostPattern,
-  LdapServerSettings,
-  Secret,
-  Server,
-  TrustedPeer,
-  Verify,
-} from './settings.ts';
+import type { Secret } from './settings.ts';
 import { openSslTakes, wrongCiphers } from './tls-lists.ts';
 
-/** One setting of the schema. */
-export interface Leaf {
-  readonly doc: string;
-  readonly format: FormatName;
-  readonly default: unknown;
-  /** No default: whoever writes the entry gives it. */
-  readonly required?: true;
-  /** May be left empty; the doc says what that means. */
-  readonly nullable?: true;
-  /** Never printed. */
-  readonly sensitive?: true;
-  readonly choices?: readonly string[];
-  readonly min?: number;
-  readonly max?: number;
-}
-
-export interface Group {
-  readonly [key: string]: Leaf | Group;
-}
-
-/** A map of the file, not looked into yet. */
-export type Given = ReadonlyMap<unknown, unknown>;
-
-/** What each format's values become. */
-export interface FormatValues {
-  text: string;
-  name: string;
-  path: string;
-  hostname: string;
-  ciphers: string;
-  groups: string;
-  count: number;
-  /** Milliseconds. */
-  seconds: number;
-  flag: boolean;
-  choice: string;
-  choices: string[];
-  words: string[];
-  /** null: probe. */
-  capabilities: string[] | null;
-  listeners: Endpoint[];
-  servers: Server[];
-  /** SHA-256 in lower-case hex. */
-  pins: string[];
-  verify: Verify;
-  clientInfo: ClientInfo[];
-  networks: Network[];
-  hostPatterns: HostPattern[];
-  ldapUrls: LdapServerSettings[];
-  ldapName: string;
-  ldapAttribute: string;
-  ldapAttributes: string[];
-  searchFormat: string;
-  replayFormat: string;
-  webAddress: string;
-  networkLimits: [Network, number][];
-  /** As written. */
-  accessRules: string;
-  redis: Secret;
-  trustedPeers: TrustedPeer[];
-  channelKeywords: string;
-  channelMatch: ChannelMatch[];
-  /** Nicknames, and maps of files that have a schema of their own. */
-  certificates: (string | Given)[];
-  secret: Secret;
-  sni: Given;
-  entries: Given;
-}
-
-export type FormatName = keyof FormatValues;
-
-export interface Format<T> {
-  /** The words behind "expected". */
-  expected(leaf: Leaf): string;
-  read(value: unknown, leaf: Leaf): T;
-  /** A map may be given; it arrives as a list of one, since convict would take it apart. */
-  readonly takesMap?: true;
-  /** What can be looked into further although the value is wrong; items keep their places. */
-  salvage?(value: unknown): T;
-}
+export type { Format, FormatName, FormatValues, Given, Group, Leaf };
 
 const MAX_ITEMS = 1000;
 
@@ -134,12 +47,6 @@ export function misfit(leaf: Leaf, value: unknown): string {
 
 export function expectedOf(leaf: Leaf): string {
   return FORMATS[leaf.format].expected(leaf);
-}
-
-const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
-
-export function isHostName(text: string): boolean {
-  return HOST_NAME.test(text);
 }
 
 function readNumber(value: unknown, leaf: Leaf): number {
@@ -217,6 +124,10 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   text: simple('a text', () => true),
   name: simple('a name', () => true),
   path: simple('a file or folder name', () => true),
+  paths: {
+    expected: () => 'a file or folder name, or a list of these',
+    read: (value, leaf) => readList(value, leaf, (item) => (isText(item) ? item : null)),
+  },
   hostname: simple('a host name', isHostName),
   ciphers: {
     expected: () => 'default, modern, intermediate, old or an OpenSSL cipher list',
@@ -387,6 +298,22 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   },
   sni: { expected: () => 'a map of host names to certificates', takesMap: true, read: readMap },
   entries: { expected: () => 'a map of names to settings', takesMap: true, read: readMap },
+  acme: { expected: () => 'a map of settings, see below', takesMap: true, read: readMap },
+  httpsUrl: simple('an https:// URL', isHttpsUrl),
+  emails: {
+    expected: () => 'a list of e-mail addresses',
+    read: (value, leaf) => readList(value, leaf, readEmail),
+  },
+  hostNames: {
+    expected: (leaf) => `a map of nicknames to lists of up to ${leaf.max} host names`,
+    takesMap: true,
+    read(value, leaf) {
+      const rows = readNames(readMap(value, leaf), leaf);
+      if (rows instanceof Misfit) throw rows;
+      if (rows.length === 0) throw new Misfit([misfit(leaf, value)]);
+      return rows;
+    },
+  },
 };
 
 for (const [name, format] of Object.entries<Format<unknown>>(FORMATS)) {

@@ -17,6 +17,12 @@ import type {
   Verify,
 } from './settings.ts';
 
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+
+export function isHostName(text: string): boolean {
+  return HOST_NAME.test(text);
+}
+
 export function readListener(item: unknown): Endpoint | null {
   const text = typeof item === 'number' ? String(item) : item;
   if (!isText(text)) return null;

@@ -8,12 +8,13 @@ import { dirname, resolve } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { Report } from './check.ts';
 import { checkEverything } from './entries.ts';
-import type { GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
+import type { GivenAcme, GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import { completeLdap, completeLdapOf } from './load-ldap.ts';
 import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
+  AcmeSettings,
   BackendSettings,
   CertificateRef,
   ChannelSettings,
@@ -80,21 +81,15 @@ function readText(file: string): string {
 type Locate = (name: string) => string;
 
 function complete(
-  { top, shown, services, channels, backends }: GivenSettings,
+  { top, shown, acme, services, channels, backends }: GivenSettings,
   file: string | null,
 ): Settings {
   const path = file === null ? null : resolve(file);
   const folder = path === null ? process.cwd() : dirname(path);
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
-  const { certificate: _given, sni: _names, ...rules } = values.tls;
-  const tls: ServerTlsSettings = {
-    ...rules,
-    ...versionRange(rules),
-    certificates: refsOf(shown.certificates ?? [], locate),
-    sni: namesOf(shown.sni ?? new Map(), locate),
-  };
-  const above: Above = { tls, rules, locate, access: values.access, ldap: values.directory.ldap };
+  const tls = completeTls(values.tls, shown, locate);
+  const above: Above = { tls, rules: values.tls, locate, access: values.access, ldap: values.directory.ldap };
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -108,6 +103,7 @@ function complete(
       database: locate(values.certificates.database),
       passwordFile: locate(values.certificates.passwordFile),
       watchMs: values.certificates.watch,
+      acme: completeAcme(acme, locate),
     },
     tickets: {
       rotateMs: values.tickets.rotate,
@@ -120,7 +116,7 @@ function complete(
       match: channel.values.match,
       relay: present(channel.values.relay),
     })),
-    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
+    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, { tls, locate })),
     directory: completeDirectory(values.directory, locate),
     limits: values.limits,
     penalties: completePenalties(values.penalties),
@@ -145,6 +141,21 @@ function complete(
 function completePenalties(given: GivenSettings['top']['values']['penalties']): Settings['penalties'] {
   const { step, max, decay, ...rest } = given;
   return { ...rest, stepMs: step, maxMs: max, decayMs: decay };
+}
+
+function completeTls(
+  { certificate: _given, sni: _names, clientCa, crl, ...rules }: GivenSettings['top']['values']['tls'],
+  shown: GivenSettings['shown'],
+  locate: Locate,
+): ServerTlsSettings {
+  return {
+    ...rules,
+    ...versionRange(rules),
+    clientCa: clientCa.map(locate),
+    crl: crl.map(locate),
+    certificates: refsOf(shown.certificates ?? [], locate),
+    sni: namesOf(shown.sni ?? new Map(), locate),
+  };
 }
 
 /** What the dialects say themselves, whatever a list of capabilities holds. */
@@ -178,6 +189,10 @@ function completeService(
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
       stapling: values.tls.stapling ?? tls.stapling,
+      clientCertificates: values.tls.clientCertificates ?? tls.clientCertificates,
+      clientCa: values.tls.clientCa?.map(locate) ?? tls.clientCa,
+      crl: values.tls.crl?.map(locate) ?? tls.crl,
+      clientOcsp: values.tls.clientOcsp ?? tls.clientOcsp,
     },
     proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
@@ -240,10 +255,13 @@ const FAILOVER_MS = 30_000;
 /** Sun's FailoverTimeout: seconds to wait, and minutes to stay away. */
 const MINUTES_PER_SECOND = 60;
 
+/** Stands for the CAs of the certificate database; a file of that name is `./database`. */
+const DATABASE_CAS = 'database';
+
 function completeBackend(
   name: string,
   { values, certificates }: GivenBackend,
-  locate: Locate,
+  { tls: above, locate }: Pick<Above, 'tls' | 'locate'>,
 ): BackendSettings {
   const { servers, tls, check, admin, failover, failoverTimeout } = values;
   const { certificate: _given, ca, ...secured } = tls;
@@ -267,7 +285,8 @@ function completeBackend(
     tls: {
       ...secured,
       minVersion: versionRange(secured).minVersion,
-      ca: ca === null ? null : locate(ca),
+      ca: ca === null || ca === DATABASE_CAS ? ca : locate(ca),
+      crl: above.crl,
       certificates: refsOf(certificates, locate),
     },
     connections: values.connections,
@@ -276,6 +295,19 @@ function completeBackend(
     allowClearBackend: values.allowClearBackend,
     client: values.client,
     xpehloPassword: secretOf(values.xpehloPassword, locate),
+  };
+}
+
+function completeAcme(given: GivenAcme | null, locate: Locate): AcmeSettings | null {
+  if (given === null) return null;
+  const { names, renewBefore, ca, eab, ...values } = given.values;
+  const key = secretOf(eab.key, locate);
+  return {
+    ...values,
+    names: Object.fromEntries(present(names)),
+    renewBeforeMs: renewBefore,
+    ca: ca === null ? null : locate(ca),
+    eab: eab.kid === null || key === null ? null : { kid: eab.kid, key },
   };
 }
 

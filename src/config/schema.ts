@@ -4,6 +4,7 @@
 // per entry: schema-service.ts, schema-backend.ts, schema-tls.ts. A setting that no code reads does not belong here.
 
 import type { FormatValues, Group, Leaf } from './formats.ts';
+import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
 import { directorySchema, domainSchema } from './schema-directory.ts';
 import { serviceSchema } from './schema-service.ts';
@@ -82,6 +83,12 @@ export const settingsSchema = {
       default: './sslpassword.conf',
     },
     watch: { doc: 'Seconds between looks at the certificate files.', ...TIME, default: 10 },
+    acme: {
+      doc: "Certificates ordered and renewed by ACME, as from Let's Encrypt, see below; empty: none.",
+      format: 'acme',
+      default: null,
+      nullable: true,
+    },
   },
   tls: serverTlsLeaves,
   tickets: {
@@ -253,6 +260,7 @@ export const SCHEMAS = [
   { place: 'services.NAME.domains.ADDRESS', title: 'An address of a service', schema: domainSchema },
   { place: 'channels.NAME', title: 'A channel', schema: channelSchema },
   { place: 'backends.NAME', title: 'A backend', schema: backendSchema },
+  { place: 'certificates.acme', title: 'Certificates by ACME', schema: acmeSchema },
   { place: 'certificate', title: 'A certificate by its files', schema: certificateSchema },
 ] as const satisfies readonly { place: string; title: string; schema: Group }[];
 

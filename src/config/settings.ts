@@ -54,6 +54,14 @@ export interface ServerTlsSettings {
   readonly groups: string;
   /** Give clients the OCSP status of certificates that name a responder. */
   readonly stapling: boolean;
+  /** Whether clients are asked for certificates. */
+  readonly clientCertificates: 'off' | 'auto' | 'require';
+  /** PEM files of CAs trusted for clients, besides those of the database. */
+  readonly clientCa: readonly string[];
+  /** Files and folders of CRLs. */
+  readonly crl: readonly string[];
+  /** Whether responders are asked about certificates of clients. */
+  readonly clientOcsp: 'off' | 'try' | 'require';
 }
 
 /** A network, or whoever may connect to a Unix socket of the service. */
@@ -188,8 +196,10 @@ export interface ChannelSettings {
 export interface BackendTlsSettings {
   readonly mode: TlsMode;
   readonly verify: boolean;
-  /** PEM file with the CAs trusted for this backend; null: the system's. */
+  /** PEM file with the CAs trusted for this backend, or the word `database`; null: the database's and the system's. */
   readonly ca: string | null;
+  /** Files and folders of CRLs: those at the top of the file. */
+  readonly crl: readonly string[];
   /** Host name that the certificate must show; null: the name in `servers`. */
   readonly name: string | null;
   /** SHA-256 of certificates or of their public keys, lower-case hex; where there are any, one must match. */
@@ -280,6 +290,26 @@ export interface PenaltySettings {
   readonly remembered: number;
 }
 
+/** Certificates ordered by RFC 8555. */
+export interface AcmeSettings {
+  /** URL. */
+  readonly directory: string;
+  readonly contact: readonly string[];
+  /** To the terms of service; without it the settings are wrong. */
+  readonly agreeTerms: boolean;
+  /** Nickname → host names, lower case. */
+  readonly names: Readonly<Record<string, readonly string[]>>;
+  readonly challenge: 'http-01' | 'tls-alpn-01';
+  /** null: every address, with the port that the challenge goes to. */
+  readonly listen: readonly Endpoint[] | null;
+  readonly keyType: 'ec' | 'rsa';
+  /** null: a third of the certificate's life. */
+  readonly renewBeforeMs: number | null;
+  /** File with CAs; null: the runtime's. */
+  readonly ca: string | null;
+  readonly eab: { readonly kid: string; readonly key: Secret } | null;
+}
+
 export interface CertificateSettings {
   /** Folder. */
   readonly database: string;
@@ -287,6 +317,8 @@ export interface CertificateSettings {
   readonly passwordFile: string;
   /** How often certificate files are looked at for a change. */
   readonly watchMs: number;
+  /** Stays in the supervisor. */
+  readonly acme: AcmeSettings | null;
 }
 
 export interface TicketSettings {

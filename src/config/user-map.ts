@@ -7,7 +7,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { SettingsError } from '../errors.ts';
 import { parseAccessRules } from '../wire/access-rules.ts';
 import { formatPath } from './check.ts';
-import { isHostName } from './formats.ts';
+import { isHostName } from './items.ts';
 import { parseSettings, type Path } from './lines.ts';
 import { found, isText } from './misfit.ts';
 import type { Protocol } from './settings.ts';

@@ -25,7 +25,8 @@ import {
   type ServerOfBackend,
   serversOf,
 } from './backend-servers.ts';
-import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
+import { BACKEND_ROLE, Leg } from './leg.ts';
+import type { Upgrader } from './upgrader.ts';
 import { headerFor } from './proxy-header.ts';
 import { HostBook } from './backend-hosts.ts';
 import { type HealthBoard, keyOf } from './server-health.ts';

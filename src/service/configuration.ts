@@ -9,12 +9,14 @@ import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } fro
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
+import { wrongAcmeFiles } from './acme-files.ts';
 import { bareDirectory } from './directory-material.ts';
 import { bareDomains } from './ldap-material.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
 import { withoutTierPasswords } from './passwords.ts';
+import type { TrustFacts } from './trust-reader.ts';
 import { unprovenMistakes } from './unproven.ts';
 import { takeFingerprints } from './watch.ts';
 import type { Fingerprints } from './watch.ts';
@@ -29,6 +31,7 @@ export interface Configuration {
   /** Seals ticket keys for other nodes. */
   readonly ticketSecret: string | null;
   readonly certificates: readonly CertificateFacts[];
+  readonly trust: TrustFacts;
   readonly fingerprints: Fingerprints;
   readonly warnings: readonly string[];
 }
@@ -59,7 +62,7 @@ export function createConfigurationSource({
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes: string[] = settings.user === null ? [] : noSuchUser(settings.user, file);
-    mistakes.push(...wrongRedis(settings));
+    mistakes.push(...wrongRedis(settings), ...wrongAcmeFiles(settings));
     const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
       throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
     });
@@ -76,6 +79,7 @@ export function createConfigurationSource({
       material: material.front,
       ticketSecret,
       certificates: material.certificates,
+      trust: material.trust,
       fingerprints,
       warnings: material.warnings,
     };
@@ -146,6 +150,7 @@ export function withoutSecrets(settings: Settings): Settings {
   return withoutTierPasswords({
     ...settings,
     redis: null,
+    certificates: { ...settings.certificates, acme: null },
     tickets: { ...settings.tickets, secret: null },
     directory: bareDirectory(settings.directory),
     services: Object.fromEntries(services) as Settings['services'],

@@ -1,10 +1,12 @@
 // The workers and all that they are told: settings, material, ticket keys, listeners. A worker that starts, whenever
 // that is, is introduced to what holds at the moment; those that serve are told of each change. Owns the listeners, the
-// pool, what all workers share, what is known of the servers behind, and the rotation of ticket keys. When to change what is the supervisor's decision.
+// pool, what all workers share, what is known of the servers behind, the certificates by ACME, and the rotation of ticket keys. When to change what is the supervisor's decision.
 
 import type { Settings } from '../config/settings.ts';
 import type { World } from '../world.ts';
-import { forkWorker } from './children.ts';
+import { AcmeKeeper } from './acme-keeper.ts';
+import { askRenewalProcess, runAcmeProcess } from './acme-process.ts';
+import { forkAcmeOrder, forkWorker } from './children.ts';
 import type { Configuration } from './configuration.ts';
 import { Fleet } from './fleet.ts';
 import { ListenerSet } from './listener-set.ts';
@@ -44,6 +46,8 @@ export class Crew {
   readonly pool: WorkerPool;
   readonly shared: SharedState;
   readonly fleet: Fleet;
+  /** Only the supervisor in charge lets it follow settings. */
+  readonly acme: AcmeKeeper;
   readonly limits = readProcessLimits();
   /** Who workers become. */
   privileges: Privileges = { owner: null, mistakes: [], warnings: [] };
@@ -68,6 +72,18 @@ export class Crew {
     });
     this.shared = new SharedState({ world, log, pool: this.pool });
     this.fleet = new Fleet({ pool: this.pool, log, world });
+    this.acme = new AcmeKeeper({
+      order: (acmeOrder) => {
+        const { owner } = this.privileges;
+        return runAcmeProcess(acmeOrder, { fork: () => forkAcmeOrder({ entry, owner }), owner, world });
+      },
+      askRenewal: (question, signal) => {
+        const { owner } = this.privileges;
+        return askRenewalProcess(question, { fork: () => forkAcmeOrder({ entry, owner }), world, signal });
+      },
+      world,
+      log,
+    });
   }
 
   /** The ticket keys that hold. */

@@ -16,6 +16,7 @@ import { explain, type Log } from '../log.ts';
 import { stapledChains } from '../tls/stapling.ts';
 import type { World } from '../world.ts';
 import { type CheckReport, Checks } from './checks.ts';
+import { ClientOcsp } from './client-ocsp.ts';
 import { decisionCounter } from './channel-counters.ts';
 import { Directories } from './directories.ts';
 import { rulesAhead } from './channel-gates.ts';
@@ -71,6 +72,7 @@ class MailFront implements Front {
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
   readonly #staples: StapleKeeper;
+  readonly #clientOcsp: ClientOcsp;
   readonly #guard: WorkerGuard;
   readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
@@ -104,6 +106,7 @@ class MailFront implements Front {
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
     this.#staples = new StapleKeeper(options);
+    this.#clientOcsp = new ClientOcsp(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
@@ -155,6 +158,7 @@ class MailFront implements Front {
         world: this.#world,
         log: this.#log,
       }),
+      clientOcsp: this.#clientOcsp,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),

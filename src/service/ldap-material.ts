@@ -174,7 +174,7 @@ function readSecrets(
       return null;
     }
   };
-  const authorities = ca === null ? null : attempt(() => readAuthorities(ca));
+  const authorities = ca === null ? null : attempt(() => readAuthorities(ca).join(''));
   attempt(
     () =>
       new BackendTls({

@@ -4,6 +4,7 @@
 // not for the name it is given for.
 // Nothing is written here but the self-signed certificate of a first start, and that only when asked to.
 
+import { databaseFile } from '../certdb/database.ts';
 import { readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
 import { resolveSecret } from '../config/secret.ts';
@@ -17,7 +18,11 @@ import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
+import { crlFiles } from './revocation-lists.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
+import { TrustReader } from './trust-reader.ts';
+import type { TrustFacts } from './trust-reader.ts';
+import { validityWarning } from './validity.ts';
 
 export interface FrontMaterial extends BackendMaterial {
   /** By service name; null: the service has no TLS. */
@@ -43,6 +48,7 @@ export interface CertificateFacts {
 export interface Material {
   readonly front: FrontMaterial;
   readonly certificates: readonly CertificateFacts[];
+  readonly trust: TrustFacts;
   readonly warnings: readonly string[];
 }
 
@@ -56,14 +62,11 @@ export interface MaterialRequest {
   readonly world: World;
 }
 
-const DAY_MS = 86_400_000;
-const EXPIRY_WARNING_DAYS = 14;
-
 export async function readMaterial(request: MaterialRequest): Promise<Material> {
   const keeper = new CertificateKeeper(request.settings, request.world);
   try {
     const reader = new MaterialReader(request, keeper);
-    await reader.makeDefault();
+    await reader.makeMissing();
     return reader.read();
   } finally {
     keeper.close();
@@ -81,8 +84,13 @@ export function materialFiles(settings: Settings): string[] {
     if (ref.kind === 'nickname') return databaseFiles(settings);
     return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
   });
+  const trusted = [
+    databaseFile(settings.certificates.database),
+    ...tlsServices(settings).flatMap(({ tls }) => [...tls.clientCa, ...crlFiles(tls.crl)]),
+    ...backends.flatMap(({ tls }) => crlFiles(tls.crl)),
+  ];
   const others = [...tierPasswordFiles(settings), ...directoryFiles(settings)];
-  return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...others])];
+  return [...new Set([...certificates, ...trusted, ...backends.flatMap(backendFiles), ...others])];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
@@ -99,35 +107,48 @@ interface Wanted {
 class MaterialReader {
   readonly #request: MaterialRequest;
   readonly #keeper: CertificateKeeper;
+  readonly #trust: TrustReader;
   readonly #services: readonly ServiceSettings[];
   readonly #wanted = new Map<string, Wanted>();
   readonly #mistakes: string[] = [];
   readonly #warnings: string[] = [];
-  #foreseen = false;
+  readonly #foreseen = new Set<string>();
 
   constructor(request: MaterialRequest, keeper: CertificateKeeper) {
     this.#request = request;
     this.#keeper = keeper;
+    this.#trust = new TrustReader({
+      settings: request.settings,
+      keeper,
+      now: request.world.now(),
+      fail: (error, where) => this.#fail(error, where),
+    });
     this.#services = tlsServices(request.settings);
     for (const { name, tls } of this.#services) {
       for (const ref of [...tls.certificates, ...Object.values(tls.sni).flat()]) this.#want(ref, name);
     }
   }
 
-  async makeDefault(): Promise<void> {
+  /** The default certificate, and those that ACME will bring, so that the services can start. */
+  async makeMissing(): Promise<void> {
     const { settings, missing } = this.#request;
-    if (!this.#wanted.has(DEFAULT_NICKNAME) || missing === 'refuse') return;
+    const ordered = settings.certificates.acme?.names ?? {};
+    for (const [nickname, names] of Object.entries({ [DEFAULT_NICKNAME]: [settings.hostname], ...ordered })) {
+      const isOrdered = Object.hasOwn(ordered, nickname);
+      if (!this.#wanted.has(nickname) || (missing === 'refuse' && !isOrdered)) continue;
+      await this.#makeOne(nickname, names);
+    }
+  }
+
+  async #makeOne(nickname: string, names: readonly string[]): Promise<void> {
+    const { settings, missing } = this.#request;
     try {
-      if (missing === 'foresee') {
-        this.#foreseen = this.#keeper.lacksDefault();
-        if (this.#foreseen) {
-          const { database } = settings.certificates;
-          this.#warnings.push(
-            `${database}: ${DEFAULT_NICKNAME} will be made, self-signed, at the first start`,
-          );
-        }
-      } else {
-        this.#warnings.push(...(await this.#keeper.makeFirst(settings.hostname)));
+      if (missing !== 'foresee') {
+        this.#warnings.push(...(await this.#keeper.makePlaceholder(nickname, names)));
+      } else if (this.#keeper.lacks(nickname)) {
+        this.#foreseen.add(nickname);
+        const { database } = settings.certificates;
+        this.#warnings.push(`${database}: ${nickname} will be made, self-signed, at the first start`);
       }
     } catch (error) {
       this.#fail(error, '');
@@ -141,6 +162,7 @@ class MaterialReader {
     for (const service of this.#services) services[service.name] = this.#serviceMaterial(service);
     const backends = readBackendMaterial({
       settings: this.#request.settings,
+      trust: this.#trust.backends(),
       readPairs: (ref) => this.#readFiles(ref),
       fail: (error, where) => this.#fail(error, where),
       warn: (ref, pair) => this.#warnOfValidity(ref, pair),
@@ -151,9 +173,11 @@ class MaterialReader {
     const directory = readDirectoryMaterial(this.#request.settings, (error, where) =>
       this.#fail(error, where),
     );
+    const trust = this.#trust.facts();
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
     const front = { services, ...backends, tierPasswords, directory, ticketKeys: this.#request.ticketKeys };
-    return { front, certificates: this.#facts(), warnings: this.#warnings };
+    const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];
+    return { front, certificates: this.#facts(), trust, warnings };
   }
 
   #want(ref: CertificateRef, service: string): void {
@@ -164,7 +188,7 @@ class MaterialReader {
   }
 
   #readPairs({ ref, services }: Wanted): readonly KeyPair[] | null {
-    if (this.#foreseen && sourceOf(ref) === DEFAULT_NICKNAME) return null;
+    if (this.#foreseen.has(sourceOf(ref))) return null;
     try {
       const pairs = this.#readFiles(ref);
       for (const pair of pairs) this.#warnOfValidity(ref, pair);
@@ -189,6 +213,7 @@ class MaterialReader {
   #serviceMaterial(service: ServiceSettings): ServerTlsMaterial | null {
     const { name, tls } = service;
     const pairs = this.#pairs(tls.certificates, `services.${name}.tls.certificate`);
+    const clients = this.#trust.clients(service);
     const sni = Object.entries(tls.sni).map(([pattern, refs]) => {
       const key = `services.${name}.tls.sni.${pattern}`;
       const certificates = this.#pairs(refs, key);
@@ -209,6 +234,7 @@ class MaterialReader {
       maxVersion,
       ciphers,
       groups,
+      clients,
     };
     if (sni.some(({ certificates }) => certificates === null)) return null;
     try {
@@ -273,14 +299,6 @@ function sourceOf(ref: CertificateRef): string {
 
 function pemOf({ cert, key }: KeyPair): { cert: string; key: string } {
   return { cert, key };
-}
-
-function validityWarning({ notBefore, notAfter }: KeyPair, now: number): string | null {
-  const day = (time: number): string => new Date(time).toISOString().slice(0, 10);
-  if (now > notAfter) return `expired on ${day(notAfter)}`;
-  if (now < notBefore) return `is not valid before ${day(notBefore)}`;
-  const daysLeft = Math.floor((notAfter - now) / DAY_MS);
-  return daysLeft < EXPIRY_WARNING_DAYS ? `expires on ${day(notAfter)}, in ${daysLeft} days` : null;
 }
 
 /** RFC 6125 6.4.3: a certificate's wildcard stands for the leftmost label. */

@@ -177,6 +177,7 @@ export class Supervisor {
       changes: this.#changes.values(),
       shared: this.#crew.shared.status,
       backends,
+      acme: this.#crew.acme.status(),
     });
   }
 
@@ -238,6 +239,7 @@ export class Supervisor {
     if (this.draining) return;
     this.#crew.fleet.settle(settings);
     this.#watch.follow(configuration);
+    this.#crew.acme.follow(settings);
     this.#crew.rotateTickets();
     this.#crew.joinTickets(predecessor === undefined ? 'theirs' : 'newest');
     this.#state = 'running';
@@ -315,6 +317,7 @@ export class Supervisor {
       crew.tellListeners(change);
       this.#pool.resize(workerCount(next.settings), next.settings.timeouts.drainMs);
       this.#watch.follow(next);
+      crew.acme.follow(next.settings);
       crew.rotateTickets();
       this.#charge.changePidFile(next.settings.pidFile);
     }
@@ -358,6 +361,7 @@ export class Supervisor {
     const { log } = this.#options;
     this.#state = 'draining';
     log.info('draining', { graceMs });
+    this.#crew.acme.close();
     this.#pool.stopReplacing('the supervisor is shutting down');
     this.#lineage.abandon();
     const draining = this.#pool.drain(graceMs, this.#lineage.isHandedOver ? 'taken' : 'given up');
@@ -373,6 +377,7 @@ export class Supervisor {
 
   async #close(): Promise<void> {
     this.#watch.close();
+    this.#crew.acme.close();
     this.#crew.fleet.close();
     this.#crew.keepTickets();
     this.#crew.listeners.close(this.#lineage.shareOfListeners);

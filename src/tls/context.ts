@@ -5,6 +5,9 @@
 // letter case and a trailing dot do not matter (RFC 6066 3), an unknown name gets the service's own certificates.
 // Node takes one certificate out of a context that is chosen by name. So of a pair (RSA and ECDSA) for a name, the one
 // is chosen here by what the client can verify; the service's own pair is left to OpenSSL.
+// Where certificates of clients are asked for, their CAs are in every context: those given, never the system's. If there
+// is something to ask about revocation, no session is resumed, since a ticket holds the client's certificate without its
+// chain, and what was found out of it before the CRLs were asked.
 // On failure: SettingsError. Nothing here reads files.
 
 import { constants, X509Certificate } from 'node:crypto';
@@ -12,6 +15,8 @@ import tls from 'node:tls';
 import type { TlsVersion } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { cipherList, groupList } from './ciphers.ts';
+import { forbidsResumption } from './client-certificate.ts';
+import type { ClientTrust } from './client-certificate.ts';
 
 /** PEM texts. */
 export interface ServerCertificate {
@@ -31,12 +36,15 @@ export interface ServerTlsMaterial {
   readonly maxVersion: TlsVersion;
   readonly ciphers: string;
   readonly groups: string;
+  /** Of clients; without it they are asked for no certificate. */
+  readonly clients?: ClientTrust | null;
 }
 
 export interface ServerContexts {
   readonly initial: tls.SecureContext;
   /** null where there is no SNI map: then no callback is paid for. */
   readonly select: SelectContext | null;
+  readonly asksClients: boolean;
 }
 
 /** `sigalgs`: the signature algorithms that both sides have, best first, as Node names them. */
@@ -63,7 +71,8 @@ export function buildServerContexts(material: ServerTlsMaterial, tickets: Ticket
     return context;
   };
   const initial = contextOf(material.certificates);
-  if (material.sni.length === 0) return { initial, select: null };
+  const asksClients = (material.clients?.authorities.length ?? 0) > 0;
+  if (material.sni.length === 0) return { initial, select: null, asksClients };
   const exact = new Map<string, Choice>();
   const wildcard = new Map<string, Choice>();
   for (const { pattern, certificates } of material.sni) {
@@ -81,7 +90,7 @@ export function buildServerContexts(material: ServerTlsMaterial, tickets: Ticket
     if (choice === undefined) return initial;
     return choice.byKey.length === 0 ? choice.context : choose(choice, sigalgs());
   };
-  return { initial, select };
+  return { initial, select, asksClients };
 }
 
 interface Choice {
@@ -129,6 +138,7 @@ function makeContext(
   tickets: TicketOptions,
   certificates: readonly ServerCertificate[],
 ): tls.SecureContext {
+  const clients = material.clients ?? null;
   try {
     return tls.createSecureContext({
       cert: certificates.map(({ cert }) => cert),
@@ -138,10 +148,12 @@ function makeContext(
       ciphers: cipherList(material.ciphers, material.minVersion),
       ecdhCurve: groupList(material.groups),
       honorCipherOrder: true,
-      secureOptions: OPTIONS,
+      secureOptions:
+        clients !== null && forbidsResumption(clients) ? OPTIONS | constants.SSL_OP_NO_TICKET : OPTIONS,
       sessionTimeout: SESSION_SECONDS,
       ticketKeys: tickets.ticketKeys,
       sessionIdContext: tickets.sessionIdContext,
+      ...(clients === null ? {} : { ca: [...clients.authorities], allowPartialTrustChain: true }),
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

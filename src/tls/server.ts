@@ -87,6 +87,11 @@ function socketOptions(contexts: ServerContexts, { alpn, stapling }: AcceptTlsOp
   if (contexts.select !== null) options.SNICallback = sniCallback(contexts, contexts.select);
   const server = stapling?.server() ?? null;
   if (server !== null) options.server = server;
+  if (contexts.asksClients) {
+    // What is shown is judged afterwards (client-certificate.ts); a refusal here would be without an alert.
+    options.requestCert = true;
+    options.rejectUnauthorized = false;
+  }
   return options;
 }
 

@@ -102,6 +102,7 @@ test('every source file begins with its contract', () => {
 
 /** Package → the only places that may import it. */
 const HOMES: Readonly<Record<string, RegExp>> = {
+  'acme-client': /^certdb\/acme\.ts$/,
   bcryptjs: /^identity\/crypt-thread\.ts$/,
   convict: /^config\//,
   ioredis: /^state\/redis\.ts$/,
@@ -125,6 +126,13 @@ test('each package has one home, and there is no package without one', () => {
       assert.match(file, HOMES[from] ?? /^$/, `${file} must not import ${from}`);
     }
   }
+});
+
+test('the ACME library is loaded by the process of an order and by no other', () => {
+  const users = files.filter((file) =>
+    importsOf(file).some(({ from, typeOnly }) => from === 'certdb/acme.ts' && !typeOnly),
+  );
+  assert.deepEqual(users, ['cli/acme-order.ts']);
 });
 
 /** Outside things that have one door each. */

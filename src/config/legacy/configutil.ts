@@ -6,7 +6,7 @@
 
 import { isIP } from 'node:net';
 import { meansNothing, oldCipherNotes, parseCiphers } from '../../wire/cipher-names.ts';
-import { isHostName } from '../formats.ts';
+import { isHostName } from '../items.ts';
 import { isNickname } from '../items.ts';
 import { importBackends } from './configutil-backends.ts';
 import { Listing, type Note } from './configutil-listing.ts';
