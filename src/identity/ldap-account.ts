@@ -63,7 +63,7 @@ export function accountOf(
   if (wrong !== undefined)
     return { problem: `the mail host ${JSON.stringify(wrong.slice(0, 100))} is no host` };
   return {
-    user: canonicalUser(valuesOf('uid'), domain, facts),
+    user: canonicalUser(valuesOf('uid'), { domain, facts, replay: replay.name }),
     replay: replay.name,
     backend: null,
     hosts,
@@ -90,10 +90,16 @@ function isHost(text: string): boolean {
   return parseHostPort(text) !== null || isHostName(text) || parseHostPort(`[${text}]:1`) !== null;
 }
 
-/** One name for one mailbox, whatever was typed: the uid of the entry, in the domain's own name. */
-function canonicalUser(uids: readonly string[], domain: Domain | null, facts: LoginFacts): string {
+/**
+ * One name for one mailbox, whatever was typed: the uid of the entry, in the domain's own name. In one flat tree the uid
+ * says all, and any domain may have been typed behind it; without a uid the name at the store does.
+ */
+function canonicalUser(
+  uids: readonly string[],
+  { domain, facts, replay }: { domain: Domain | null; facts: LoginFacts; replay: string },
+): string {
   const typed = facts.userId.toLowerCase();
-  const user = uids.find((uid) => uid.toLowerCase() === typed) ?? uids[0] ?? facts.userId;
-  const name = domain?.name ?? facts.domain;
-  return name === '' ? user : `${user}${facts.delimiter}${name}`;
+  const uid = uids.find((one) => one.toLowerCase() === typed) ?? uids[0];
+  if (domain === null) return uid ?? replay;
+  return `${uid ?? facts.userId}${facts.delimiter}${domain.name}`;
 }

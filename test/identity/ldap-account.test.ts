@@ -108,3 +108,11 @@ test('what is asked for is what is needed, passwords where they are compared', (
   assert.ok(asked.includes('sn') && asked.includes('mailhost') && !asked.includes('userpassword'));
   assert.ok(wantedAttributes(rules(), { replay: [], withPasswords: true }).includes('userpassword'));
 });
+
+test('in one flat tree the uid is the user whatever domain was typed behind it, and without one the name at the store', () => {
+  const names = [{ uid: ['joe'] }, {}].map((attributes) => account(attributes, rules({}, '%s'), null));
+  assert.deepEqual(
+    names.map((made) => 'user' in made && made.user),
+    ['joe', 'JOE@siroe.com'],
+  );
+});
