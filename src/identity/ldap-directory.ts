@@ -8,6 +8,7 @@ import type { LdapSettings } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { BackendTls } from '../tls/client.ts';
+import { isBelow } from '../wire/ldap-dn.ts';
 import { type Filter, filterText } from '../wire/ldap-filter.ts';
 import {
   attributesOf,
@@ -131,21 +132,76 @@ export class LdapDirectory implements Directory {
     const facts = this.#factsOf(login);
     const found = await this.#look(facts);
     if (found === null) return { kind: 'nobody' };
+    const answer = this.#answer(found, facts);
+    if (answer.kind !== 'account' || password === null) return answer;
+    const { account } = answer;
+    const asks = account.status === 'active' && account.preAuth !== false;
+    return asks ? { ...answer, proof: (await this.prove?.(login, account, password)) ?? null } : answer;
+  }
+
+  /** The account of an entry that is known by its name, as of a certificate. */
+  async accountAt(login: Login, dn: string): Promise<Answer> {
+    return this.#rephrase(async () => {
+      const known = await this.#entryAt(dn, ['uid', 'mail']);
+      const uid = known?.attributes.get('uid')?.[0];
+      if (known === null || uid === undefined || uid === '') return { kind: 'nobody' };
+      const own = this.#factsOf({ ...login, id: uid });
+      const mail = known.attributes.get('mail') ?? [];
+      const domains = [own.domain, ...mail.map((address) => address.slice(address.lastIndexOf('@') + 1))];
+      const domain = this.#options.source.settings.hostedDomains
+        ? await this.#domainAround(dn, domains)
+        : null;
+      if (domain === 'none') {
+        this.#options.log.warn('entry refused', {
+          entry: dn,
+          reason: 'it is below no domain of its addresses',
+        });
+        return { kind: 'nobody' };
+      }
+      const entry = await this.#entryAt(dn, this.#attributes(domain));
+      const facts = { ...own, userId: uid, domain: domain?.name ?? '' };
+      return entry === null ? { kind: 'nobody' } : this.#answer({ entry, domain }, facts);
+    });
+  }
+
+  /** Where users of certificates are searched. */
+  get userBase(): string {
+    const { userGroupBase, base } = this.#options.source.settings;
+    return userGroupBase ?? base;
+  }
+
+  #answer(found: { readonly entry: LdapEntry; readonly domain: Domain | null }, facts: LoginFacts): Answer {
+    const { log, source } = this.#options;
+    const { dn } = found.entry;
     const account = accountOf({ ...found, facts }, this.#rules);
     if ('problem' in account) {
-      log.warn('entry refused', { entry: found.entry.dn, reason: account.problem });
-      return {
-        kind: 'refused',
-        temporary: true,
-        text: 'The account is not set up for this, tell its administrator',
-      };
+      log.warn('entry refused', { entry: dn, reason: account.problem });
+      const text = 'The account is not set up for this, tell its administrator';
+      return { kind: 'refused', temporary: true, text };
     }
-    this.#names.set(account, found.entry.dn);
-    if (this.#options.source.settings.passwords === 'compare' && account.secrets.length === 0)
-      log.info('entry without userPassword', { entry: found.entry.dn });
-    const asks = password !== null && account.status === 'active' && account.preAuth !== false;
-    const proof = asks ? ((await this.prove?.(login, account, password)) ?? null) : null;
-    return { kind: 'account', account, proof };
+    this.#names.set(account, dn);
+    if (source.settings.passwords === 'compare' && account.secrets.length === 0)
+      log.info('entry without userPassword', { entry: dn });
+    return { kind: 'account', account, proof: null };
+  }
+
+  async #domainAround(dn: string, names: readonly string[]): Promise<Domain | 'none'> {
+    for (const name of new Set(names)) {
+      const domain = await this.#domains.find(name);
+      if (domain !== null && isBelow(dn, domain.usersBase)) return domain;
+    }
+    return 'none';
+  }
+
+  async #entryAt(dn: string, attributes: readonly string[]): Promise<LdapEntry | null> {
+    const filter = { kind: 'present', attribute: 'objectClass' } as const;
+    try {
+      const [entry] = await this.search({ base: dn, scope: 'base', filter, attributes, sizeLimit: 1 });
+      return entry ?? null;
+    } catch (error) {
+      if (error instanceof LdapFailure && error.blame === 'missing') return null;
+      throw error;
+    }
   }
 
   async #bind(account: Account, password: string): Promise<'right' | 'wrong'> {
@@ -215,15 +271,19 @@ export class LdapDirectory implements Directory {
     readonly domain: Domain | null;
   }): Promise<LdapEntry | null> {
     const { base, filter, domain } = question;
-    const replay = attributesOf(domain?.replay ?? this.#rules.replayFormat);
-    const withPasswords = this.#options.source.settings.passwords === 'compare';
-    const attributes = wantedAttributes(this.#rules, { replay, withPasswords });
+    const attributes = this.#attributes(domain);
     const entries = await this.search({ base, scope: 'sub', filter, attributes, sizeLimit: ENTRIES_MAX });
     if (entries.length > 1) {
       const names = entries.map(({ dn }) => dn).join(' | ');
       throw new GateError('DIRECTORY_AMBIGUOUS', { filter: filterText(filter), entries: names });
     }
     return entries[0] ?? null;
+  }
+
+  #attributes(domain: Domain | null): readonly string[] {
+    const replay = attributesOf(domain?.replay ?? this.#rules.replayFormat);
+    const withPasswords = this.#options.source.settings.passwords === 'compare';
+    return wantedAttributes(this.#rules, { replay, withPasswords });
   }
 
   /** A question that no server can answer is for the administrator; for the client the directory is down. */
@@ -246,8 +306,9 @@ function opener({
   world,
 }: LdapDirectoryOptions): (server: LdapServer, ms: number) => Promise<LdapConnection> {
   const { settings, ca } = source;
+  const isSecure = settings.startTls || settings.servers.some(({ implicitTls }) => implicitTls);
   const tls = new BackendTls({
-    mode: 'musttls',
+    mode: isSecure ? 'musttls' : 'notls',
     verify: settings.verifyCertificate,
     ca,
     name: settings.tlsName,

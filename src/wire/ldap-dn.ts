@@ -76,6 +76,14 @@ export function sameName(one: DistinguishedName, other: DistinguishedName): bool
   return key(one) === key(other);
 }
 
+/** Whether a name is that of the base, or of something below it. */
+export function isBelow(name: string, base: string): boolean {
+  const [whole, above] = [parseDn(name), parseDn(base)];
+  if (whole.kind === 'malformed' || above.kind === 'malformed') return false;
+  const start = whole.parts.length - above.parts.length;
+  return start >= 0 && sameName(whole.parts.slice(start), above.parts);
+}
+
 function malformed(reason: string): ParsedName {
   return { kind: 'malformed', reason };
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import type { Account, Login } from '../../src/identity/directory.ts';
-import { DATA, ODD } from '../support/ldap-data.ts';
+import { DATA, ODD, SIROE } from '../support/ldap-data.ts';
 import { loginOf, openDirectory, PASSWORD, type RigOptions, server } from '../support/ldap-site.ts';
 import { ADMIN, type Slapd, startSlapd } from '../support/slapd.ts';
 
@@ -231,5 +231,38 @@ describe('passwords', () => {
   test('a wrong password of bindDn is a failure, not nobody', async () => {
     const options = { settings: { bindDn: ADMIN.dn }, source: { bindPassword: 'wrong' } };
     await assert.rejects(find(options, 'joe@siroe.com'), { code: 'DIRECTORY_DOWN' });
+  });
+});
+
+describe('accounts of entries that a certificate stands for', () => {
+  const at = async (dn: string, settings: RigOptions['settings'] = {}, defaultDomain = 'siroe.com') => {
+    const rig = openDirectory({ defaultDomain, settings: { servers: [server(slapd.port)], ...settings } });
+    try {
+      const answer = await rig.directory.accountAt(loginOf(''), dn);
+      return answer.kind === 'account' ? `${answer.account.user} as ${answer.account.replay}` : answer.kind;
+    } finally {
+      rig.directory.close();
+    }
+  };
+
+  test('an entry is in the domain whose users are there', async () => {
+    assert.equal(await at(`uid=anna,${SIROE}`), 'anna@siroe.com as anna');
+    assert.equal(await at(`uid=anna,${SIROE}`, { schema: 2 }), 'anna@siroe.com as anna');
+    assert.equal(
+      await at('uid=erna,ou=People,o=badge.com,o=internet', {}, 'badge.com'),
+      'erna@badge.com as erna',
+    );
+  });
+
+  test('an entry in no domain that its name or address is of is nobody, as is none', async () => {
+    assert.equal(await at('uid=hugo,ou=People,o=yoyo.com,o=internet'), 'nobody');
+    assert.equal(await at(`uid=nemo,${SIROE}`), 'nobody');
+  });
+
+  test('in one tree it is the user of that uid', async () => {
+    assert.equal(
+      await at('uid=hugo,ou=People,o=yoyo.com,o=internet', { hostedDomains: false }),
+      'hugo as hugo',
+    );
   });
 });

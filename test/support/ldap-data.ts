@@ -2,7 +2,7 @@
 
 import { COM, dcDomain, entry, organisation, PROXY, user } from './ldap-site.ts';
 
-const SIROE = 'ou=People,o=siroe.com,o=internet';
+export const SIROE = 'ou=People,o=siroe.com,o=internet';
 
 /** Names of users that would be more than a name in a filter; the first three are of nobody. */
 export const ODD = ['*', 'joe*', 'joe)(uid=*', '(joe)', 'a\\b', 'ü(ñ)', 'j,oe', '#x'];

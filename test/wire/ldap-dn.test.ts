@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { dnOfDomain, dnText, parseDn, sameName } from '../../src/wire/ldap-dn.ts';
+import { dnOfDomain, dnText, isBelow, parseDn, sameName } from '../../src/wire/ldap-dn.ts';
 
 function partsOf(text: string) {
   const parsed = parseDn(text);
@@ -68,5 +68,14 @@ test('any value comes back from a name as it went in', () => {
       const parts = [[{ attribute: 'cn', value: value.toWellFormed() }], [{ attribute: 'o', value: 'x' }]];
       assert.deepEqual(partsOf(dnText(parts)), parts);
     }),
+  );
+});
+
+test('below a name is what ends in all of its parts, and itself', () => {
+  assert.deepEqual(
+    ['uid=joe, ou=People,O=Siroe', 'o=siroe', 'o=x,o=siroe.com', 'o=a\\,o\\=siroe', 'ou=o=siroe', ''].map(
+      (name) => isBelow(name, 'o=siroe'),
+    ),
+    [true, true, false, false, false, false],
   );
 });
