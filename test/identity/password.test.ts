@@ -18,14 +18,16 @@ function salted(hash: string, salt = SALT): string {
 const openssl = (form: string, password = PASSWORD, salt = 'abcdefgh'): string =>
   execFileSync('openssl', ['passwd', form, '-salt', salt, password], { encoding: 'utf8' }).trim();
 const ab64 = (bytes: Buffer): string => bytes.toString('base64').replaceAll('+', '.').replaceAll('=', '');
-const derived = (hash: string, iterations: number, length: number, salt: Buffer | string = SALT): Buffer =>
-  pbkdf2Sync(PASSWORD, salt, iterations, length, hash);
+const derived = (
+  [hash, iterations, length]: readonly [string, number, number],
+  salt: Buffer | string = SALT,
+): Buffer => pbkdf2Sync(PASSWORD, salt, iterations, length, hash);
 
 function binaryPbkdf2(): string {
   const salt = Buffer.alloc(64, 7);
   const count = Buffer.alloc(4);
   count.writeUInt32BE(3000);
-  return Buffer.concat([count, salt, derived('sha256', 3000, 256, salt)]).toString('base64');
+  return Buffer.concat([count, salt, derived(['sha256', 3000, 256], salt)]).toString('base64');
 }
 
 function argon2(algorithm: 'argon2i' | 'argon2id'): string {
@@ -45,9 +47,9 @@ const VALUES: Readonly<Record<string, string>> = {
   '{SSHA256}': `{SSHA256}${salted('sha256')}`,
   '{SSHA512}': `{SSHA512}${salted('sha512')}`,
   '{SMD5}': `{SMD5}${salted('md5')}`,
-  '{PBKDF2}': `{PBKDF2}2000$${ab64(SALT)}$${ab64(derived('sha1', 2000, 20))}`,
-  '{PBKDF2-SHA512}': `{PBKDF2-SHA512}2000$${ab64(SALT)}$${ab64(derived('sha512', 2000, 64))}`,
-  "{PBKDF2} as Dovecot's": `{PBKDF2}$1$abcd$2000$${derived('sha1', 2000, 20, 'abcd').toString('hex')}`,
+  '{PBKDF2}': `{PBKDF2}2000$${ab64(SALT)}$${ab64(derived(['sha1', 2000, 20]))}`,
+  '{PBKDF2-SHA512}': `{PBKDF2-SHA512}2000$${ab64(SALT)}$${ab64(derived(['sha512', 2000, 64]))}`,
+  "{PBKDF2} as Dovecot's": `{PBKDF2}$1$abcd$2000$${derived(['sha1', 2000, 20], 'abcd').toString('hex')}`,
   "{PBKDF2_SHA256} as 389's": `{PBKDF2_SHA256}${binaryPbkdf2()}`,
   '{CRYPT}$1$': `{CRYPT}${openssl('-1')}`,
   '{CRYPT}$5$': `{CRYPT}${openssl('-5')}`,
