@@ -69,10 +69,23 @@ export const ERRORS = {
     level: 'warn',
   },
   TLS_HANDSHAKE_FAILED: { doc: 'The TLS handshake with the client failed.', ...SILENT, level: 'info' },
+  TOKEN_FAILED: {
+    doc: 'The key of our certificate is in a PKCS#11 token that did not sign: removed, locked or out of order.',
+    ...SILENT,
+    level: 'error',
+  },
   TLS_HANDSHAKE_TIMEOUT: {
     doc: 'The client did not finish its TLS handshake within timeouts.handshake.',
     ...SILENT,
     level: 'info',
+  },
+  CLIENT_CERTIFICATE: {
+    doc: 'The service requires a certificate of its clients (tls.clientCertificates), and this one showed none that verifies.',
+    smtp: [521, '5.7.1'],
+    imap: ['BYE', ''],
+    pop3: '',
+    text: 'A certificate that this server trusts is required',
+    level: 'warn',
   },
   TLS_ON_PLAIN_PORT: {
     doc: 'The client began TLS on a port that starts in clear text; it wants the implicit-TLS port, or STARTTLS.',

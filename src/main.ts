@@ -4,14 +4,14 @@
 import { readFileSync } from 'node:fs';
 
 import { DONE, FAILED, programUsage, runCommand, WRONG_SETTINGS, WRONG_USAGE } from './cli/usage.ts';
-import type { Command, Program } from './cli/usage.ts';
+import type { Command, Program, Tool } from './cli/usage.ts';
 import { SettingsError } from './errors.ts';
 import { explain } from './log.ts';
 import { nearNames } from './spelling.ts';
 import { realWorld } from './world.ts';
 
 /** Loaded when they are run: a worker has no use for the settings reader, nor `status` for the dialects. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+const COMMANDS: Readonly<Record<string, () => Promise<Command | Tool>>> = {
   serve: async () => (await import('./cli/serve.ts')).serve,
   check: async () => (await import('./cli/check.ts')).check,
   reload: async () => (await import('./cli/reload.ts')).reload,
@@ -20,7 +20,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   backend: async () => (await import('./cli/backend.ts')).backend,
   status: async () => (await import('./cli/status.ts')).status,
   sessions: async () => (await import('./cli/sessions.ts')).sessions,
+  acme: async () => (await import('./cli/acme.ts')).acme,
   kick: async () => (await import('./cli/kick.ts')).kick,
+  cert: async () => (await import('./cli/cert.ts')).cert,
+  token: async () => (await import('./cli/token.ts')).token,
   import: async () => (await import('./cli/import.ts')).importSettings,
 };
 
@@ -56,6 +59,8 @@ async function dispatch(name: string, args: readonly string[]): Promise<number> 
   switch (name) {
     case 'worker':
       return (await import('./cli/worker.ts')).work(args, program);
+    case 'acme-order':
+      return (await import('./cli/acme-order.ts')).orderAcme(args, program);
     case 'successor':
       return (await import('./cli/successor.ts')).succeed(args, program);
     case '--version':
@@ -85,7 +90,7 @@ function unknownCommand(name: string): string {
 
 // The streams are touched only here, when there is something to say: to make one switches its pipe to non-blocking, also
 // for the log. A reader that went away (`sallyport status | head`) is no failure of ours.
-function write(stream: NodeJS.WriteStream, text: string): void {
+function write(stream: NodeJS.WriteStream, text: string | Uint8Array): void {
   if (stream.listenerCount('error') === 0) stream.on('error', () => {});
   stream.write(text);
 }

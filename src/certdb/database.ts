@@ -7,23 +7,12 @@
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import {
-  accessSync,
-  chmodSync,
-  closeSync,
-  constants,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { chmodSync, closeSync, existsSync, linkSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SettingsError } from '../errors.ts';
 import type { World } from '../world.ts';
+import { checkFile, isWritable, syncFolder } from './database-file.ts';
 import { nearNicknames } from './nickname.ts';
 import { newSecret, openSecret, sealSecret } from './password.ts';
 import type { Sealed } from './password.ts';
@@ -58,6 +47,18 @@ export interface Change {
   setTrust(nickname: string, trust: string): void;
   setPassword(password: string): void;
   hasKey(keyId: string): boolean;
+  /** The key of our account at the CA with this ACME directory. */
+  keepAccount(directory: string, key: KeyObject): void;
+  /** Of a request that is given up; a key that a certificate uses stays. */
+  removeUnusedKey(keyId: string): void;
+}
+
+/** A private key that waits for its certificate. */
+export interface UnusedKey {
+  readonly keyId: string;
+  readonly keyType: KeyType;
+  /** Milliseconds since 1970. */
+  readonly addedAt: number;
 }
 
 export interface NewCertificate {
@@ -79,6 +80,7 @@ const SCHEMA = `
   CREATE TABLE certificates (
     nickname TEXT NOT NULL, type TEXT NOT NULL, key_id TEXT NOT NULL, cert TEXT NOT NULL, extra TEXT NOT NULL,
     trust TEXT NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (nickname, type));
+  CREATE TABLE accounts (directory TEXT PRIMARY KEY, pkcs8 TEXT NOT NULL, added INTEGER NOT NULL);
   PRAGMA user_version = ${VERSION};`;
 
 export function databaseFile(folder: string): string {
@@ -195,6 +197,13 @@ export class CertificateDatabase {
     throw wrong(this.file, `no certificate has the nickname "${nickname}"${hint}`);
   }
 
+  /** Of requests, oldest first. */
+  unusedKeys(): readonly UnusedKey[] {
+    const columns = 'id AS keyId, type AS keyType, added AS addedAt';
+    const query = `SELECT ${columns} FROM keys WHERE id NOT IN (SELECT key_id FROM certificates) ORDER BY added`;
+    return this.#guard(() => this.#database.prepare(query).all() as unknown as UnusedKey[]);
+  }
+
   /** Keys can be read from now on. Wrong password: SettingsError. */
   unlock(password: string): void {
     const row = this.#guard(() => this.#database.prepare('SELECT * FROM lock').get()) as Sealed | undefined;
@@ -206,13 +215,14 @@ export class CertificateDatabase {
   /** null: there is none. */
   privateKey(keyId: string): KeyObject | null {
     const row = this.#guard(() => this.#database.prepare('SELECT pkcs8 FROM keys WHERE id = ?').get(keyId));
-    if (row === undefined) return null;
-    try {
-      return createPrivateKey({ key: String(row['pkcs8']), passphrase: this.#unlocked() });
-    } catch (error) {
-      if (error instanceof SettingsError) throw error;
-      throw wrong(this.file, `the private key ${keyId.slice(0, 16)} is damaged`);
-    }
+    return row === undefined ? null : this.#openKey(String(row['pkcs8']), keyId.slice(0, 16));
+  }
+
+  /** Of our account at the CA with this ACME directory; null: there is none. */
+  accountKey(directory: string): KeyObject | null {
+    const query = 'SELECT pkcs8 FROM accounts WHERE directory = ?';
+    const row = this.#guard(() => this.#database.prepare(query).get(directory));
+    return row === undefined ? null : this.#openKey(String(row['pkcs8']), `of the account at ${directory}`);
   }
 
   /** Everything that `work` does, or nothing. Waits for another change; after five seconds: SettingsError, busy. */
@@ -234,8 +244,17 @@ export class CertificateDatabase {
     const database = this.#database;
     const hasKey = (keyId: string): boolean =>
       database.prepare('SELECT 1 FROM keys WHERE id = ?').get(keyId) !== undefined;
+    const removeUnusedKey = (keyId: string): void => {
+      const unused = 'id = ? AND id NOT IN (SELECT key_id FROM certificates)';
+      database.prepare(`DELETE FROM keys WHERE ${unused}`).run(keyId);
+    };
     return {
       hasKey,
+      keepAccount: (directory, key) =>
+        void database
+          .prepare('INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)')
+          .run(directory, this.#sealKey(key), this.#world.now()),
+      removeUnusedKey,
       addKey: (key) => this.#addKey(key),
       addCertificate: (certificate) => this.#addCertificate(certificate),
       removeCertificate: (nickname, keyType) => {
@@ -244,9 +263,7 @@ export class CertificateDatabase {
           database
             .prepare('DELETE FROM certificates WHERE nickname = ? AND type = ?')
             .run(nickname, entry.keyType);
-          database
-            .prepare('DELETE FROM keys WHERE id = ? AND id NOT IN (SELECT key_id FROM certificates)')
-            .run(entry.keyId);
+          removeUnusedKey(entry.keyId);
         }
       },
       setTrust: (nickname, trust) => {
@@ -262,13 +279,24 @@ export class CertificateDatabase {
 
   #addKey(key: KeyObject): string {
     const id = keyIdOf(key);
-    const pkcs8 = key
-      .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: this.#unlocked() })
-      .toString();
     this.#database
       .prepare('INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)')
-      .run(id, keyTypeOf(key), pkcs8, this.#world.now());
+      .run(id, keyTypeOf(key), this.#sealKey(key), this.#world.now());
     return id;
+  }
+
+  #sealKey(key: KeyObject): string {
+    const lock = { cipher: 'aes-256-cbc', passphrase: this.#unlocked() } as const;
+    return key.export({ type: 'pkcs8', format: 'pem', ...lock }).toString();
+  }
+
+  #openKey(pkcs8: string, name: string): KeyObject {
+    const passphrase = this.#unlocked();
+    try {
+      return createPrivateKey({ key: pkcs8, passphrase });
+    } catch {
+      throw wrong(this.file, `the private key ${name} is damaged`);
+    }
   }
 
   #addCertificate({ nickname, cert, extra = [], trust = NO_TRUST }: NewCertificate): Entry {
@@ -327,47 +355,6 @@ function entryOf(row: Row): Entry {
     keyId: row.key_id,
     addedAt: row.added,
   };
-}
-
-function checkFile(file: string): void {
-  let mode: number;
-  let uid: number;
-  try {
-    ({ mode, uid } = statSync(file));
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code === 'ENOENT') {
-      throw wrong(file, 'the certificate database does not exist, make one: sallyport cert generate-certDB');
-    }
-    throw wrong(file, `cannot be read (${code})`);
-  }
-  const us = process.getuid?.() ?? uid;
-  if (uid !== 0 && uid !== us) {
-    throw wrong(file, `belongs to user ${uid}, it must belong to root or to user ${us}: chown ${us} ${file}`);
-  }
-  if ((mode & 0o077) !== 0) {
-    const found = (mode & 0o777).toString(8).padStart(4, '0');
-    throw wrong(file, `has mode ${found}, it must be its owner's only: chmod 600 ${file}`);
-  }
-}
-
-function isWritable(file: string): boolean {
-  try {
-    accessSync(file, constants.W_OK);
-    accessSync(path.dirname(file), constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 function reasonOf(error: unknown): string {

@@ -120,6 +120,20 @@ export async function signRequest(wish: SignWish): Promise<string> {
   });
 }
 
+/** PEM: the same names, use and key under a new serial number and term, signed by a hash of today. */
+export function renewSelfSigned(signer: Signer, certificate: X509Certificate, term: Term): Promise<string> {
+  const { subject, subjectPublicKeyInfo, extensions } = tbsOf(certificate);
+  if (!isSame(certificate.publicKey, signer.publicKey))
+    throw new SettingsError(['the certificate does not match its private key']);
+  return signed(signer, {
+    issuer: subject,
+    subject,
+    validity: termOf(term),
+    subjectPublicKeyInfo,
+    ...(extensions === undefined ? {} : { extensions }),
+  });
+}
+
 /** A new certificate (PEM) of a first start and its key: ECDSA P-256, for servers. Nobody trusts it by itself. */
 export async function makeSelfSigned(options: SelfSignedOptions): Promise<{ cert: string; key: KeyObject }> {
   const first = options.names[0] ?? 'localhost';
@@ -150,7 +164,8 @@ export function monthsLater(now: number, months: number): number {
 
 async function signed(
   signer: Signer,
-  parts: Pick<NamedTbs, 'issuer' | 'subject' | 'validity' | 'subjectPublicKeyInfo' | 'extensions'>,
+  parts: Pick<NamedTbs, 'issuer' | 'subject' | 'validity' | 'subjectPublicKeyInfo'> &
+    Partial<Pick<NamedTbs, 'extensions'>>,
 ): Promise<string> {
   const algorithm = signatureAlgorithm(signer.publicKey);
   const tbs = newTbs({ ...parts, version: Version.v3, serialNumber: serialNumber(), signature: algorithm });

@@ -7,11 +7,12 @@
 // came over http and is not signed, and a client may break off a handshake over DER that is a little wrong.
 // The packages that know ASN.1 are loaded at the first question, so that workers without a responder never carry them.
 
-import { createHash, verify, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { CertID, ResponseData, SingleResponse } from '@peculiar/asn1-ocsp';
 import type { AlgorithmIdentifier, TBSCertificate } from '@peculiar/asn1-x509';
 
 import { isIssuedBy } from './chain.ts';
+import { isSignedBy, signatureKeyType } from './signature.ts';
 
 /** A certificate whose status can be asked for. */
 export interface OcspSubject {
@@ -47,28 +48,24 @@ const SHA1 = '1.3.14.3.2.26';
 const BASIC_RESPONSE = '1.3.6.1.5.5.7.48.1.1';
 const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9';
 
-const SIGNATURES: Readonly<Record<string, readonly [keyType: string, hash: string | null]>> = {
-  '1.2.840.113549.1.1.11': ['rsa', 'sha256'],
-  '1.2.840.113549.1.1.12': ['rsa', 'sha384'],
-  '1.2.840.113549.1.1.13': ['rsa', 'sha512'],
-  '1.2.840.10045.4.3.2': ['ec', 'sha256'],
-  '1.2.840.10045.4.3.3': ['ec', 'sha384'],
-  '1.2.840.10045.4.3.4': ['ec', 'sha512'],
-  '1.3.101.112': ['ed25519', null],
-};
-
 /** What can be asked about the first certificate of a PEM chain; null where it names no responder that speaks http. */
 export function ocspSubject(chain: string): OcspSubject | 'no-issuer' | null {
   const blocks = chain.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [];
   if (blocks[0] === undefined) return null;
   const certificate = new X509Certificate(blocks[0]);
-  const responder = /^OCSP - URI:(http:\/\/\S+)$/im.exec(certificate.infoAccess ?? '')?.[1];
-  if (responder === undefined || !URL.canParse(responder)) return null;
+  const responder = ocspResponder(certificate);
+  if (responder === null) return null;
   const issuer = blocks
     .slice(1)
     .map((block) => new X509Certificate(block))
     .find((candidate) => isIssuedBy(certificate, candidate));
   return issuer === undefined ? 'no-issuer' : { certificate, issuer, responder };
+}
+
+/** The first responder that it names and that speaks http. */
+export function ocspResponder({ infoAccess }: X509Certificate): string | null {
+  const responder = /^OCSP - URI:(http:\/\/\S+)$/im.exec(infoAccess ?? '')?.[1];
+  return responder === undefined || !URL.canParse(responder) ? null : responder;
 }
 
 /** RFC 6960 4.1: one certificate, no nonce (RFC 5019 2.1.1), no signature. */
@@ -172,17 +169,16 @@ function signerOf(
   { decoder, subject, now }: Omit<Case, 'wanted'>,
 ): X509Certificate | 'issuer' | null {
   const bytes = signed.tbsResponseDataRaw;
-  const [keyType, hash] = SIGNATURES[signed.signatureAlgorithm.algorithm] ?? [];
-  if (bytes === undefined || keyType === undefined || hash === undefined) return null;
+  const { algorithm } = signed.signatureAlgorithm;
+  if (bytes === undefined || signatureKeyType(algorithm) === null) return null;
+  const statement = { algorithm, bytes: Buffer.from(bytes), signature: Buffer.from(signed.signature) };
   const delegates = (signed.certs ?? [])
     .slice(0, MAX_DELEGATES)
     .map((der) => new X509Certificate(Buffer.from(der)))
     .filter((candidate) => isDelegate(candidate, subject.issuer, now));
   const signer = [subject.issuer, ...delegates].find(
     (candidate) =>
-      candidate.publicKey.asymmetricKeyType === keyType &&
-      isNamed(signed.tbsResponseData, candidate, decoder) &&
-      verify(hash, Buffer.from(bytes), candidate.publicKey, Buffer.from(signed.signature)),
+      isNamed(signed.tbsResponseData, candidate, decoder) && isSignedBy(statement, candidate.publicKey),
   );
   return signer === subject.issuer ? 'issuer' : (signer ?? null);
 }
@@ -190,7 +186,7 @@ function signerOf(
 // RFC 6960 4.2.1: OCSPResponse with a BasicOCSPResponse in it.
 function staple(signed: Signed, signer: X509Certificate | 'issuer', { schema, ocsp, x509 }: Codec): Buffer {
   const { algorithm } = signed.signatureAlgorithm;
-  const parameters = SIGNATURES[algorithm]?.[0] === 'rsa' ? { parameters: null } : {};
+  const parameters = signatureKeyType(algorithm) === 'rsa' ? { parameters: null } : {};
   const basic = der(
     0x30,
     Buffer.from(signed.tbsResponseDataRaw ?? new ArrayBuffer(0)),

@@ -12,7 +12,8 @@ export interface TrustProblem {
   readonly problem: string;
 }
 
-const FLAGS = 'pPcTC';
+/** In the order in which NSS writes them. */
+const FLAGS = 'pPcCT';
 const IGNORED = /[uw]/g;
 
 /** `CT,,`; fields that are left out at the end are empty. */

@@ -15,8 +15,8 @@ import type { OptionValues, Program } from './usage.ts';
 const ANSWER_LIMIT_MS = 10_000;
 /** A reload waits for binds and for every worker; a restart for a successor, which has 70 s. */
 const CHANGE_LIMIT_MS = 90_000;
-/** The replacement of all workers waits for the last connection of each. */
-const REPLACE_LIMIT_MS = 24 * 3_600_000;
+/** The replacement of all workers waits for the last connection of each; ACME for one order after another. */
+const LONG_LIMIT_MS = 24 * 3_600_000;
 
 export function askSupervisor(
   command: ControlCommand,
@@ -24,8 +24,8 @@ export function askSupervisor(
   { world, request = {} }: Pick<Program, 'world'> & { readonly request?: ControlRequest },
 ): Promise<ControlAnswer> {
   const isChange = command === 'reload' || command === 'restart';
-  const limitMs =
-    request['workers'] === true ? REPLACE_LIMIT_MS : isChange ? CHANGE_LIMIT_MS : ANSWER_LIMIT_MS;
+  const isLong = request['workers'] === true || request['now'] === true;
+  const limitMs = isLong ? LONG_LIMIT_MS : isChange ? CHANGE_LIMIT_MS : ANSWER_LIMIT_MS;
   return askControl(findDataDir(textOption(values, 'config')), command, { world, limitMs, request });
 }
 

@@ -10,11 +10,11 @@ import { createConfigurationSource } from '../service/configuration.ts';
 import type { Configuration } from '../service/configuration.ts';
 import { probeBackends } from '../service/probe.ts';
 import type { ProbeResult } from '../service/probe.ts';
-import { certificateText } from '../service/status.ts';
+import { certificateText, crlText } from '../service/status.ts';
 import { summarise } from '../service/summary.ts';
 import { tlsOffers, withOffers } from '../service/tls-offers.ts';
 import type { TlsOffer } from '../tls/offer.ts';
-import type { BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
+import type { AcmeSummary, BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
 import {
   CONFIG_HELP,
   CONFIG_OPTION,
@@ -69,6 +69,7 @@ export function summaryText(summary: Summary): string {
     `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
     ...summary.services.flatMap((service) => [
       serviceLine(service),
+      ...clientLines(service),
       ...wayLines(service),
       ...offerLines(service, summary.services),
     ]),
@@ -79,6 +80,8 @@ export function summaryText(summary: Summary): string {
     }),
     ...summary.backends.map(backendLine),
     ...summary.certificates.map(certificateText),
+    ...summary.acme.map(acmeLine),
+    ...summary.crls.map(crlText),
     ...summary.warnings.map((warning) => `warning: ${warning}`),
   ];
   return lines.map((line) => `${line}\n`).join('');
@@ -97,6 +100,26 @@ function serviceLine(service: ServiceSummary): string {
       ? ''
       : `; PROXY header from ${proxyProtocol.from.join(', ')} (${proxyProtocol.mode})`;
   return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}${balancers}; to ${backend}`;
+}
+
+function acmeLine({ nickname, names, challenge, listen, directory }: AcmeSummary): string {
+  return `acme ${nickname}: ${names.join(', ')}; by ${challenge} on ${listen.join(', ')}; from ${directory}`;
+}
+
+const AUTHORITIES_SHOWN = 8;
+
+/** What clients are asked for, and whose certificates count. */
+function clientLines({ clientCertificates }: ServiceSummary): string[] {
+  if (clientCertificates === null) return [];
+  const { required, authorities, crl, ocsp } = clientCertificates;
+  const more =
+    authorities.length > AUTHORITIES_SHOWN ? ` and ${authorities.length - AUTHORITIES_SHOWN} more` : '';
+  const asked = [...(crl ? ['CRL'] : []), ...(ocsp === 'off' ? [] : [`OCSP (${ocsp})`])];
+  const revocation = asked.length === 0 ? '' : `; revocation by ${asked.join(' and ')}`;
+  return [
+    `  client certificates ${required ? 'required' : 'asked for'}, of ` +
+      `${authorities.slice(0, AUTHORITIES_SHOWN).join(', ')}${more}${revocation}`,
+  ];
 }
 
 /** Each switch of channels on a line of its own. */
@@ -132,6 +155,7 @@ function backendLine({
   tls,
   verify,
   ca,
+  databaseCas,
   pins,
   admin,
   client,
@@ -142,13 +166,19 @@ function backendLine({
       : pins > 0
         ? ', verified by pin'
         : verify
-          ? `, verified by ${ca ?? "the system's CAs"}`
+          ? `, verified by ${trustedText(ca, databaseCas)}`
           : ', NOT verified';
   const order = servers.length > 1 ? ` (${balance})` : '';
   const login = admin === null ? '' : `; ${admin} logs in for the users`;
   const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
   const named = hosts.length === 0 ? [] : [`hosts that the directory names (${hosts.join(', ')})`];
   return `backend ${name}: ${[...servers, ...named].join(', ')}${order}; ${tls}${trust}${login}${told}`;
+}
+
+function trustedText(ca: string | null, databaseCas: number): string {
+  const ours = `${databaseCas} of the certificate database`;
+  if (ca === 'database') return `CAs: ${ours}`;
+  return ca ?? (databaseCas === 0 ? "the system's CAs" : `the system's CAs and ${ours}`);
 }
 
 const DAY_MS = 86_400_000;

@@ -1,7 +1,8 @@
 // `sallyport status`: what the running supervisor says of itself, its workers, services and certificates.
 
-import { certificateText } from '../service/status.ts';
+import { certificateText, crlText } from '../service/status.ts';
 import type { ChangeStatus, Status } from '../service/status.ts';
+import { acmeText } from './acme.ts';
 import { askSupervisor, refusalText } from './ask.ts';
 import { backendLines } from './backend.ts';
 import { CONFIG_HELP, CONFIG_OPTION, counted, DONE, FAILED, JSON_HELP, JSON_OPTION } from './usage.ts';
@@ -41,7 +42,8 @@ export function statusText(found: Status): string {
     lines.push(`service ${name}: ${protocol} on ${listen.join(', ') || 'no address'}`);
   }
   lines.push(...found.backends.flatMap(backendLines).map((line) => line.trimEnd()));
-  lines.push(...found.certificates.map(certificateText));
+  lines.push(...found.certificates.map(certificateText), ...found.acme.map(acmeText));
+  lines.push(...found.crls.map(crlText));
   lines.push(...found.changes.flatMap(changeLines));
   const { store, storeState, penalised } = found.shared;
   lines.push(

@@ -18,7 +18,7 @@ export interface Program {
   /** The file to run for a worker: this program. */
   readonly entry: string;
   readonly world: World;
-  out(text: string): void;
+  out(text: string | Uint8Array): void;
   err(text: string): void;
   exit(code: number): never;
 }
@@ -35,6 +35,13 @@ export interface Command {
   run(values: OptionValues, program: Program): Promise<number>;
 }
 
+/** A command with words of its own behind its name, which it reads itself. */
+export interface Tool {
+  readonly name: string;
+  readonly summary: string;
+  runArguments(args: readonly string[], program: Program): Promise<number>;
+}
+
 export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
 
 export const CONFIG_OPTION = { config: { type: 'string' } } as const satisfies ParseArgsOptionsConfig;
@@ -44,7 +51,7 @@ export const CONFIG_HELP = `  --config F   the settings; default ./sallyport.yam
 export const JSON_HELP = `  --json       the answer as JSON\n`;
 const HELP_HELP = `  --help       this page\n`;
 
-export function programUsage(commands: readonly Command[]): string {
+export function programUsage(commands: readonly Pick<Command, 'name' | 'summary'>[]): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   const list = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}\n`).join('');
   return (
@@ -62,10 +69,11 @@ function commandUsage({ name, summary, options, operands = [], help }: Command):
 
 /** Reads the options of a command and runs it. */
 export async function runCommand(
-  command: Command,
+  command: Command | Tool,
   args: readonly string[],
   program: Program,
 ): Promise<number> {
+  if ('runArguments' in command) return command.runArguments(args, program);
   const options = { ...command.options, help: { type: 'boolean' } } as const;
   let values: OptionValues;
   try {

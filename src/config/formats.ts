@@ -8,8 +8,10 @@ import { parseAccessRules } from '../wire/access-rules.ts';
 import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { Network } from '../wire/network.ts';
+import { isHttpsUrl, readEmail, readNames } from './items-acme.ts';
 import {
   checkHeaders,
+  isHostName,
   isNickname,
   readChannelMatch,
   readClient,
@@ -56,6 +58,7 @@ export interface FormatValues {
   text: string;
   name: string;
   path: string;
+  paths: string[];
   hostname: string;
   ciphers: string;
   groups: string;
@@ -89,6 +92,12 @@ export interface FormatValues {
   secret: Secret;
   sni: Given;
   entries: Given;
+  /** A map that has a schema of its own. */
+  acme: Given;
+  httpsUrl: string;
+  emails: string[];
+  /** Nickname → host names, lower case. */
+  hostNames: [string, string[]][];
 }
 
 export type FormatName = keyof FormatValues;
@@ -114,12 +123,6 @@ export function misfit(leaf: Leaf, value: unknown): string {
 
 export function expectedOf(leaf: Leaf): string {
   return FORMATS[leaf.format].expected(leaf);
-}
-
-const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
-
-export function isHostName(text: string): boolean {
-  return HOST_NAME.test(text);
 }
 
 function readNumber(value: unknown, leaf: Leaf): number {
@@ -197,6 +200,10 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   text: simple('a text', () => true),
   name: simple('a name', () => true),
   path: simple('a file or folder name', () => true),
+  paths: {
+    expected: () => 'a file or folder name, or a list of these',
+    read: (value, leaf) => readList(value, leaf, (item) => (isText(item) ? item : null)),
+  },
   hostname: simple('a host name', isHostName),
   ciphers: {
     expected: () => 'default, modern, intermediate, old or an OpenSSL cipher list',
@@ -346,7 +353,8 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readChannelMatch),
   },
   certificates: {
-    expected: () => 'a nickname without a path separator, or { cert: …, key: … }, or a list of these',
+    expected: () =>
+      'a nickname without a path separator, module:nickname, { cert: …, key: … }, or a list of these',
     takesMap: true,
     read: (value, leaf) =>
       readList<string | Given>(nicknamesOf(value), leaf, (item) =>
@@ -362,6 +370,22 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   },
   sni: { expected: () => 'a map of host names to certificates', takesMap: true, read: readMap },
   entries: { expected: () => 'a map of names to settings', takesMap: true, read: readMap },
+  acme: { expected: () => 'a map of settings, see below', takesMap: true, read: readMap },
+  httpsUrl: simple('an https:// URL', isHttpsUrl),
+  emails: {
+    expected: () => 'a list of e-mail addresses',
+    read: (value, leaf) => readList(value, leaf, readEmail),
+  },
+  hostNames: {
+    expected: (leaf) => `a map of nicknames to lists of up to ${leaf.max} host names`,
+    takesMap: true,
+    read(value, leaf) {
+      const rows = readNames(readMap(value, leaf), leaf);
+      if (rows instanceof Misfit) throw rows;
+      if (rows.length === 0) throw new Misfit([misfit(leaf, value)]);
+      return rows;
+    },
+  },
 };
 
 for (const [name, format] of Object.entries<Format<unknown>>(FORMATS)) {

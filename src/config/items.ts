@@ -8,6 +8,12 @@ import { type Network, parseNetwork } from '../wire/network.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import type { ClientInfo, Endpoint, HostPattern, Server, TrustedPeer, Verify } from './settings.ts';
 
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+
+export function isHostName(text: string): boolean {
+  return HOST_NAME.test(text);
+}
+
 export function readListener(item: unknown): Endpoint | null {
   const text = typeof item === 'number' ? String(item) : item;
   if (!isText(text)) return null;
@@ -153,4 +159,9 @@ export function readNetworkLimits(
 /** A nickname is also a file name in the certificate database, so it cannot leave that folder. */
 export function isNickname(text: unknown): text is string {
   return isText(text, 200) && !/[/\\]/.test(text) && text !== '.' && text !== '..';
+}
+
+/** The name of a PKCS#11 module, as any name in a map of the settings. */
+export function isModuleName(name: string): boolean {
+  return /^\w[\w.@-]{0,63}$/.test(name) && !(name in Object.prototype);
 }

@@ -8,20 +8,31 @@ import { dirname, resolve } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { Report } from './check.ts';
 import { checkEverything } from './entries.ts';
-import type { GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
+import type {
+  GivenAcme,
+  GivenBackend,
+  GivenCertificate,
+  GivenModule,
+  GivenService,
+  GivenSettings,
+} from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
+  AcmeSettings,
   BackendSettings,
   CertificateRef,
+  CertificateSettings,
   ChannelSettings,
   DirectorySettings,
   Secret,
   ServerTlsSettings,
   ServiceSettings,
   Settings,
+  TokenModuleSettings,
 } from './settings.ts';
+import { namedCertificate } from './token-references.ts';
 
 const MAX_FILE_BYTES = 1_048_576;
 const STANDARD_FILES = ['./sallyport.yaml', '/etc/sallyport/sallyport.yaml'];
@@ -79,20 +90,14 @@ function readText(file: string): string {
 type Locate = (name: string) => string;
 
 function complete(
-  { top, shown, services, channels, backends }: GivenSettings,
+  { top, shown, modules, acme, services, channels, backends }: GivenSettings,
   file: string | null,
 ): Settings {
   const path = file === null ? null : resolve(file);
   const folder = path === null ? process.cwd() : dirname(path);
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
-  const { certificate: _given, sni: _names, ...rules } = values.tls;
-  const tls: ServerTlsSettings = {
-    ...rules,
-    ...versionRange(rules),
-    certificates: refsOf(shown.certificates ?? [], locate),
-    sni: namesOf(shown.sni ?? new Map(), locate),
-  };
+  const tls = completeTls(values.tls, shown, locate);
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -102,17 +107,13 @@ function complete(
     redis: secretOf(values.redis, locate),
     pidFile: values.pidFile === null ? null : locate(values.pidFile),
     log: values.log,
-    certificates: {
-      database: locate(values.certificates.database),
-      passwordFile: locate(values.certificates.passwordFile),
-      watchMs: values.certificates.watch,
-    },
+    certificates: completeCertificates({ top, modules, acme }, locate),
     tickets: {
       rotateMs: values.tickets.rotate,
       secret: secretOf(values.tickets.secret, locate),
     },
     services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, rules, locate, access: values.access }),
+      completeService(name, service, { tls, rules: values.tls, locate, access: values.access }),
     ),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
@@ -120,7 +121,7 @@ function complete(
       match: channel.values.match,
       relay: present(channel.values.relay),
     })),
-    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, locate)),
+    backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, { tls, locate })),
     directory: completeDirectory(values.directory, locate),
     limits: values.limits,
     penalties: {
@@ -146,6 +147,21 @@ function complete(
       drainMs: values.timeouts.drain,
     },
     probeMs: values.probe,
+  };
+}
+
+function completeTls(
+  { certificate: _given, sni: _names, clientCa, crl, ...rules }: GivenSettings['top']['values']['tls'],
+  shown: GivenSettings['shown'],
+  locate: Locate,
+): ServerTlsSettings {
+  return {
+    ...rules,
+    ...versionRange(rules),
+    clientCa: clientCa.map(locate),
+    crl: crl.map(locate),
+    certificates: refsOf(shown.certificates ?? [], locate),
+    sni: namesOf(shown.sni ?? new Map(), locate),
   };
 }
 
@@ -179,6 +195,10 @@ function completeService(
       ciphers: values.tls.ciphers ?? tls.ciphers,
       groups: values.tls.groups ?? tls.groups,
       stapling: values.tls.stapling ?? tls.stapling,
+      clientCertificates: values.tls.clientCertificates ?? tls.clientCertificates,
+      clientCa: values.tls.clientCa?.map(locate) ?? tls.clientCa,
+      crl: values.tls.crl?.map(locate) ?? tls.crl,
+      clientOcsp: values.tls.clientOcsp ?? tls.clientOcsp,
     },
     proxyProtocol: completeProxyProtocol(values.proxyProtocol),
     backend: values.backend,
@@ -237,10 +257,13 @@ const FAILOVER_MS = 30_000;
 /** Sun's FailoverTimeout: seconds to wait, and minutes to stay away. */
 const MINUTES_PER_SECOND = 60;
 
+/** Stands for the CAs of the certificate database; a file of that name is `./database`. */
+const DATABASE_CAS = 'database';
+
 function completeBackend(
   name: string,
   { values, certificates }: GivenBackend,
-  locate: Locate,
+  { tls: above, locate }: Pick<Above, 'tls' | 'locate'>,
 ): BackendSettings {
   const { servers, tls, check, admin, failover, failoverTimeout } = values;
   const { certificate: _given, ca, ...secured } = tls;
@@ -264,7 +287,8 @@ function completeBackend(
     tls: {
       ...secured,
       minVersion: versionRange(secured).minVersion,
-      ca: ca === null ? null : locate(ca),
+      ca: ca === null || ca === DATABASE_CAS ? ca : locate(ca),
+      crl: above.crl,
       certificates: refsOf(certificates, locate),
     },
     connections: values.connections,
@@ -276,9 +300,53 @@ function completeBackend(
   };
 }
 
+function completeCertificates(
+  { top, modules, acme }: Pick<GivenSettings, 'top' | 'modules' | 'acme'>,
+  locate: Locate,
+): CertificateSettings {
+  const { database, passwordFile, engine, watch } = top.values.certificates;
+  return {
+    database: locate(database),
+    passwordFile: locate(passwordFile),
+    modules: mapEntries(modules, (name, module) => completeModule(name, module, locate)),
+    engine: completeEngine(engine, locate),
+    watchMs: watch,
+    acme: completeAcme(acme, locate),
+  };
+}
+
+function completeModule(name: string, { values }: GivenModule, locate: Locate): TokenModuleSettings {
+  const { library, nss, token, slot } = values;
+  return {
+    name,
+    library: library === null ? null : locate(library),
+    nss: nss === null ? null : locate(nss),
+    token,
+    slot,
+  };
+}
+
+/** What has no separator is an engine's id. */
+function completeEngine(engine: string | null, locate: Locate): string | null {
+  return engine?.includes('/') === true ? locate(engine) : engine;
+}
+
+function completeAcme(given: GivenAcme | null, locate: Locate): AcmeSettings | null {
+  if (given === null) return null;
+  const { names, renewBefore, ca, eab, ...values } = given.values;
+  const key = secretOf(eab.key, locate);
+  return {
+    ...values,
+    names: Object.fromEntries(present(names)),
+    renewBeforeMs: renewBefore,
+    ca: ca === null ? null : locate(ca),
+    eab: eab.kid === null || key === null ? null : { kid: eab.kid, key },
+  };
+}
+
 function refsOf(given: readonly GivenCertificate[], locate: Locate): CertificateRef[] {
   return given.map((certificate) => {
-    if (typeof certificate === 'string') return { kind: 'nickname', nickname: certificate };
+    if (typeof certificate === 'string') return namedCertificate(certificate);
     const { cert, key, passphrase } = certificate.values;
     return {
       kind: 'files',

@@ -8,6 +8,7 @@ import { found } from './misfit.ts';
 import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
+import { checkAcme } from './references-acme.ts';
 import { checkChannels } from './references-channels.ts';
 import { checkBackends } from './references-backend.ts';
 import { checkDirectory } from './references-directory.ts';
@@ -15,6 +16,7 @@ import type { Endpoint, Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
 import { checkTiers } from './tier-references.ts';
 import { checkVersions } from './tls-versions.ts';
+import { checkTokens } from './token-references.ts';
 
 export function checkReferences(given: GivenSettings, report: Report): void {
   for (const service of given.services.values()) {
@@ -34,6 +36,8 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkBackends(given, report);
   checkDirectory(given, report);
   checkTiers(given, report);
+  checkTokens(given, report);
+  checkAcme(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);
   checkVersions(given, report);

@@ -120,7 +120,9 @@ export const backendSchema = {
       default: true,
     },
     ca: {
-      doc: 'PEM file with the CAs to trust; empty: those of the system.',
+      doc:
+        'PEM file with the CAs to trust; `database`: those that the certificate database trusts for servers (trust ' +
+        '`C`) and no others; empty: these, and those of the system.',
       format: 'path',
       default: null,
       nullable: true,

@@ -3,6 +3,7 @@
 import type { Group, Leaf } from './formats.ts';
 
 export const TLS_MODES = ['notls', 'maytls', 'musttls', 'implicit'] as const;
+export const CLIENT_CERTIFICATES = ['off', 'auto', 'require'] as const;
 export const TLS_VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
 
 /** One certificate given by its PEM files. */
@@ -26,8 +27,9 @@ export const certificateSchema = {
 export const serverTlsLeaves = {
   certificate: {
     doc:
-      'What this server shows: a nickname of the certificate database, or PEM files as `{ cert, key, passphrase }`, ' +
-      'or a list of these, one per key type (RSA and ECDSA); nicknames may also stand in one text with commas between.',
+      'What this server shows: a nickname of the certificate database, `module:nickname` of a token, or PEM files as ' +
+      '`{ cert, key, passphrase }`, or a list of these, one per key type (RSA and ECDSA); nicknames may also stand in ' +
+      'one text with commas between.',
     format: 'certificates',
     default: 'Server-Cert',
     min: 1,
@@ -68,6 +70,36 @@ export const serverTlsLeaves = {
       'issuer must be in the chain. Where `certificate` is a list (RSA and ECDSA), those in it get none.',
     format: 'flag',
     default: true,
+  },
+  clientCertificates: {
+    doc:
+      'Certificates of clients: `off`; `auto`, asked for where a CA is trusted for clients (trust `T` in the certificate ' +
+      'database, or `clientCa`), and who has none may log in with a password; `require`, and who shows none that ' +
+      'verifies is turned away, which needs TLS that a client cannot do without. No CA of the system counts here.',
+    format: 'choice',
+    choices: CLIENT_CERTIFICATES,
+    default: 'auto',
+  },
+  clientCa: {
+    doc: 'PEM files with CAs that are trusted for clients besides those of the certificate database; one or several.',
+    format: 'paths',
+    default: [],
+  },
+  crl: {
+    doc:
+      'Revocation lists (PEM or DER): a file, a folder of them, or a list of these; read again when they change. A CA ' +
+      'that has one is asked, another is not; one that is past its time still counts, with a warning. Services whose ' +
+      'clients are judged by them resume no sessions. Those at the top hold for the certificates of backends too.',
+    format: 'paths',
+    default: [],
+  },
+  clientOcsp: {
+    doc:
+      "Whether the OCSP responder that a client's certificate names is asked (http): `off`; `try`, and only `revoked` " +
+      'counts against it; `require`, and it must be called good. Sessions are then not resumed.',
+    format: 'choice',
+    choices: ['off', 'try', 'require'],
+    default: 'off',
   },
 } as const satisfies Group;
 

@@ -31,9 +31,10 @@ export type Secret =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'credential'; readonly name: string };
 
-/** A certificate by nickname in the certificate database, or by its PEM files. */
+/** A certificate by nickname in the certificate database or in a token, or by its PEM files. */
 export type CertificateRef =
   | { readonly kind: 'nickname'; readonly nickname: string }
+  | { readonly kind: 'token'; readonly module: string; readonly nickname: string }
   | {
       readonly kind: 'files';
       readonly cert: string;
@@ -54,6 +55,14 @@ export interface ServerTlsSettings {
   readonly groups: string;
   /** Give clients the OCSP status of certificates that name a responder. */
   readonly stapling: boolean;
+  /** Whether clients are asked for certificates. */
+  readonly clientCertificates: 'off' | 'auto' | 'require';
+  /** PEM files of CAs trusted for clients, besides those of the database. */
+  readonly clientCa: readonly string[];
+  /** Files and folders of CRLs. */
+  readonly crl: readonly string[];
+  /** Whether responders are asked about certificates of clients. */
+  readonly clientOcsp: 'off' | 'try' | 'require';
 }
 
 /** A network, or whoever may connect to a Unix socket of the service. */
@@ -150,8 +159,10 @@ export interface ChannelSettings {
 export interface BackendTlsSettings {
   readonly mode: TlsMode;
   readonly verify: boolean;
-  /** PEM file with the CAs trusted for this backend; null: the system's. */
+  /** PEM file with the CAs trusted for this backend, or the word `database`; null: the database's and the system's. */
   readonly ca: string | null;
+  /** Files and folders of CRLs: those at the top of the file. */
+  readonly crl: readonly string[];
   /** Host name that the certificate must show; null: the name in `servers`. */
   readonly name: string | null;
   /** SHA-256 of certificates or of their public keys, lower-case hex; where there are any, one must match. */
@@ -242,13 +253,50 @@ export interface PenaltySettings {
   readonly remembered: number;
 }
 
+/** A PKCS#11 module, and the one token of it that its name stands for. */
+export interface TokenModuleSettings {
+  readonly name: string;
+  /** Shared library; null: that of NSS, wherever it is. */
+  readonly library: string | null;
+  /** Folder of an NSS database (cert9.db, key4.db) that the module opens. */
+  readonly nss: string | null;
+  /** Label of the token; null: the only one there is. */
+  readonly token: string | null;
+  readonly slot: number | null;
+}
+
+/** Certificates ordered by RFC 8555. */
+export interface AcmeSettings {
+  /** URL. */
+  readonly directory: string;
+  readonly contact: readonly string[];
+  /** To the terms of service; without it the settings are wrong. */
+  readonly agreeTerms: boolean;
+  /** Nickname → host names, lower case. */
+  readonly names: Readonly<Record<string, readonly string[]>>;
+  readonly challenge: 'http-01' | 'tls-alpn-01';
+  /** null: every address, with the port that the challenge goes to. */
+  readonly listen: readonly Endpoint[] | null;
+  readonly keyType: 'ec' | 'rsa';
+  /** null: a third of the certificate's life. */
+  readonly renewBeforeMs: number | null;
+  /** File with CAs; null: the runtime's. */
+  readonly ca: string | null;
+  readonly eab: { readonly kid: string; readonly key: Secret } | null;
+}
+
 export interface CertificateSettings {
   /** Folder. */
   readonly database: string;
   /** sslpassword.conf. */
   readonly passwordFile: string;
+  readonly modules: Readonly<Record<string, TokenModuleSettings>>;
+  /** Id or file of an OpenSSL engine that computes for the workers. */
+  readonly engine: string | null;
   /** How often certificate files are looked at for a change. */
   readonly watchMs: number;
+  /** Stays in the supervisor. */
+  readonly acme: AcmeSettings | null;
 }
 
 export interface TicketSettings {

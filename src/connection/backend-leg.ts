@@ -25,7 +25,8 @@ import {
   type ServerOfBackend,
   serversOf,
 } from './backend-servers.ts';
-import { BACKEND_ROLE, Leg, type Upgrader } from './leg.ts';
+import { BACKEND_ROLE, Leg } from './leg.ts';
+import type { Upgrader } from './upgrader.ts';
 import { headerFor } from './proxy-header.ts';
 import { HostBook } from './backend-hosts.ts';
 import { type HealthBoard, keyOf } from './server-health.ts';
@@ -376,7 +377,6 @@ function dial(
   options: { readonly server: Endpoint; readonly connectMs: number },
 ): Promise<net.Socket> {
   const socket = world.dial(options.server);
-  const backend = serverName(options.server);
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       timer.cancel();
@@ -389,7 +389,7 @@ function dial(
     const onError = (error: Error): void => {
       stop();
       socket.destroy();
-      reject(new GateError('BACKEND_UNREACHABLE', { backend }, error));
+      reject(new GateError('BACKEND_UNREACHABLE', { backend: serverName(options.server) }, error));
     };
     const timer = world.after(options.connectMs, () =>
       onError(new Error(`no answer in ${options.connectMs} ms`)),

@@ -5,6 +5,7 @@
 import type { GateError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { pathText } from '../policy/channels.ts';
+import type { ClientCertificate } from '../tls/client-certificate.ts';
 import type { Client } from './client.ts';
 import { isRefusal } from './refusals.ts';
 
@@ -48,6 +49,7 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
     port: client.remote.port,
     via: client.via?.address,
     tls: leg.facts,
+    clientCertificate: certificateText(leg.clientCertificate),
     outerTls: client.outerTls ?? undefined,
     outerSession: client.outerId ?? undefined,
     user: client.user,
@@ -68,6 +70,23 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
     hint: error !== null && WRONG_PORT.has(error.code) ? error.row.doc : undefined,
     cause: quiet ? contextOf(error) : explain(error),
     stack: error?.code === 'INTERNAL' && error.cause instanceof Error ? error.cause.stack : undefined,
+  };
+}
+
+const SUBJECT_MAX = 256;
+
+function certificateText(
+  certificate: ClientCertificate | null,
+): Readonly<Record<string, unknown>> | undefined {
+  if (certificate === null) return undefined;
+  const { subject, verified, fault, detail, serial } = certificate;
+  const shown = subject.length <= SUBJECT_MAX ? subject : `${subject.slice(0, SUBJECT_MAX)}…`;
+  return {
+    subject: shown,
+    serial,
+    verified,
+    fault: fault ?? undefined,
+    detail: detail ?? undefined,
   };
 }
 

@@ -11,7 +11,7 @@ import type { Backend } from './backend-leg.ts';
 import type { AccessRules } from '../wire/access-rules.ts';
 import type { Guard } from './guard.ts';
 import type { GateChannels } from './channel-course.ts';
-import type { Upgrader } from './leg.ts';
+import type { Upgrader } from './upgrader.ts';
 import type { Refusals } from './refusals.ts';
 import type { Balancers } from './proxy-header.ts';
 import type { PasswordCheck } from './verify.ts';

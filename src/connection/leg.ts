@@ -6,16 +6,11 @@
 import type net from 'node:net';
 import { GateError, type ErrorCode } from '../errors.ts';
 import type { Talk } from '../protocol/dialect.ts';
+import type { ClientCertificate } from '../tls/client-certificate.ts';
 import type { TlsFacts } from '../tls/facts.ts';
 import { takeLine } from '../wire/lines.ts';
 import type { World } from '../world.ts';
-
-/** How this leg becomes secure; shared by all legs of a service or server. */
-export interface Upgrader {
-  /** Called before anything is said or done; throws where TLS may not begin now. */
-  mayBegin?(): void;
-  upgrade(raw: net.Socket): Promise<{ readonly socket: net.Socket; readonly facts: TlsFacts }>;
-}
+import type { Upgrader } from './upgrader.ts';
 
 /** Which end of the proxy the leg leads to: it decides which failures its socket stands for. */
 export interface LegRole {
@@ -74,6 +69,8 @@ export class Leg implements Talk {
   #opened = false;
   /** Somebody whom we trust has ended TLS for us. */
   securedOutside = false;
+  /** What the client showed of itself in the handshake, believed or not. */
+  clientCertificate: ClientCertificate | null = null;
 
   /** The socket is not read until opening(), attach() or startTls(''). */
   constructor(socket: net.Socket, options: LegOptions) {
@@ -152,7 +149,7 @@ export class Leg implements Talk {
   }
 
   async line(): Promise<Buffer> {
-    await this.#giveWay();
+    if (++this.#streak > STREAK_MAX || this.#socket.writableNeedDrain) await this.#giveWay();
     for (;;) {
       const taken = takeLine(this.#buffer, 0, this.#options.lineBytesMax);
       if (taken.kind === 'line') {
@@ -230,17 +227,19 @@ export class Leg implements Talk {
     this.#detach(raw);
     this.#handshaking = true;
     try {
-      const { socket, facts } = await upgrader.upgrade(raw);
+      const { socket, facts, clientCertificate = null, refusal } = await upgrader.upgrade(raw);
       if (this.#failure !== null) {
         socket.destroy();
         throw this.#failure;
       }
       this.#socket = socket;
       this.#facts = facts;
+      this.clientCertificate = clientCertificate;
       // That was the socket below, which is no longer read here.
       this.#paused = false;
       socket.on('error', destroyThis);
       this.attach();
+      if (refusal !== undefined) throw refusal;
     } catch (error) {
       this.#ended = true;
       throw this.#failure ?? error;
@@ -340,7 +339,7 @@ export class Leg implements Talk {
   /** Who sends many lines at once, or does not read the answers, waits for the others and for himself. */
   async #giveWay(): Promise<void> {
     if (this.#socket.writableNeedDrain) await this.flushed();
-    if (++this.#streak <= STREAK_MAX) return;
+    if (this.#streak <= STREAK_MAX) return;
     this.#streak = 0;
     await new Promise<void>((resolve) => {
       setImmediate(resolve);

@@ -4,7 +4,7 @@
 
 import { GateError } from '../errors.ts';
 import type { Client } from './client.ts';
-import type { Upgrader } from './leg.ts';
+import type { Upgrader } from './upgrader.ts';
 
 /** The service's way to TLS, for one client. */
 export function metered(client: Client): Upgrader | null {

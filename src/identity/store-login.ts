@@ -166,7 +166,7 @@ function refusalOf(client: object, target: StoreTarget): GateError | null {
   if (socket instanceof tls.TLSSocket) {
     return target.tls.accepts(socket)
       ? null
-      : failure('BACKEND_TLS_FAILED', target, 'not a pinned certificate');
+      : failure('BACKEND_TLS_FAILED', target, 'a certificate that is not pinned, or that is revoked');
   }
   if (target.mode === 'musttls' || target.mode === 'implicit')
     return failure('BACKEND_TLS_MISSING', target, 'no TLS');

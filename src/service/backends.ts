@@ -10,8 +10,9 @@ import { imap } from '../protocol/imap.ts';
 import { pop3 } from '../protocol/pop3.ts';
 import { smtp } from '../protocol/smtp.ts';
 import { BackendTls } from '../tls/client.ts';
+import type { TokenKeys } from '../tls/engine.ts';
 import type { World } from '../world.ts';
-import type { BackendSecrets } from './backend-material.ts';
+import type { BackendSecrets, BackendTrust } from './backend-material.ts';
 
 export const DIALECTS: Readonly<Record<Protocol, Dialect>> = { imap, pop3, smtp };
 
@@ -19,23 +20,25 @@ export interface BackendParts {
   readonly settings: Settings;
   readonly backend: BackendSettings;
   readonly dialect: Dialect;
-  /** PEM of the CAs trusted for it, null for the system's. */
+  /** PEM of the CAs trusted for it, null for the system's and the database's. */
   readonly ca: string | null;
+  readonly trust: BackendTrust;
   readonly secrets: BackendSecrets;
   readonly health: HealthBoard;
   /** What XPEHLO shows to it, where that is used. */
   readonly xpehloPassword?: string | null;
+  readonly tokenKeys?: TokenKeys | undefined;
   readonly world: World;
   readonly log: Log;
 }
 
 export function makeBackend(parts: BackendParts): Backend {
-  const { settings, backend, dialect, ca, secrets, health, xpehloPassword = null, world, log } = parts;
+  const { settings, backend, dialect, secrets, health, xpehloPassword = null, world, log } = parts;
   return new Backend({
     settings: backend,
     dialect,
     admin: adminOf(backend, secrets),
-    tls: makeBackendTls(backend, ca, secrets),
+    tls: makeBackendTls(parts),
     hostname: settings.hostname,
     xpehloPassword,
     limits: settings.limits,
@@ -47,13 +50,30 @@ export function makeBackend(parts: BackendParts): Backend {
   });
 }
 
-export function makeBackendTls(
-  { tls }: BackendSettings,
-  ca: string | null,
-  { certificates }: BackendSecrets,
-): BackendTls {
-  const { mode, verify, name, pin, minVersion, ciphers } = tls;
-  return new BackendTls({ mode, verify, ca, name, pin, certificates, minVersion, ciphers });
+function makeBackendTls({
+  backend,
+  ca,
+  trust,
+  secrets: { certificates },
+  tokenKeys,
+  world,
+}: BackendParts): BackendTls {
+  const { mode, verify, name, pin, minVersion, ciphers } = backend.tls;
+  const { authorities, crls } = trust;
+  const revocation = crls.length === 0 ? null : { crls, now: () => world.now() };
+  return new BackendTls({
+    mode,
+    verify,
+    ca,
+    authorities,
+    revocation,
+    name,
+    pin,
+    certificates,
+    tokenKeys,
+    minVersion,
+    ciphers,
+  });
 }
 
 function adminOf({ admin }: BackendSettings, { adminPassword }: BackendSecrets): AdminLogin | null {

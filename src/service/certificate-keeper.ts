@@ -12,6 +12,7 @@ import { createDatabase, databaseExists, databaseFile, openDatabase } from '../c
 import type { CertificateDatabase, Change, Entry } from '../certdb/database.ts';
 import { pairOf, readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
+import { isClientAuthority, isServerAuthority } from '../certdb/trust.ts';
 import {
   databasePassword,
   INTERNAL_MODULE,
@@ -56,29 +57,49 @@ export class CertificateKeeper {
 
   /** Whether a first start has a certificate to make. */
   lacksDefault(): boolean {
-    if (!databaseExists(this.#folder)) return !this.#looseNames().includes(DEFAULT_NICKNAME);
+    return this.lacks(DEFAULT_NICKNAME);
+  }
+
+  lacks(nickname: string): boolean {
+    if (!databaseExists(this.#folder)) return !this.#looseNames().includes(nickname);
     return !this.#open()
       .entries()
-      .some(({ nickname }) => nickname === DEFAULT_NICKNAME);
+      .some((entry) => entry.nickname === nickname);
+  }
+
+  /** What is in the database; nothing where there is none. No password is needed. */
+  entries(): readonly Entry[] {
+    return databaseExists(this.#folder) ? this.#open().entries() : [];
+  }
+
+  /** The database with its keys, made where there is none. It is closed with the keeper. */
+  database(): CertificateDatabase {
+    if (!databaseExists(this.#folder)) this.#makeDatabase();
+    return this.#unlocked();
   }
 
   /** The database and its default certificate, where they are not there yet; what was done, in words for the log. */
-  async makeFirst(hostname: string): Promise<readonly string[]> {
+  makeFirst(hostname: string): Promise<readonly string[]> {
+    return this.makePlaceholder(DEFAULT_NICKNAME, [hostname]);
+  }
+
+  /** The same for any nickname whose certificate is still to come. */
+  async makePlaceholder(nickname: string, names: readonly string[]): Promise<readonly string[]> {
     const done: string[] = [];
     if (!databaseExists(this.#folder)) done.push(...this.#makeDatabase());
-    if (!this.lacksDefault()) return done;
+    if (!this.lacks(nickname)) return done;
     // Loaded when needed: the packages that write DER are big.
     const { makeSelfSigned } = await import('../certdb/issue.ts');
     const { cert, key } = await makeSelfSigned({
-      names: [hostname],
+      names,
       days: SELF_SIGNED_DAYS,
       now: this.#world.now(),
     });
     this.#unlocked().change((change) => {
       change.addKey(key);
-      change.addCertificate({ nickname: DEFAULT_NICKNAME, cert });
+      change.addCertificate({ nickname, cert });
     });
-    const what = `made ${DEFAULT_NICKNAME}, self-signed, for ${hostname}; clients will not trust it`;
+    const what = `made ${nickname}, self-signed, for ${names.join(', ')}; clients will not trust it`;
     return [...done, `${databaseFile(this.#folder)}: ${what}`];
   }
 
@@ -93,6 +114,24 @@ export class CertificateKeeper {
         throw new SettingsError([`${source}: there is no private key for it in the database`]);
       return pairOf(source, chainOf(entry, known), key);
     });
+  }
+
+  /** The CAs that the database trusts for one side; without a database there are none. No password is needed. */
+  authorities(side: 'clients' | 'servers'): readonly { readonly source: string; readonly cert: string }[] {
+    return this.#entries()
+      .filter(({ trust }) => (side === 'clients' ? isClientAuthority(trust) : isServerAuthority(trust)))
+      .map(({ nickname, cert }) => ({ source: `"${nickname}"`, cert }));
+  }
+
+  /** Every certificate that the database has, trusted or not. */
+  known(): readonly X509Certificate[] {
+    return this.#entries().flatMap(({ cert, extra }) =>
+      [cert, ...extra].map((pem) => new X509Certificate(pem)),
+    );
+  }
+
+  #entries(): readonly Entry[] {
+    return databaseExists(this.#folder) ? this.#open().entries() : [];
   }
 
   #open(): CertificateDatabase {

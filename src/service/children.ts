@@ -1,4 +1,4 @@
-// How the supervisor starts its children: workers, and a successor. None inherits a descriptor besides the log's streams
+// How the supervisor starts its children: workers, an ACME order, and a successor. None inherits a descriptor besides the log's streams
 // and the IPC channel; what the service manager put into the environment has been taken out of it (config/environment).
 
 import { fork } from 'node:child_process';
@@ -21,6 +21,17 @@ export function forkWorker({ entry, index, owner }: WorkerStart): ChildProcess {
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     // With a uid or gid the runtime drops all supplementary groups as well.
+    ...(owner === null ? {} : { uid: owner.uid, gid: owner.gid }),
+  });
+}
+
+/** The process of one ACME order, which is told what to do by messages. */
+export function forkAcmeOrder({ entry, owner }: Omit<WorkerStart, 'index'>): ChildProcess {
+  return fork(entry, ['acme-order'], {
+    cwd: '/',
+    execArgv: ['--disable-sigusr1'],
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     ...(owner === null ? {} : { uid: owner.uid, gid: owner.gid }),
   });
 }

@@ -1,6 +1,7 @@
 // What may be asked of a running supervisor on its control socket, and who answers.
 
-import type { ControlAnswer, ControlCommands } from './control.ts';
+import type { AcmeKeeper } from './acme-keeper.ts';
+import type { ControlAnswer, ControlCommands, ControlRequest } from './control.ts';
 import type { Crew } from './crew.ts';
 import { askKick, askSessions } from './session-answers.ts';
 import type { Status } from './status.ts';
@@ -13,7 +14,7 @@ export interface Commanded {
   drain(): ControlAnswer;
 }
 
-export function controlCommands(supervisor: Commanded, { pool, fleet }: Crew): ControlCommands {
+export function controlCommands(supervisor: Commanded, { pool, fleet, acme }: Crew): ControlCommands {
   return {
     status: async (): Promise<ControlAnswer> => ({ ok: true, status: await supervisor.status() }),
     reload: (request) => (request['workers'] === true ? supervisor.replaceWorkers() : supervisor.reload()),
@@ -21,6 +22,12 @@ export function controlCommands(supervisor: Commanded, { pool, fleet }: Crew): C
     drain: () => Promise.resolve(supervisor.drain()),
     backend: (request) => fleet.obey(request),
     sessions: (request) => askSessions(pool, request),
+    acme: (request) => askAcme(acme, request),
     kick: (request) => askKick(pool, request),
   };
+}
+
+function askAcme(acme: AcmeKeeper, { now, nickname }: ControlRequest): Promise<ControlAnswer> {
+  if (now === true) return acme.orderNow(typeof nickname === 'string' ? nickname : null);
+  return Promise.resolve({ ok: true, acme: acme.status() });
 }

@@ -9,11 +9,14 @@ import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } fro
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
+import { wrongAcmeFiles } from './acme-files.ts';
 import { bareDirectory } from './directory-material.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
+import { TokenKeeper } from './token-keeper.ts';
 import { withoutTierPasswords } from './passwords.ts';
+import type { TrustFacts } from './trust-reader.ts';
 import { unprovenMistakes } from './unproven.ts';
 import { takeFingerprints } from './watch.ts';
 import type { Fingerprints } from './watch.ts';
@@ -28,6 +31,7 @@ export interface Configuration {
   /** Seals ticket keys for other nodes. */
   readonly ticketSecret: string | null;
   readonly certificates: readonly CertificateFacts[];
+  readonly trust: TrustFacts;
   readonly fingerprints: Fingerprints;
   readonly warnings: readonly string[];
 }
@@ -37,6 +41,8 @@ export interface ConfigurationSource {
   load(): Promise<Configuration>;
   /** Reads anew what the given settings name, and not the settings file. */
   refresh(settings: Settings): Promise<Configuration>;
+  /** The tokens whose keys are in use. */
+  readonly tokens?: TokenKeeper;
 }
 
 export interface SourceOptions {
@@ -54,14 +60,17 @@ export function createConfigurationSource({
   missing: first,
 }: SourceOptions): ConfigurationSource {
   const ticketKeys = makeTicketKeys(world);
+  const tokens = new TokenKeeper();
   let missing = first;
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes: string[] = settings.user === null ? [] : noSuchUser(settings.user, file);
-    mistakes.push(...wrongRedis(settings));
-    const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
-      throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
-    });
+    mistakes.push(...wrongRedis(settings), ...wrongAcmeFiles(settings));
+    const material = await readMaterial({ settings, ticketKeys, missing, tokens, world }).catch(
+      (error: unknown) => {
+        throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
+      },
+    );
     const ticketSecret = readTicketSecret(settings, mistakes);
     const place = file === null ? '' : `${placeOf(file, 'services')}: `;
     const open = unprovenMistakes(settings, material.front.directory.users);
@@ -75,6 +84,7 @@ export function createConfigurationSource({
       material: material.front,
       ticketSecret,
       certificates: material.certificates,
+      trust: material.trust,
       fingerprints,
       warnings: material.warnings,
     };
@@ -82,6 +92,7 @@ export function createConfigurationSource({
   return {
     load: () => Promise.try(() => complete(loadSettings({ file }))),
     refresh: complete,
+    tokens,
   };
 }
 
@@ -145,6 +156,7 @@ export function withoutSecrets(settings: Settings): Settings {
   return withoutTierPasswords({
     ...settings,
     redis: null,
+    certificates: { ...settings.certificates, acme: null },
     tickets: { ...settings.tickets, secret: null },
     directory: bareDirectory(settings.directory),
     services: Object.fromEntries(services) as Settings['services'],

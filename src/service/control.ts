@@ -23,7 +23,16 @@ const SOCKET_PATH_BYTES_MAX = 107;
 /** A status of many services with many certificates is long; a supervisor that says more is none. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
-const CONTROL_COMMANDS = ['status', 'reload', 'restart', 'drain', 'backend', 'sessions', 'kick'] as const;
+const CONTROL_COMMANDS = [
+  'status',
+  'reload',
+  'restart',
+  'drain',
+  'backend',
+  'sessions',
+  'kick',
+  'acme',
+] as const;
 
 export type ControlCommand = (typeof CONTROL_COMMANDS)[number];
 

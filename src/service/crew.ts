@@ -1,10 +1,13 @@
 // The workers and all that they are told: settings, material, ticket keys, listeners. A worker that starts, whenever
 // that is, is introduced to what holds at the moment; those that serve are told of each change. Owns the listeners, the
-// pool, what all workers share, what is known of the servers behind, and the rotation of ticket keys. When to change what is the supervisor's decision.
+// pool, what all workers share, what is known of the servers behind, the certificates by ACME, and the rotation of ticket keys. When to change what is the supervisor's decision.
 
 import type { Settings } from '../config/settings.ts';
 import type { World } from '../world.ts';
-import { forkWorker } from './children.ts';
+import { AcmeKeeper } from './acme-keeper.ts';
+import { askRenewalProcess, runAcmeProcess } from './acme-process.ts';
+import type { ChangeRecord } from './changes.ts';
+import { forkAcmeOrder, forkWorker } from './children.ts';
 import type { Configuration } from './configuration.ts';
 import { Fleet } from './fleet.ts';
 import { ListenerSet } from './listener-set.ts';
@@ -18,6 +21,7 @@ import { TicketRotation } from './ticket-rotation.ts';
 import type { TicketExchange } from './ticket-rotation.ts';
 import type { TicketKeys } from '../tls/tickets.ts';
 import { WorkerPool } from './worker-pool.ts';
+import type { Replacement } from './worker-pool.ts';
 import type { Send } from './worker-process.ts';
 
 const UPDATE_LIMIT_MS = 5000;
@@ -29,6 +33,8 @@ export interface CrewOptions {
   readonly log: LiveLog;
   readonly ticketExchange: TicketExchange | null;
   readonly onListenFailed: (key: string, code: string) => void;
+  /** A worker could not use a key in a token. */
+  readonly onTokenFailed: () => void;
   /** Does something when no other change is under way. */
   readonly inTurn: (change: () => Promise<void>) => Promise<void>;
 }
@@ -44,6 +50,8 @@ export class Crew {
   readonly pool: WorkerPool;
   readonly shared: SharedState;
   readonly fleet: Fleet;
+  /** Only the supervisor in charge lets it follow settings. */
+  readonly acme: AcmeKeeper;
   readonly limits = readProcessLimits();
   /** Who workers become. */
   privileges: Privileges = { owner: null, mistakes: [], warnings: [] };
@@ -55,11 +63,12 @@ export class Crew {
 
   constructor(options: CrewOptions) {
     this.#options = options;
-    const { entry, log, world, onListenFailed } = options;
+    const { entry, log, world, onListenFailed, onTokenFailed } = options;
     this.pool = new WorkerPool({
       fork: (index) => forkWorker({ entry, index, owner: this.privileges.owner }),
       introduce: (send) => this.#introduce(send),
       onListenFailed,
+      onTokenFailed,
       onShared: (worker, note) => this.shared.hear(worker, note),
       onGone: (worker) => this.shared.gone(worker),
       onChecked: (worker, report) => this.fleet.checked(worker, report),
@@ -68,6 +77,18 @@ export class Crew {
     });
     this.shared = new SharedState({ world, log, pool: this.pool });
     this.fleet = new Fleet({ pool: this.pool, log, world });
+    this.acme = new AcmeKeeper({
+      order: (acmeOrder) => {
+        const { owner } = this.privileges;
+        return runAcmeProcess(acmeOrder, { fork: () => forkAcmeOrder({ entry, owner }), owner, world });
+      },
+      askRenewal: (question, signal) => {
+        const { owner } = this.privileges;
+        return askRenewalProcess(question, { fork: () => forkAcmeOrder({ entry, owner }), world, signal });
+      },
+      world,
+      log,
+    });
   }
 
   /** The ticket keys that hold. */
@@ -110,6 +131,16 @@ export class Crew {
     const services = Object.fromEntries(this.listeners.values().map(({ key, service }) => [key, service]));
     const { sharing } = this.shared;
     await this.pool.ask((id) => ({ kind: 'update', id, services, sharing, ...message }), UPDATE_LIMIT_MS);
+  }
+
+  /** A new worker in the place of each, one after another. */
+  async replaceWorkers(changes: ChangeRecord): Promise<Replacement> {
+    const graceMs = this.configuration?.settings.timeouts.drainMs ?? 0;
+    const end = await this.pool.replaceAll(graceMs);
+    const { replaced, failure } = end;
+    changes.remember('workers', failure === null ? [] : [failure]);
+    this.#options.log.at(failure === null ? 'info' : 'error', 'workers-replaced', { replaced, failure });
+    return end;
   }
 
   /** Gives the workers what was opened, then takes what is to be closed. */

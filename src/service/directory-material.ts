@@ -39,7 +39,7 @@ export function readDirectoryMaterial(
   const { ca, header } = http;
   return {
     users: users ?? [],
-    ca: ca === null ? null : attempt('http.ca', () => readAuthorities(ca)),
+    ca: ca === null ? null : attempt('http.ca', () => readAuthorities(ca).join('')),
     header: header === null ? null : attempt('http.header', () => headerOf(resolveSecret(header))),
   };
 }

@@ -16,12 +16,14 @@ import { explain, type Log } from '../log.ts';
 import { stapledChains } from '../tls/stapling.ts';
 import type { World } from '../world.ts';
 import { type CheckReport, Checks } from './checks.ts';
+import { ClientOcsp } from './client-ocsp.ts';
 import { decisionCounter } from './channel-counters.ts';
 import { Directories } from './directories.ts';
 import { rulesAhead } from './channel-gates.ts';
 import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { WorkerKeys } from './worker-keys.ts';
 import { WorkerGuard } from './worker-guard.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
 import { StapleKeeper } from './staples.ts';
@@ -53,6 +55,8 @@ export interface FrontOptions {
   readonly world: World;
   readonly log: Log;
   readonly connectionsMax: number;
+  /** A key in a token could not be used. */
+  readonly onTokenFailed?: () => void;
   /** Default: one that counts for itself. */
   readonly guard?: WorkerGuard;
 }
@@ -71,6 +75,8 @@ class MailFront implements Front {
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
   readonly #staples: StapleKeeper;
+  readonly #keys: WorkerKeys;
+  readonly #clientOcsp: ClientOcsp;
   readonly #guard: WorkerGuard;
   readonly #refusals: Refusals;
   #gates: ReadonlyMap<string, Gate> = new Map();
@@ -104,6 +110,8 @@ class MailFront implements Front {
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
     this.#staples = new StapleKeeper(options);
+    this.#keys = new WorkerKeys(options);
+    this.#clientOcsp = new ClientOcsp(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
     this.update(options.settings, options.material, options.connectionsMax);
@@ -135,6 +143,11 @@ class MailFront implements Front {
   }
 
   update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
+    this.#keys.accelerate(settings);
+    this.#keys.use(() => this.#update(settings, material, connectionsMax));
+  }
+
+  #update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
     this.#guard.update(settings);
     const stapled = Object.values(settings.services).filter(({ tls }) => tls.stapling);
     const shown = stapled.flatMap(({ name }) => material.services[name] ?? []);
@@ -155,6 +168,9 @@ class MailFront implements Front {
         world: this.#world,
         log: this.#log,
       }),
+      tokenKeys: this.#keys.tokens,
+      onTokenFailed: () => this.#keys.failed(),
+      clientOcsp: this.#clientOcsp,
     });
     const gates = new Map(
       Object.values(settings.services).map((service) => [service.name, maker.gate(service)]),
@@ -176,6 +192,7 @@ class MailFront implements Front {
   async drain(graceMs: number, newcomersMs = 0): Promise<void> {
     const now = this.#world.monotonic();
     this.#draining = true;
+    this.#keys.close();
     this.#staples.close();
     this.#checks.end();
     this.#newcomersUntil = now + newcomersMs;

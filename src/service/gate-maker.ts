@@ -1,11 +1,13 @@
 // Builds the gates of one set of settings: what each service leads its connections to. What has not changed since the
 // settings before is kept, with what it has learnt: backends with their capabilities and TLS sessions.
 
+import { createHash } from 'node:crypto';
+
 import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import type { Backend } from '../connection/backend-leg.ts';
 import type { Guard } from '../connection/guard.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
-import type { Upgrader } from '../connection/leg.ts';
+import type { Upgrader } from '../connection/upgrader.ts';
 import { balancersOf } from '../connection/proxy-header.ts';
 import type { Refusals } from '../connection/refusals.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
@@ -15,18 +17,20 @@ import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
-import { buildServerContexts, type ServerTlsMaterial } from '../tls/context.ts';
-import { serverFacts } from '../tls/facts.ts';
-import { acceptTls } from '../tls/server.ts';
+import { clientTrustDigest } from '../tls/client-certificate.ts';
+import type { ServerTlsMaterial } from '../tls/context.ts';
+import type { TokenKeys } from '../tls/engine.ts';
 import { createStapling, stapledChains } from '../tls/stapling.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
 import { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
-import { NO_SECRETS } from './backend-material.ts';
+import { type BackendTrust, NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
 import type { CheckTarget } from './checks.ts';
+import { clientUpgrader } from './client-judge.ts';
+import type { ClientOcsp } from './client-ocsp.ts';
 import type { FrontMaterial } from './material.ts';
 import type { StapleKeeper } from './staples.ts';
 
@@ -42,6 +46,9 @@ interface MakerOptions {
   readonly staples: StapleKeeper;
   /** null: there is no directory, and every name is what it is. */
   readonly reception: Reception | null;
+  readonly tokenKeys?: TokenKeys;
+  readonly onTokenFailed?: () => void;
+  readonly clientOcsp: ClientOcsp;
 }
 
 export class GateMaker {
@@ -49,8 +56,11 @@ export class GateMaker {
   readonly #passwordChecks = new Map<string, PasswordCheck>();
   readonly #options: MakerOptions;
 
+  readonly #trustKey: string;
+
   constructor(options: MakerOptions) {
     this.#options = options;
+    this.#trustKey = trustKey(options.material.backendTrust);
   }
 
   gate(service: ServiceSettings): Gate {
@@ -149,32 +159,34 @@ export class GateMaker {
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
-    const { settings, material, world, staples } = this.#options;
-    const contexts = buildServerContexts(tls, {
-      ticketKeys: Buffer.from(material.ticketKeys),
-      sessionIdContext: sessionContextName(service.name, null),
-    });
+    const { settings, material, world, staples, clientOcsp, tokenKeys, onTokenFailed } = this.#options;
     const chains = stapledChains(tls).filter((chain) => service.tls.stapling && staples.isWatched(chain));
     const stapling = chains.length === 0 ? null : createStapling(tls, chains, staples);
-    const options = { alpn, timeoutMs: settings.timeouts.handshakeMs, world, stapling };
-    return {
-      async upgrade(raw) {
-        const socket = await acceptTls(raw, contexts, options);
-        return { socket, facts: serverFacts(socket) };
+    return clientUpgrader({
+      material: tls,
+      tickets: {
+        ticketKeys: Buffer.from(material.ticketKeys),
+        sessionIdContext: sessionContextName(service.name, clientTrustDigest(tls.clients ?? null)),
+        ...(tokenKeys === undefined ? {} : { tokenKeys }),
       },
-    };
+      accept: { alpn, timeoutMs: settings.timeouts.handshakeMs, world, stapling },
+      ocsp: clientOcsp,
+      onTokenFailed,
+    });
   }
 
   /** One backend may serve services of several protocols; it is one Backend for each. */
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old, health } = this.#options;
+    const { settings, material, world, log, old, health, tokenKeys } = this.#options;
     const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
+    const trust = material.backendTrust;
     const xpehloPassword = material.tierPasswords.backends[backend.name] ?? null;
     const key = JSON.stringify([
       dialect.protocol,
       backend,
       ca,
+      this.#trustKey,
       secrets,
       xpehloPassword,
       settings.hostname,
@@ -188,7 +200,20 @@ export class GateMaker {
     // What was found out with other settings, a certificate that did not fit say, may be mended by these.
     if (kept === undefined) health.startAnew(backend.name);
     const used =
-      kept ?? makeBackend({ settings, backend, dialect, ca, secrets, health, xpehloPassword, world, log });
+      kept ??
+      makeBackend({
+        settings,
+        backend,
+        dialect,
+        ca,
+        trust,
+        secrets,
+        health,
+        xpehloPassword,
+        tokenKeys,
+        world,
+        log,
+      });
     this.backends.set(key, used);
     return used;
   }
@@ -200,4 +225,11 @@ function accessOf({ access }: ServiceSettings): AccessRules | null {
   const rules = parseAccessRules(access);
   if (rules.kind === 'malformed') throw new Error(rules.reason);
   return rules;
+}
+
+/** Sessions with backends, and what is known of them, are not kept over a change of whom we believe. */
+function trustKey({ authorities, crls }: BackendTrust): string {
+  const hash = createHash('sha256').update(JSON.stringify(authorities));
+  for (const crl of crls) hash.update(createHash('sha256').update(crl).digest());
+  return hash.digest('hex');
 }

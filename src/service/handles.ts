@@ -11,7 +11,7 @@ import { lchownSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 
-import type { Endpoint, Settings } from '../config/settings.ts';
+import type { Endpoint, ServiceSettings } from '../config/settings.ts';
 import { explain } from '../log.ts';
 import type { World } from '../world.ts';
 
@@ -79,8 +79,11 @@ export function endpointText(endpoint: Endpoint): string {
   return `${host}:${endpoint.port}`;
 }
 
+/** Whatever listens: a service, or what answers a CA. */
+export type Listening = Readonly<Record<string, Pick<ServiceSettings, 'name' | 'listen'>>>;
+
 /** Every address of every service, in the order of the settings. */
-export function wantedListeners(services: Settings['services']): WantedListener[] {
+export function wantedListeners(services: Listening): WantedListener[] {
   return Object.values(services).flatMap((service) =>
     service.listen.map((endpoint, index) => ({
       key: listenerKey(endpoint, `${service.name}#${index}`),
@@ -92,7 +95,7 @@ export function wantedListeners(services: Settings['services']): WantedListener[
 }
 
 /** `::` takes IPv4 too, unless the settings list 0.0.0.0 with the same port for itself. */
-function hasIpv4Twin(endpoint: Endpoint, services: Settings['services']): boolean {
+function hasIpv4Twin(endpoint: Endpoint, services: Listening): boolean {
   return (
     endpoint.kind === 'tcp' &&
     endpoint.port !== 0 &&

@@ -4,20 +4,28 @@
 // not for the name it is given for.
 // Nothing is written here but the self-signed certificate of a first start, and that only when asked to.
 
+import { databaseFile } from '../certdb/database.ts';
 import { readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
+import { setVariable } from '../config/environment.ts';
 import { resolveSecret } from '../config/secret.ts';
 import type { CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { offersTls } from '../policy/channel-map.ts';
-import { buildServerContexts } from '../tls/context.ts';
+import { buildServerContexts, shownCertificate } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
+import { accelerate } from '../tls/engine.ts';
 import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
+import { TokenKeeper } from './token-keeper.ts';
+import { crlFiles } from './revocation-lists.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
+import { TrustReader } from './trust-reader.ts';
+import type { TrustFacts } from './trust-reader.ts';
+import { validityWarning } from './validity.ts';
 
 export interface FrontMaterial extends BackendMaterial {
   /** By service name; null: the service has no TLS. */
@@ -43,6 +51,7 @@ export interface CertificateFacts {
 export interface Material {
   readonly front: FrontMaterial;
   readonly certificates: readonly CertificateFacts[];
+  readonly trust: TrustFacts;
   readonly warnings: readonly string[];
 }
 
@@ -53,17 +62,16 @@ export interface MaterialRequest {
   readonly settings: Settings;
   readonly ticketKeys: Buffer;
   readonly missing: MissingCertificate;
+  /** Default: one for this reading alone. */
+  readonly tokens?: TokenKeeper;
   readonly world: World;
 }
-
-const DAY_MS = 86_400_000;
-const EXPIRY_WARNING_DAYS = 14;
 
 export async function readMaterial(request: MaterialRequest): Promise<Material> {
   const keeper = new CertificateKeeper(request.settings, request.world);
   try {
     const reader = new MaterialReader(request, keeper);
-    await reader.makeDefault();
+    await reader.makeMissing();
     return reader.read();
   } finally {
     keeper.close();
@@ -78,11 +86,23 @@ export function materialFiles(settings: Settings): string[] {
     ...Object.values(tls.sni).flat(),
   ]);
   const certificates = [...shown, ...backends.flatMap(({ tls }) => tls.certificates)].flatMap((ref) => {
-    if (ref.kind === 'nickname') return databaseFiles(settings);
+    if (ref.kind !== 'files') return databaseFiles(settings);
     return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
   });
-  const others = [...tierPasswordFiles(settings), ...directoryFiles(settings)];
-  return [...new Set([...certificates, ...backends.flatMap(backendFiles), ...others])];
+  const trusted = [
+    databaseFile(settings.certificates.database),
+    ...tlsServices(settings).flatMap(({ tls }) => [...tls.clientCa, ...crlFiles(tls.crl)]),
+    ...backends.flatMap(({ tls }) => crlFiles(tls.crl)),
+  ];
+  return [
+    ...new Set([
+      ...certificates,
+      ...trusted,
+      ...backends.flatMap(backendFiles),
+      ...tierPasswordFiles(settings),
+      ...directoryFiles(settings),
+    ]),
+  ];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
@@ -99,35 +119,51 @@ interface Wanted {
 class MaterialReader {
   readonly #request: MaterialRequest;
   readonly #keeper: CertificateKeeper;
+  readonly #tokens: TokenKeeper;
+  readonly #trust: TrustReader;
   readonly #services: readonly ServiceSettings[];
   readonly #wanted = new Map<string, Wanted>();
   readonly #mistakes: string[] = [];
   readonly #warnings: string[] = [];
-  #foreseen = false;
+  readonly #foreseen = new Set<string>();
 
   constructor(request: MaterialRequest, keeper: CertificateKeeper) {
     this.#request = request;
     this.#keeper = keeper;
+    this.#tokens = request.tokens ?? new TokenKeeper();
+    this.#tokens.begin();
+    this.#trust = new TrustReader({
+      settings: request.settings,
+      keeper,
+      now: request.world.now(),
+      fail: (error, where) => this.#fail(error, where),
+    });
     this.#services = tlsServices(request.settings);
     for (const { name, tls } of this.#services) {
       for (const ref of [...tls.certificates, ...Object.values(tls.sni).flat()]) this.#want(ref, name);
     }
   }
 
-  async makeDefault(): Promise<void> {
+  /** The default certificate, and those that ACME will bring, so that the services can start. */
+  async makeMissing(): Promise<void> {
     const { settings, missing } = this.#request;
-    if (!this.#wanted.has(DEFAULT_NICKNAME) || missing === 'refuse') return;
+    const ordered = settings.certificates.acme?.names ?? {};
+    for (const [nickname, names] of Object.entries({ [DEFAULT_NICKNAME]: [settings.hostname], ...ordered })) {
+      const isOrdered = Object.hasOwn(ordered, nickname);
+      if (!this.#wanted.has(nickname) || (missing === 'refuse' && !isOrdered)) continue;
+      await this.#makeOne(nickname, names);
+    }
+  }
+
+  async #makeOne(nickname: string, names: readonly string[]): Promise<void> {
+    const { settings, missing } = this.#request;
     try {
-      if (missing === 'foresee') {
-        this.#foreseen = this.#keeper.lacksDefault();
-        if (this.#foreseen) {
-          const { database } = settings.certificates;
-          this.#warnings.push(
-            `${database}: ${DEFAULT_NICKNAME} will be made, self-signed, at the first start`,
-          );
-        }
-      } else {
-        this.#warnings.push(...(await this.#keeper.makeFirst(settings.hostname)));
+      if (missing !== 'foresee') {
+        this.#warnings.push(...(await this.#keeper.makePlaceholder(nickname, names)));
+      } else if (this.#keeper.lacks(nickname)) {
+        this.#foreseen.add(nickname);
+        const { database } = settings.certificates;
+        this.#warnings.push(`${database}: ${nickname} will be made, self-signed, at the first start`);
       }
     } catch (error) {
       this.#fail(error, '');
@@ -141,6 +177,7 @@ class MaterialReader {
     for (const service of this.#services) services[service.name] = this.#serviceMaterial(service);
     const backends = readBackendMaterial({
       settings: this.#request.settings,
+      trust: this.#trust.backends(),
       readPairs: (ref) => this.#readFiles(ref),
       fail: (error, where) => this.#fail(error, where),
       warn: (ref, pair) => this.#warnOfValidity(ref, pair),
@@ -151,9 +188,23 @@ class MaterialReader {
     const directory = readDirectoryMaterial(this.#request.settings, (error, where) =>
       this.#fail(error, where),
     );
+    this.#lookAtEngines();
+    const trust = this.#trust.facts();
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
     const front = { services, ...backends, tierPasswords, directory, ticketKeys: this.#request.ticketKeys };
-    return { front, certificates: this.#facts(), warnings: this.#warnings };
+    const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];
+    return { front, certificates: this.#facts(), trust, warnings };
+  }
+
+  #lookAtEngines(): void {
+    const { engine } = this.#request.settings.certificates;
+    const problems = {
+      'certificates.modules': this.#tokens.problem(),
+      'certificates.engine': engine === null ? null : accelerate(engine, { setVariable, use: 'try' }),
+    };
+    for (const [key, problem] of Object.entries(problems)) {
+      if (problem !== null) this.#mistakes.push(`${key}: ${problem}`);
+    }
   }
 
   #want(ref: CertificateRef, service: string): void {
@@ -164,7 +215,7 @@ class MaterialReader {
   }
 
   #readPairs({ ref, services }: Wanted): readonly KeyPair[] | null {
-    if (this.#foreseen && sourceOf(ref) === DEFAULT_NICKNAME) return null;
+    if (this.#foreseen.has(sourceOf(ref))) return null;
     try {
       const pairs = this.#readFiles(ref);
       for (const pair of pairs) this.#warnOfValidity(ref, pair);
@@ -177,6 +228,7 @@ class MaterialReader {
 
   #readFiles(ref: CertificateRef): readonly KeyPair[] {
     if (ref.kind === 'nickname') return this.#keeper.pairs(ref.nickname);
+    if (ref.kind === 'token') return this.#tokens.pairs(ref, this.#request.settings, this.#request.world);
     const passphrase = ref.passphrase === null ? null : resolveSecret(ref.passphrase);
     return [readKeyPair({ cert: ref.cert, key: ref.key, passphrase })];
   }
@@ -189,6 +241,7 @@ class MaterialReader {
   #serviceMaterial(service: ServiceSettings): ServerTlsMaterial | null {
     const { name, tls } = service;
     const pairs = this.#pairs(tls.certificates, `services.${name}.tls.certificate`);
+    const clients = this.#trust.clients(service);
     const sni = Object.entries(tls.sni).map(([pattern, refs]) => {
       const key = `services.${name}.tls.sni.${pattern}`;
       const certificates = this.#pairs(refs, key);
@@ -200,15 +253,16 @@ class MaterialReader {
     this.#warnOfHostname(service, pairs);
     const { minVersion, maxVersion, ciphers, groups } = tls;
     const material = {
-      certificates: pairs.map(pemOf),
+      certificates: pairs.map(shownCertificate),
       sni: sni.map(({ pattern, certificates }) => ({
         pattern,
-        certificates: (certificates ?? []).map(pemOf),
+        certificates: (certificates ?? []).map(shownCertificate),
       })),
       minVersion,
       maxVersion,
       ciphers,
       groups,
+      clients,
     };
     if (sni.some(({ certificates }) => certificates === null)) return null;
     try {
@@ -268,19 +322,8 @@ class MaterialReader {
 }
 
 function sourceOf(ref: CertificateRef): string {
+  if (ref.kind === 'token') return `${ref.module}:${ref.nickname}`;
   return ref.kind === 'nickname' ? ref.nickname : ref.cert;
-}
-
-function pemOf({ cert, key }: KeyPair): { cert: string; key: string } {
-  return { cert, key };
-}
-
-function validityWarning({ notBefore, notAfter }: KeyPair, now: number): string | null {
-  const day = (time: number): string => new Date(time).toISOString().slice(0, 10);
-  if (now > notAfter) return `expired on ${day(notAfter)}`;
-  if (now < notBefore) return `is not valid before ${day(notBefore)}`;
-  const daysLeft = Math.floor((notAfter - now) / DAY_MS);
-  return daysLeft < EXPIRY_WARNING_DAYS ? `expires on ${day(notAfter)}, in ${daysLeft} days` : null;
 }
 
 /** RFC 6125 6.4.3: a certificate's wildcard stands for the leftmost label. */

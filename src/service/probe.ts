@@ -48,6 +48,7 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
       backend,
       dialect: DIALECTS[protocol],
       ca: material.backendCas[backend.name] ?? null,
+      trust: material.backendTrust,
       secrets: material.backendSecrets[backend.name] ?? NO_SECRETS,
       health: new HealthBoard({ world, log: silent }),
       world,

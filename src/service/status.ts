@@ -1,10 +1,12 @@
 // What `sallyport status` shows: the supervisor's state as plain data, and nothing that is secret. Pure.
 
+import type { AcmeStatus } from './acme-keeper.ts';
 import { type ChannelDecisions, splitDecisions } from './channel-counters.ts';
 import type { Configuration } from './configuration.ts';
 import type { BackendStatus } from './fleet.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
+import type { CrlFacts } from './revocation-lists.ts';
 import type { Counters } from './messages.ts';
 import type { SharedStatus } from './shared-state.ts';
 import type { WorkerState } from './worker-process.ts';
@@ -32,6 +34,16 @@ export interface CertificateStatus {
   readonly daysLeft: number;
 }
 
+export interface CrlStatus {
+  readonly source: string;
+  /** The authority; null: none that is known here has signed it. */
+  readonly issuer: string | null;
+  readonly thisUpdate: string;
+  readonly nextUpdate: string | null;
+  readonly stale: boolean;
+  readonly revoked: number;
+}
+
 /** How a reload, a look at changed certificate files, a replacement of the workers, or a restart ended. */
 export interface ChangeStatus {
   readonly what: 'reload' | 'certificates' | 'workers' | 'restart';
@@ -53,7 +65,10 @@ export interface Status {
   readonly workers: readonly WorkerStatus[];
   readonly services: readonly ServiceStatus[];
   readonly certificates: readonly CertificateStatus[];
+  readonly crls: readonly CrlStatus[];
   readonly backends: readonly BackendStatus[];
+  /** By nickname; empty where nothing is ordered by ACME. */
+  readonly acme: readonly AcmeStatus[];
   /** The last of each kind since the start. */
   readonly changes: readonly ChangeStatus[];
   /** Counters of the workers that live, summed up. */
@@ -83,6 +98,7 @@ export interface StatusFacts {
   readonly changes: Iterable<ChangeStatus>;
   readonly shared: SharedStatus;
   readonly backends: readonly BackendStatus[];
+  readonly acme: readonly AcmeStatus[];
 }
 
 /** Counters of refusals begin so. */
@@ -114,7 +130,9 @@ export function createStatus(facts: StatusFacts): Status {
     certificates: (configuration?.certificates ?? []).map((certificate) =>
       certificateStatus(certificate, facts.now),
     ),
+    crls: (configuration?.trust.crls ?? []).map((crl) => crlStatus(crl, facts.now)),
     backends: facts.backends,
+    acme: facts.acme,
     changes: [...facts.changes],
     ...splitDecisions(Object.fromEntries(totals.filter(([name]) => !name.startsWith(REFUSED)))),
     refused: Object.fromEntries(
@@ -137,6 +155,25 @@ export function certificateStatus(certificate: CertificateFacts, now: number): C
     notAfter: new Date(notAfter).toISOString(),
     daysLeft: Math.floor((notAfter - now) / DAY_MS),
   };
+}
+
+export function crlStatus(crl: CrlFacts, now: number): CrlStatus {
+  const { source, issuer, thisUpdate, nextUpdate, revoked } = crl;
+  return {
+    source,
+    issuer,
+    thisUpdate: new Date(thisUpdate).toISOString(),
+    nextUpdate: nextUpdate === null ? null : new Date(nextUpdate).toISOString(),
+    stale: nextUpdate !== null && nextUpdate <= now,
+    revoked,
+  };
+}
+
+/** One line for people. */
+export function crlText({ source, issuer, nextUpdate, stale, revoked }: CrlStatus): string {
+  const until =
+    nextUpdate === null ? 'no next one announced' : `until ${nextUpdate.slice(0, 16).replace('T', ' ')}`;
+  return `CRL ${source}: of ${issuer ?? 'an unknown CA'}; ${revoked} revoked; ${until}${stale ? ' (stale)' : ''}`;
 }
 
 /** One line for people. */

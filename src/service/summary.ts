@@ -7,10 +7,12 @@ import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
 import type { TlsOffer } from '../tls/offer.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
+import { acmeEndpoints } from './acme-process.ts';
 import type { Configuration } from './configuration.ts';
 import { endpointText } from './handles.ts';
-import { certificateStatus } from './status.ts';
-import type { CertificateStatus } from './status.ts';
+import { certificateStatus, crlStatus } from './status.ts';
+import type { CertificateStatus, CrlStatus } from './status.ts';
+import type { ClientTrustFacts } from './trust-reader.ts';
 
 export interface ServiceSummary {
   readonly name: string;
@@ -25,6 +27,8 @@ export interface ServiceSummary {
   /** smtp: where its connections can be switched to. */
   readonly ways: readonly Way[];
   readonly backend: string;
+  /** Whether clients are asked for certificates, and the CAs whose ones count; null: they are not. */
+  readonly clientCertificates: ClientTrustFacts | null;
   /** What TLS clients get; null: no TLS; only where it was asked for (tls-offers.ts). */
   readonly offer?: TlsOffer | null;
 }
@@ -36,14 +40,25 @@ export interface BackendSummary {
   readonly hosts: readonly string[];
   readonly tls: string;
   readonly verify: boolean;
-  /** File of CAs, or null for the system's. */
+  /** File of CAs, or `database`, or null for the system's. */
   readonly ca: string | null;
+  /** How many CAs of the certificate database are trusted for it. */
+  readonly databaseCas: number;
   readonly client: readonly string[];
   readonly balance: string;
   /** Certificates or keys that are known by their digest; where there are any, nothing else is verified. */
   readonly pins: number;
   /** Who logs in for the users; null: they do. */
   readonly admin: string | null;
+}
+
+export interface AcmeSummary {
+  readonly nickname: string;
+  readonly names: readonly string[];
+  readonly challenge: string;
+  /** Where the CA is answered while it looks. */
+  readonly listen: readonly string[];
+  readonly directory: string;
 }
 
 export interface Summary {
@@ -53,28 +68,33 @@ export interface Summary {
   /** Type, and how many users a file has. */
   readonly directory: { readonly type: string; readonly users: number | null };
   readonly certificates: readonly CertificateStatus[];
+  readonly acme: readonly AcmeSummary[];
+  readonly crls: readonly CrlStatus[];
   readonly channels: readonly ChannelSummary[];
   readonly backends: readonly BackendSummary[];
   readonly warnings: readonly string[];
 }
 
 export function summarise(configuration: Configuration, now: number): Summary {
-  const { settings, certificates, warnings, material } = configuration;
+  const { settings, certificates, trust, warnings, material } = configuration;
   // By the file of users.
   const named = new Set(
     material.directory.users.flatMap(({ backend }) =>
       typeof backend === 'string' ? [backend] : Object.values(backend ?? {}),
     ),
   );
+  const databaseCas = material.backendTrust.authorities.length;
   return {
     file: settings.file,
     hostname: settings.hostname,
-    services: Object.values(settings.services).map((service) => summariseService(service, settings)),
+    services: Object.values(settings.services).map((service) => summariseService(service, configuration)),
     directory: {
       type: settings.directory.type,
       users: settings.directory.type === 'file' ? material.directory.users.length : null,
     },
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
+    acme: summariseAcme(settings),
+    crls: trust.crls.map((crl) => crlStatus(crl, now)),
     channels: summariseChannels(settings),
     backends: Object.values(settings.backends).map(
       ({ name, servers, hosts, balance, tls, admin, client }) => ({
@@ -84,6 +104,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
         tls: tls.mode,
         verify: tls.verify,
         ca: tls.ca,
+        databaseCas: tls.ca === null || tls.ca === 'database' ? databaseCas : 0,
         balance,
         pins: tls.pin.length,
         admin: admin?.user ?? null,
@@ -93,6 +114,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
     warnings: [
       ...warnings,
       ...unusedWarnings(settings, named),
+      ...unshownWarnings(settings),
       ...channelWarnings(settings),
       ...clearWarnings(settings),
       ...timeoutWarnings(settings),
@@ -101,7 +123,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
   };
 }
 
-function summariseService(service: ServiceSettings, settings: Settings): ServiceSummary {
+function summariseService(service: ServiceSettings, { settings, trust }: Configuration): ServiceSummary {
   const channel = service.channel === null ? null : (settings.channels[service.channel] ?? null);
   const rules = serverRules(service, channel);
   return {
@@ -114,6 +136,7 @@ function summariseService(service: ServiceSettings, settings: Settings): Service
     channel: service.channel,
     ways: channelWays(service, settings),
     backend: channel?.relay ?? service.backend ?? '',
+    clientCertificates: trust.clients[service.name] ?? null,
   };
 }
 
@@ -144,6 +167,28 @@ function unusedWarnings({ services, channels, backends }: Settings, named: Reado
       .filter((name) => !relays.has(name) && !named.has(name))
       .map((name) => `backends.${name}: nothing leads to it`),
   ];
+}
+
+function summariseAcme({ certificates: { acme } }: Settings): AcmeSummary[] {
+  if (acme === null) return [];
+  const { challenge, directory } = acme;
+  const listen = acmeEndpoints(acme).map(endpointText);
+  return Object.entries(acme.names).map(([nickname, names]) => ({
+    nickname,
+    names,
+    challenge,
+    listen,
+    directory,
+  }));
+}
+
+function unshownWarnings({ certificates: { acme }, services }: Settings): string[] {
+  const shown = Object.values(services)
+    .flatMap(({ tls }) => [...tls.certificates, ...Object.values(tls.sni).flat()])
+    .map((ref) => (ref.kind === 'nickname' ? ref.nickname : null));
+  return Object.keys(acme?.names ?? {})
+    .filter((nickname) => !shown.includes(nickname))
+    .map((nickname) => `certificates.acme.names.${nickname}: it would be ordered, and no service shows it`);
 }
 
 function clearWarnings({ backends }: Settings): string[] {

@@ -77,6 +77,7 @@ export class Supervisor {
       world,
       ticketExchange: options.ticketExchange ?? null,
       onListenFailed: (key, code) => this.#listenFailed(key, code),
+      onTokenFailed: () => this.#watch.tokenFailed(),
       inTurn: (change) => this.#inTurn(change),
     });
     this.#pool = this.#crew.pool;
@@ -120,13 +121,10 @@ export class Supervisor {
 
   /** Reloads, then puts a new worker in the place of each, one after another. Other changes need not wait for it. */
   async replaceWorkers(): Promise<ControlAnswer> {
-    const { log } = this.#options;
     if (this.#pool.isReplacing) return { ok: false, error: 'the workers are being replaced already' };
     const reloaded = await this.reload();
     if (!reloaded.ok || this.draining) return reloaded;
-    const { replaced, failure } = await this.#pool.replaceAll(this.#graceMs);
-    this.#changes.remember('workers', failure === null ? [] : [failure]);
-    log.at(failure === null ? 'info' : 'error', 'workers-replaced', { replaced, failure });
+    const { replaced, failure } = await this.#crew.replaceWorkers(this.#changes);
     if (failure === null) return { ...reloaded, replaced };
     return { ok: false, error: `${failure}; replaced before that: ${replaced}` };
   }
@@ -177,6 +175,7 @@ export class Supervisor {
       changes: this.#changes.values(),
       shared: this.#crew.shared.status,
       backends,
+      acme: this.#crew.acme.status(),
     });
   }
 
@@ -238,6 +237,7 @@ export class Supervisor {
     if (this.draining) return;
     this.#crew.fleet.settle(settings);
     this.#watch.follow(configuration);
+    this.#crew.acme.follow(settings);
     this.#crew.rotateTickets();
     this.#crew.joinTickets(predecessor === undefined ? 'theirs' : 'newest');
     this.#state = 'running';
@@ -315,6 +315,7 @@ export class Supervisor {
       crew.tellListeners(change);
       this.#pool.resize(workerCount(next.settings), next.settings.timeouts.drainMs);
       this.#watch.follow(next);
+      crew.acme.follow(next.settings);
       crew.rotateTickets();
       this.#charge.changePidFile(next.settings.pidFile);
     }
@@ -358,6 +359,7 @@ export class Supervisor {
     const { log } = this.#options;
     this.#state = 'draining';
     log.info('draining', { graceMs });
+    this.#crew.acme.close();
     this.#pool.stopReplacing('the supervisor is shutting down');
     this.#lineage.abandon();
     const draining = this.#pool.drain(graceMs, this.#lineage.isHandedOver ? 'taken' : 'given up');
@@ -373,6 +375,7 @@ export class Supervisor {
 
   async #close(): Promise<void> {
     this.#watch.close();
+    this.#crew.acme.close();
     this.#crew.fleet.close();
     this.#crew.keepTickets();
     this.#crew.listeners.close(this.#lineage.shareOfListeners);

@@ -20,6 +20,8 @@ export interface FileWatchOptions {
   readonly world: World;
   /** The files to watch, and what they looked like before they were read. */
   readonly known: Fingerprints;
+  /** The files to look at in each round, where they come and go; default: the known ones. */
+  readonly files?: () => Iterable<string>;
   readonly onChange: (changed: readonly string[]) => void;
   readonly look?: (files: Iterable<string>) => Promise<Fingerprints>;
 }
@@ -33,9 +35,10 @@ export function watchFiles(options: FileWatchOptions): FileWatch {
   const round = async (): Promise<void> => {
     if (busy) return;
     busy = true;
-    const now = await look(known.keys());
+    const now = await look(options.files?.() ?? known.keys());
     busy = false;
-    const changed = [...now].filter(([file, print]) => known.get(file) !== print).map(([file]) => file);
+    const names = new Set([...known.keys(), ...now.keys()]);
+    const changed = [...names].filter((file) => known.get(file) !== now.get(file));
     known = now;
     if (changed.length > 0 && !closed) options.onChange(changed);
   };

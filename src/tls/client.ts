@@ -4,6 +4,7 @@
 // and offered again; a session comes only from a connection that was verified.
 // Where certificates are pinned, a pin that matches takes the place of that verification, and only sessions of connections
 // that matched are kept.
+// Where there are CRLs, a certificate of which one says that it is revoked is as good as none (revocation.ts).
 // On failure it rejects with BACKEND_TLS_FAILED (host, reason, detail) and the raw socket is destroyed. It never
 // goes on unverified unless `verify` is false and nothing is pinned. What stays on the socket: 'error' destroys it, 'session' keeps tickets.
 
@@ -14,21 +15,36 @@ import type { TlsMode, TlsVersion } from '../config/settings.ts';
 import { GateError, SettingsError } from '../errors.ts';
 import type { World } from '../world.ts';
 import { cipherList } from './ciphers.ts';
+import type { ServerCertificate } from './context.ts';
+import { addTokenKeys } from './engine.ts';
+import type { TokenKeys } from './engine.ts';
+import { Anchors, presentedBy, Revocation } from './revocation.ts';
+import type { RevocationVerdict } from './revocation.ts';
 
 export interface BackendTlsOptions {
   readonly mode: TlsMode;
   readonly verify: boolean;
-  /** PEM text of the CAs trusted for this backend; null: the system's and the runtime's own. */
+  /** PEM text of the CAs trusted for this backend; null: the system's and the runtime's own, and `authorities`. */
   readonly ca: string | null;
+  /** PEM of the CAs that the certificate database trusts for servers; each is trusted by itself, root or not. */
+  readonly authorities?: readonly string[];
+  readonly revocation?: BackendRevocation | null;
   /** The name that the certificate must show; null: the host. */
   readonly name: string | null;
   /** SHA-256 of certificates or public keys, lower-case hex; where there are any, one must match and nothing else counts. */
   readonly pin?: readonly string[];
   /** PEM; shown to a server that asks, one per key type. */
-  readonly certificates?: readonly { readonly cert: string; readonly key: string }[];
+  readonly certificates?: readonly ServerCertificate[];
+  readonly tokenKeys?: TokenKeys | undefined;
   readonly minVersion: TlsVersion;
   readonly ciphers: string;
   readonly sessionsMax?: number;
+}
+
+export interface BackendRevocation {
+  /** DER. */
+  readonly crls: readonly Uint8Array[];
+  readonly now: () => number;
 }
 
 export interface BackendConnectOptions {
@@ -50,9 +66,12 @@ export class BackendTls {
   readonly #shows: boolean;
   readonly #sessions = new Map<string, Buffer>();
   readonly #sessionsMax: number;
+  /** null: nothing is to be asked. */
+  readonly #revoked: ((socket: tls.TLSSocket) => RevocationVerdict) | null;
 
   constructor(options: BackendTlsOptions) {
     this.#context = makeContext(options);
+    this.#revoked = revocationOf(options);
     this.#pin = options.pin ?? [];
     this.#verify = options.verify && this.#pin.length === 0;
     this.#name = options.name;
@@ -87,7 +106,8 @@ export class BackendTls {
         reject(error);
       };
       const onSecure = (): void => {
-        if (!this.accepts(socket)) return fail(failure(host, 'pin', unpinned(socket)));
+        const refusal = this.#refusal(socket);
+        if (refusal !== null) return fail(failure(host, refusal.reason, refusal.detail));
         stop();
         secured = true;
         if (early !== null) this.#keep(place, early);
@@ -119,11 +139,26 @@ export class BackendTls {
   }
 
   /**
-   * Whether the server shows one of the pinned certificates, where any is pinned. A resumed session shows none; it is one
-   * of ours, kept from a connection that was accepted here, and only who held that certificate's key can go on with it.
+   * Whether the server shows one of the pinned certificates, where any is pinned, and one that is not revoked. A resumed
+   * session is one of ours, kept from a connection that was accepted here under the same pins and CRLs, and only who held
+   * that certificate's key can go on with it.
    */
   accepts(socket: tls.TLSSocket): boolean {
-    return this.#pin.length === 0 || socket.isSessionReused() || isPinned(socket, this.#pin);
+    return this.#refusal(socket) === null;
+  }
+
+  #refusal(socket: tls.TLSSocket): { readonly reason: string; readonly detail: string } | null {
+    if (socket.isSessionReused()) return null;
+    if (this.#pin.length > 0) {
+      return isPinned(socket, this.#pin) ? null : { reason: 'pin', detail: unpinned(socket) };
+    }
+    const verdict = this.#revoked?.(socket) ?? 'good';
+    if (verdict === 'good') return null;
+    const detail =
+      verdict === 'revoked'
+        ? 'the certificate is revoked, by a CRL of its authority'
+        : 'whether the certificate is revoked cannot be told: what the server showed leads to no CA';
+    return { reason: verdict, detail };
   }
 
   /** Sessions held now. */
@@ -169,6 +204,23 @@ function defaultAuthorities(): readonly string[] {
   return trustedByDefault;
 }
 
+function authoritiesOf({ ca, authorities = [] }: BackendTlsOptions): readonly string[] {
+  return ca === null ? [...defaultAuthorities(), ...authorities] : [ca];
+}
+
+function revocationOf(options: BackendTlsOptions): ((socket: tls.TLSSocket) => RevocationVerdict) | null {
+  const { verify, pin = [], revocation = null } = options;
+  if (revocation === null || revocation.crls.length === 0 || !verify || pin.length > 0) return null;
+  const lists = new Revocation(revocation.crls);
+  const anchors = new Anchors(authoritiesOf(options));
+  return (socket) => {
+    const leaf = socket.getPeerX509Certificate();
+    return leaf === undefined
+      ? 'no-path'
+      : lists.judge(anchors.path(leaf, presentedBy(leaf), revocation.now()));
+  };
+}
+
 function makeContext(options: BackendTlsOptions): tls.SecureContext {
   const settings: tls.SecureContextOptions = {
     minVersion: options.minVersion,
@@ -176,17 +228,23 @@ function makeContext(options: BackendTlsOptions): tls.SecureContext {
   };
   const { pin = [], certificates = [] } = options;
   const needsAuthorities = options.verify && pin.length === 0 && options.mode !== 'notls';
-  if (needsAuthorities) settings.ca = options.ca ?? [...defaultAuthorities()];
+  if (needsAuthorities) {
+    settings.ca = [...authoritiesOf(options)];
+    settings.allowPartialTrustChain = (options.authorities ?? []).length > 0;
+  }
+  let context: tls.SecureContext;
   try {
     if (certificates.length > 0) {
       settings.cert = certificates.map(({ cert }) => cert);
-      settings.key = certificates.map(({ key }) => key);
+      settings.key = certificates.flatMap((certificate) => ('key' in certificate ? [certificate.key] : []));
     }
-    return tls.createSecureContext(settings);
+    context = tls.createSecureContext(settings);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SettingsError([`TLS to the backend cannot be set up (ciphers ${options.ciphers}): ${reason}`]);
   }
+  addTokenKeys(context, certificates, options.tokenKeys);
+  return context;
 }
 
 function destroyThis(this: tls.TLSSocket): void {

@@ -5,18 +5,30 @@
 // letter case and a trailing dot do not matter (RFC 6066 3), an unknown name gets the service's own certificates.
 // Node takes one certificate out of a context that is chosen by name. So of a pair (RSA and ECDSA) for a name, the one
 // is chosen here by what the client can verify; the service's own pair is left to OpenSSL.
+// Where certificates of clients are asked for, their CAs are in every context: those given, never the system's. If there
+// is something to ask about revocation, no session is resumed, since a ticket holds the client's certificate without its
+// chain, and what was found out of it before the CRLs were asked.
 // On failure: SettingsError. Nothing here reads files.
 
 import { constants, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
+import type { KeyPair } from '../certdb/pem.ts';
+import type { TokenKey } from '../certdb/token-values.ts';
 import type { TlsVersion } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { cipherList, groupList } from './ciphers.ts';
+import { addTokenKeys } from './engine.ts';
+import type { TokenKeys } from './engine.ts';
+import { forbidsResumption } from './client-certificate.ts';
+import type { ClientTrust } from './client-certificate.ts';
 
-/** PEM texts. */
-export interface ServerCertificate {
-  readonly cert: string;
-  readonly key: string;
+/** PEM texts, or a key that is in a token. */
+export type ServerCertificate =
+  { readonly cert: string; readonly key: string } | { readonly cert: string; readonly token: TokenKey };
+
+/** What a certificate and its key are shown as. */
+export function shownCertificate({ cert, key, token }: KeyPair): ServerCertificate {
+  return token === undefined ? { cert, key } : { cert, token };
 }
 
 /** Plain data, so that it can be sent to a worker. */
@@ -31,12 +43,15 @@ export interface ServerTlsMaterial {
   readonly maxVersion: TlsVersion;
   readonly ciphers: string;
   readonly groups: string;
+  /** Of clients; without it they are asked for no certificate. */
+  readonly clients?: ClientTrust | null;
 }
 
 export interface ServerContexts {
   readonly initial: tls.SecureContext;
   /** null where there is no SNI map: then no callback is paid for. */
   readonly select: SelectContext | null;
+  readonly asksClients: boolean;
 }
 
 /** `sigalgs`: the signature algorithms that both sides have, best first, as Node names them. */
@@ -46,6 +61,8 @@ export interface TicketOptions {
   /** 48 bytes, the same in every worker. */
   readonly ticketKeys: Buffer;
   readonly sessionIdContext: string;
+  /** Makes keys in tokens usable; without it such a certificate has no key, which is enough to look at the rest. */
+  readonly tokenKeys?: TokenKeys;
 }
 
 /** Mail programs come back every few minutes; a session outlives some of those visits. */
@@ -57,13 +74,14 @@ const OPTIONS =
 export function buildServerContexts(material: ServerTlsMaterial, tickets: TicketOptions): ServerContexts {
   const made = new Map<string, tls.SecureContext>();
   const contextOf = (certificates: readonly ServerCertificate[]): tls.SecureContext => {
-    const id = JSON.stringify(certificates.map(({ cert, key }) => [cert, key]));
+    const id = JSON.stringify(certificates);
     const context = made.get(id) ?? makeContext(material, tickets, certificates);
     made.set(id, context);
     return context;
   };
   const initial = contextOf(material.certificates);
-  if (material.sni.length === 0) return { initial, select: null };
+  const asksClients = (material.clients?.authorities.length ?? 0) > 0;
+  if (material.sni.length === 0) return { initial, select: null, asksClients };
   const exact = new Map<string, Choice>();
   const wildcard = new Map<string, Choice>();
   for (const { pattern, certificates } of material.sni) {
@@ -81,7 +99,7 @@ export function buildServerContexts(material: ServerTlsMaterial, tickets: Ticket
     if (choice === undefined) return initial;
     return choice.byKey.length === 0 ? choice.context : choose(choice, sigalgs());
   };
-  return { initial, select };
+  return { initial, select, asksClients };
 }
 
 interface Choice {
@@ -129,19 +147,23 @@ function makeContext(
   tickets: TicketOptions,
   certificates: readonly ServerCertificate[],
 ): tls.SecureContext {
+  let context: tls.SecureContext;
+  const clients = material.clients ?? null;
   try {
-    return tls.createSecureContext({
+    context = tls.createSecureContext({
       cert: certificates.map(({ cert }) => cert),
-      key: certificates.map(({ key }) => key),
+      key: certificates.flatMap((certificate) => ('key' in certificate ? [certificate.key] : [])),
       minVersion: material.minVersion,
       maxVersion: material.maxVersion,
       ciphers: cipherList(material.ciphers, material.minVersion),
       ecdhCurve: groupList(material.groups),
       honorCipherOrder: true,
-      secureOptions: OPTIONS,
+      secureOptions:
+        clients !== null && forbidsResumption(clients) ? OPTIONS | constants.SSL_OP_NO_TICKET : OPTIONS,
       sessionTimeout: SESSION_SECONDS,
       ticketKeys: tickets.ticketKeys,
       sessionIdContext: tickets.sessionIdContext,
+      ...(clients === null ? {} : { ca: [...clients.authorities], allowPartialTrustChain: true }),
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -149,4 +171,6 @@ function makeContext(
     const wanted = `minVersion ${minVersion}, maxVersion ${maxVersion}, ciphers ${ciphers}, groups ${groups}`;
     throw new SettingsError([`TLS cannot be set up with ${wanted}: ${reason}`]);
   }
+  addTokenKeys(context, certificates, tickets.tokenKeys);
+  return context;
 }

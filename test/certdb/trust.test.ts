@@ -15,8 +15,8 @@ function text(typed: string): string {
 }
 
 test('trust is written in one way however it was typed', () => {
-  assert.equal(text('CT,,'), 'TC,,');
-  assert.equal(text('TC, c ,P'), 'TC,c,P');
+  assert.equal(text('CT,,'), 'CT,,');
+  assert.equal(text('TC, c ,P'), 'CT,c,P');
   assert.equal(text('Cu,u,u'), 'C,,');
   assert.equal(text('C'), 'C,,');
   assert.equal(text(''), ',,');

@@ -27,13 +27,13 @@ backends:
 test('help goes to standard output with 0, and lists every command that there is', async () => {
   const { code, stdout, stderr } = await sallyport(['--help']);
   assert.deepEqual([code, stderr.length], [0, 0]);
-  for (const name of ['serve', 'check', 'reload', 'drain', 'status', 'sessions', 'kick']) {
+  for (const name of ['serve', 'check', 'reload', 'drain', 'status', 'sessions', 'kick', 'cert']) {
     assert.match(stdout.toString(), new RegExp(`^  ${name} `, 'm'));
     const page = await sallyport([name, '--help']);
     assert.equal(page.code, 0);
-    assert.match(page.stdout.toString(), new RegExp(`^usage: sallyport ${name} `));
+    assert.match(page.stdout.toString(), new RegExp(`^usage: sallyport ${name} `, 'i'));
   }
-  assert.doesNotMatch(stdout.toString(), /^  (worker|cert) /m);
+  assert.doesNotMatch(stdout.toString(), /^  (worker|successor) /m);
 });
 
 test('the version is that of the package', async () => {
@@ -75,7 +75,12 @@ test('one thing is counted as one, and the last changes are told with their mist
     workers: [{ index: 1, pid: 8, state: 'ready', restarts: 1, open: 1 }],
     services: [],
     certificates: [],
+    crls: [
+      { source: 'a.crl', issuer: 'CN=x', thisUpdate: at, nextUpdate: at, stale: true, revoked: 3 },
+      { source: 'b.crl', issuer: null, thisUpdate: at, nextUpdate: null, stale: false, revoked: 0 },
+    ],
     backends: [],
+    acme: [],
     changes: [
       { what: 'certificates', at, ok: true, mistakes: [] },
       { what: 'reload', at, ok: false, mistakes: ['x.yaml:1: a: wrong', 'x.yaml:2: b: wrong'] },
@@ -87,6 +92,8 @@ test('one thing is counted as one, and the last changes are told with their mist
   });
   assert.deepEqual(text.trim().split('\n').slice(1), [
     'worker 1: ready, pid 8, 1 connection, 1 restart',
+    'CRL a.crl: of CN=x; 3 revoked; until 2030-01-01 00:00 (stale)',
+    'CRL b.crl: of an unknown CA; 0 revoked; no next one announced',
     `last change of certificate files: done, ${at}`,
     `last reload: REFUSED, the old settings go on, ${at}`,
     '  x.yaml:1: a: wrong',

@@ -88,6 +88,7 @@ function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet 
       mode,
       verify: true,
       ca: null,
+      crl: [],
       name: 'store.test',
       pin: [],
       certificates: [],

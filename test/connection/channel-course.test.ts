@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { BackendSettings, ChannelSettings, ServiceSettings } from '../../src/config/settings.ts';
 import type { Backend } from '../../src/connection/backend-leg.ts';
 import type { Client } from '../../src/connection/client.ts';
-import type { Upgrader } from '../../src/connection/leg.ts';
+import type { Upgrader } from '../../src/connection/upgrader.ts';
 import { greet } from '../../src/connection/greet.ts';
 import { pathText } from '../../src/policy/channels.ts';
 import { SmtpFront } from '../../src/protocol/smtp-front.ts';

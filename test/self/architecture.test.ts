@@ -102,8 +102,10 @@ test('every source file begins with its contract', () => {
 
 /** Package → the only places that may import it. */
 const HOMES: Readonly<Record<string, RegExp>> = {
+  'acme-client': /^certdb\/acme\.ts$/,
   bcryptjs: /^identity\/crypt-thread\.ts$/,
   convict: /^config\//,
+  pkcs11js: /^certdb\/token\.ts$/,
   ioredis: /^state\/redis\.ts$/,
   yaml: /^config\//,
   '@peculiar/asn1-csr': /^certdb\//,
@@ -116,14 +118,22 @@ const HOMES: Readonly<Record<string, RegExp>> = {
 
 test('each package has one home, and there is no package without one', () => {
   const manifest: unknown = JSON.parse(readFileSync(resolve(ROOT, 'package.json'), 'utf8'));
-  assert.ok(typeof manifest === 'object' && manifest !== null && 'dependencies' in manifest);
-  assert.deepEqual(Object.keys(manifest.dependencies as object).toSorted(), Object.keys(HOMES).toSorted());
+  const { dependencies, optionalDependencies } = manifest as Record<string, object>;
+  const packages = Object.keys({ ...dependencies, ...optionalDependencies });
+  assert.deepEqual(packages.toSorted(), Object.keys(HOMES).toSorted());
   for (const file of files) {
     for (const { from } of importsOf(file)) {
       if (from.startsWith('node:') || isLocal(from) || from.endsWith('.ts')) continue;
       assert.match(file, HOMES[from] ?? /^$/, `${file} must not import ${from}`);
     }
   }
+});
+
+test('the ACME library is loaded by the process of an order and by no other', () => {
+  const users = files.filter((file) =>
+    importsOf(file).some(({ from, typeOnly }) => from === 'certdb/acme.ts' && !typeOnly),
+  );
+  assert.deepEqual(users, ['cli/acme-order.ts']);
 });
 
 /** Outside things that have one door each. */

@@ -14,6 +14,7 @@ const ROOT = join(import.meta.dirname, '../..');
 /** Where a setting of the schema is in settings.ts, if not under its own name. */
 const FIELDS: Record<string, string> = {
   'certificates.watch': 'watchMs',
+  'certificates.acme.renewBefore': 'renewBeforeMs',
   'tls.certificate': 'certificates',
   'tickets.rotate': 'rotateMs',
   'services.NAME.tls.mode': 'tlsMode',

@@ -88,6 +88,7 @@ for (const [whose, code] of [
       settings: all,
       backend: backendOf(all, all.services['imap']!)!,
       dialect: DIALECTS.imap,
+      trust: { authorities: [], crls: [] },
       ca: code === null ? testMaterial().authority.ca : makeAuthority(folder, 'Another CA').ca,
       secrets: NO_SECRETS,
       health: new HealthBoard({ world, log }),

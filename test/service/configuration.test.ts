@@ -71,7 +71,8 @@ test('certificates, keys and CAs reach the workers as plain data, and passphrase
       ['ec', '*.other.test'],
     ],
   );
-  assert.equal(fingerprints.size, 7);
+  // Three pairs, the CAs, and the database, which may come.
+  assert.equal(fingerprints.size, 8);
   const wire = serialize({ settings: shared, material });
   assert.equal(wire.includes('hence harmless'), false);
   assert.deepEqual(deserialize(wire).settings.services.imap.listen, shared.services['imap']?.listen);
@@ -187,6 +188,57 @@ test('to look changes nothing: the missing default certificate is only foretold'
   assert.equal(existsSync(join(folder.path, 'certs')), false);
 });
 
+const acme = (more: Yaml = {}): Yaml => ({
+  certificates: { acme: { agreeTerms: true, names: { Mail: ['mail.test', 'imap.test'] }, ...more } },
+  tls: { certificate: 'Mail' },
+});
+
+test('a certificate that ACME will bring holds its place, self-signed, also after a reload that adds it', async () => {
+  using folder = temporaryFolder();
+  const seen = await source(folder.path, imap(acme()), 'foresee').load();
+  assert.match(seen.warnings.join(), /Mail will be made, self-signed, at the first start/);
+  assert.equal(existsSync(join(folder.path, 'certs')), false);
+  const { certificates, warnings, shared } = await source(folder.path, imap(acme()), 'refuse').load();
+  assert.match(warnings.join('\n'), /made Mail, self-signed, for mail\.test, imap\.test/);
+  assert.deepEqual(
+    certificates.map(({ source: nickname, names }) => [nickname, ...names]),
+    [['Mail', 'mail.test', 'imap.test']],
+  );
+  assert.equal(shared.certificates.acme, null, 'workers are told nothing of it');
+});
+
+test('check shows what is ordered by ACME and where the CA is answered, and warns of what nobody is shown', async () => {
+  using folder = temporaryFolder();
+  const names = { Mail: ['mail.test'], Idle: ['idle.test'] };
+  const configuration = await source(folder.path, imap(acme({ names })), 'foresee').load();
+  const summary = summarise(configuration, realWorld.now());
+  assert.deepEqual(summary.acme[0], {
+    nickname: 'Mail',
+    names: ['mail.test'],
+    challenge: 'http-01',
+    listen: ['0.0.0.0:80', '[::]:80'],
+    directory: 'https://acme-v02.api.letsencrypt.org/directory',
+  });
+  assert.deepEqual(
+    summary.warnings.filter((warning) => warning.includes('acme')),
+    ['certificates.acme.names.Idle: it would be ordered, and no service shows it'],
+  );
+});
+
+test('what the ACME settings name is looked into before an order is: CAs, and the key of a binding', async () => {
+  using folder = temporaryFolder();
+  const settings = imap(acme({ ca: 'ca.pem', eab: { kid: 'kid', key: { file: 'eab.key' } } }));
+  assert.match(
+    (await mistakesOf(source(folder.path, settings).load())).join(),
+    /certificates\.acme\.ca: .*ENOENT/,
+  );
+  writeFileSync(join(folder.path, 'ca.pem'), makeAuthority(folder.path).ca);
+  assert.match(
+    (await mistakesOf(source(folder.path, settings).load())).join(),
+    /certificates\.acme\.eab\.key: .*eab\.key: the secret cannot be read/,
+  );
+});
+
 test('a service without TLS wants no certificate', async () => {
   using folder = temporaryFolder();
   const settings = {
@@ -264,6 +316,7 @@ test('the summary names what is served, what does nothing and what nobody uses',
       channel: 'tcp_local',
       ways: [],
       backend: 'mta',
+      clientCertificates: null,
     },
   ]);
   assert.deepEqual(summary.channels[0], {

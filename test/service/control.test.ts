@@ -25,6 +25,7 @@ const commands: ControlCommands = {
   backend: ({ name }) => Promise.resolve({ ok: true, name }),
   sessions: (request) => Promise.resolve({ ok: true, request }),
   kick: () => Promise.resolve({ ok: true }),
+  acme: () => Promise.resolve({ ok: true }),
 };
 
 async function open(dataDir: string, world = realWorld): Promise<Control> {

@@ -16,6 +16,7 @@ function material(settings: Settings): FrontMaterial {
   return {
     services: Object.fromEntries(Object.keys(settings.services).map((name) => [name, null])),
     backendSecrets: {},
+    backendTrust: { authorities: [], crls: [] },
     backendCas: Object.fromEntries(
       Object.keys(settings.backends).map((name) => [name, testMaterial().authority.ca]),
     ),

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { stringify } from 'yaml';
 import { loadSettings } from '../../src/config/load.ts';
+import { NO_TRUST } from '../../src/service/backend-material.ts';
 import { type ProbeResult, probeBackends } from '../../src/service/probe.ts';
 import { Conversation } from '../support/conversation.ts';
 import { settle } from '../support/gates.ts';
@@ -63,7 +64,11 @@ async function probed(plan: Plan): Promise<Probed> {
   const settings = loadSettings({ file });
   const ca = testMaterial().authority.ca;
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, ca]));
-  const results = await probeBackends({ settings, material: { backendCas, backendSecrets: {} }, world });
+  const results = await probeBackends({
+    settings,
+    material: { backendTrust: NO_TRUST, backendCas, backendSecrets: {} },
+    world,
+  });
   return { results, dialled, ends, world };
 }
 

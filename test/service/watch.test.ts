@@ -97,3 +97,23 @@ test('writing over, renaming into place, switching a link and removing all chang
   unlinkSync(file);
   assert.equal((await takeFingerprints([file])).get(file), 'missing');
 });
+
+test('files that come and go in a folder are told, where the list is asked for anew', async () => {
+  const clock = manualWorld();
+  const changes: (readonly string[])[] = [];
+  let files = ['a'];
+  watchFiles({
+    everyMs: 1000,
+    world: clock,
+    known: new Map([['a', '1']]),
+    files: () => files,
+    onChange: (changed) => changes.push(changed),
+    look: (asked) => Promise.resolve(new Map([...asked].map((file) => [file, '1']))),
+  });
+  for (const next of [['a', 'b'], ['a', 'b'], ['b']]) {
+    files = next;
+    clock.advance(1000);
+    await turn();
+  }
+  assert.deepEqual(changes, [['b'], ['a']]);
+});

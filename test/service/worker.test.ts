@@ -55,6 +55,7 @@ async function startWorker(
   };
   const material = {
     services: {},
+    backendTrust: { authorities: [], crls: [] },
     backendCas: {},
     backendSecrets: {},
     tierPasswords: NO_TIER_PASSWORDS,

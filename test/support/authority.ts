@@ -23,8 +23,8 @@ export interface IssueOptions {
   readonly signer?: 'authority' | 'self';
   /** URL of an OCSP responder to be named in it. */
   readonly responder?: string;
-  /** 'ocsp': it may sign OCSP answers in the authority's name, and serve nobody. */
-  readonly purpose?: 'server' | 'ocsp';
+  /** What it may be used for: for servers and clients (the default), for one of them, or 'ocsp' to sign OCSP answers. */
+  readonly purpose?: 'any' | 'server' | 'client' | 'ocsp';
   /** Sixteen octets in hexadecimal. Default: random. */
   readonly serial?: string;
 }
@@ -44,7 +44,22 @@ export interface Authority {
   readonly caKeyFile: string;
   /** PEM. */
   readonly ca: string;
+  /** Of its own certificate, in hexadecimal. */
+  readonly serial: string;
   issue(options: IssueOptions): Issued;
+  /** An authority below this one; what it issues brings its certificate along. */
+  intermediate(name: string): Authority;
+  /** PEM: a certificate of the same name and key, signed by that key; expired, so that OpenSSL looks for a better one. */
+  selfSigned(): string;
+  /** DER of a list that revokes these serial numbers. */
+  crl(serials: readonly string[], options?: CrlOptions): Buffer;
+}
+
+export interface CrlOptions {
+  /** Days from now; negative: it is stale. null: it does not say. Default: 1. */
+  readonly nextInDays?: number | null;
+  /** DER of further extensions. */
+  readonly extensions?: readonly Buffer[];
 }
 
 interface KeyPairObjects {
@@ -62,10 +77,23 @@ interface Signer {
 const DAY_MS = 86_400_000;
 
 export function makeAuthority(folder: string, name = 'Sallyport Test CA'): Authority {
-  const slug = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   const signer: Signer = { name: commonName(name), key: newKey('ec') };
+  return authorityOf(folder, { name, signer, above: signer, chain: '' });
+}
+
+interface Standing {
+  readonly name: string;
+  readonly signer: Signer;
+  /** Who signs its certificate; itself, if it is a root. */
+  readonly above: Signer;
+  /** PEM of the authorities above. */
+  readonly chain: string;
+}
+
+function authorityOf(folder: string, { name, signer, above, chain }: Standing): Authority {
+  const slug = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
   const own = { names: [], startsInDays: -400, days: 400, serial: newSerial() };
-  const ca = pem('CERTIFICATE', certificate(signer, signer, own));
+  const ca = pem('CERTIFICATE', certificate(signer, above, own));
   const caFile = path.join(folder, `${slug}.ca.pem`);
   const caKeyFile = path.join(folder, `${slug}.ca.key.pem`);
   writeFileSync(caFile, ca, { mode: 0o600 });
@@ -75,6 +103,7 @@ export function makeAuthority(folder: string, name = 'Sallyport Test CA'): Autho
     ca,
     caFile,
     caKeyFile,
+    serial: own.serial,
     issue(options) {
       count += 1;
       const file = path.join(folder, options.file ?? `${slug}-${count}`);
@@ -88,14 +117,46 @@ export function makeAuthority(folder: string, name = 'Sallyport Test CA'): Autho
         'CERTIFICATE',
         certificate(subject, isSelf ? subject : signer, { ...options, serial }),
       );
-      const cert = isSelf ? leaf : leaf + ca;
+      const cert = isSelf ? leaf : leaf + ca + chain;
       const key = subject.key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
       const issued = { certFile: `${file}.cert.pem`, keyFile: `${file}.key.pem`, cert, key, serial };
       writeFileSync(issued.certFile, cert, { mode: 0o600 });
       writeFileSync(issued.keyFile, key, { mode: 0o600 });
       return issued;
     },
+    intermediate: (below) =>
+      authorityOf(folder, {
+        name: below,
+        signer: { name: commonName(below), key: newKey('ec') },
+        above: signer,
+        chain: ca + chain,
+      }),
+    selfSigned: () =>
+      pem('CERTIFICATE', certificate(signer, signer, { ...own, days: -1, serial: newSerial() })),
+    crl: (serials, options) => revocationList(signer, serials, options),
   };
+}
+
+// RFC 5280 5.1.
+function revocationList(
+  issuer: Signer,
+  serials: readonly string[],
+  { nextInDays = 1, extensions: more = [] }: CrlOptions = {},
+): Buffer {
+  const algorithm = sequence(oid('2a8648ce3d040302'));
+  const entries = serials.map((serial) => sequence(der(0x02, integer(serial)), time(-1)));
+  const keyName = extension('551d23', sequence(der(0x80, keyId(issuer.key.publicKey))));
+  const number = extension('551d14', der(0x02, Buffer.of(1)));
+  const body = sequence(
+    der(0x02, Buffer.of(1)),
+    algorithm,
+    issuer.name,
+    time(-2),
+    ...(nextInDays === null ? [] : [time(nextInDays)]),
+    ...(entries.length === 0 ? [] : [sequence(...entries)]),
+    der(0xa0, sequence(keyName, number, ...more)),
+  );
+  return sequence(body, algorithm, bitString(sign('sha256', body, issuer.key.privateKey)));
 }
 
 function newSerial(): string {
@@ -130,7 +191,7 @@ function certificate(subject: Signer, issuer: Signer, options: Numbered): Buffer
 }
 
 function extensions(subject: Signer, issuer: Signer, options: Numbered): Buffer[] {
-  const { names, responder, purpose = 'server' } = options;
+  const { names, responder, purpose = 'any' } = options;
   const isCa = names.length === 0;
   const identifiers = [
     extension('551d0e', der(0x04, keyId(subject.key.publicKey))),
@@ -146,9 +207,7 @@ function extensions(subject: Signer, issuer: Signer, options: Numbered): Buffer[
   return [
     extension('551d13', sequence(), 'critical'),
     extension('551d0f', der(0x03, Buffer.of(5, 0xa0)), 'critical'),
-    purpose === 'ocsp'
-      ? extension('551d25', sequence(oid('2b06010505070309')))
-      : extension('551d25', sequence(oid('2b06010505070301'), oid('2b06010505070302'))),
+    extension('551d25', sequence(...PURPOSES[purpose].map(oid))),
     extension('551d11', sequence(...names.map(alternativeName))),
     ...(responder === undefined
       ? []
@@ -157,7 +216,14 @@ function extensions(subject: Signer, issuer: Signer, options: Numbered): Buffer[
   ];
 }
 
-function extension(id: string, value: Buffer, weight: 'critical' | 'plain' = 'plain'): Buffer {
+const PURPOSES = {
+  any: ['2b06010505070301', '2b06010505070302'],
+  server: ['2b06010505070301'],
+  client: ['2b06010505070302'],
+  ocsp: ['2b06010505070309'],
+} as const;
+
+export function extension(id: string, value: Buffer, weight: 'critical' | 'plain' = 'plain'): Buffer {
   const critical = weight === 'critical' ? [der(0x01, Buffer.of(0xff))] : [];
   return sequence(oid(id), ...critical, der(0x04, value));
 }

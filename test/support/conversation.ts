@@ -18,6 +18,11 @@ export interface ClientTls {
   readonly maxVersion?: tls.SecureVersion;
   /** Called with the certificate status that the server stapled; null: none. Without it, none is asked for. */
   readonly onStaple?: (response: Buffer | null) => void;
+  /** What the client shows of itself, PEM. */
+  readonly shown?: { readonly cert: string; readonly key: string };
+  /** A session that is offered again, and what takes those that the server gives. */
+  readonly session?: Buffer | undefined;
+  readonly onSession?: (session: Buffer) => void;
 }
 
 export class Conversation {
@@ -106,16 +111,19 @@ export class Conversation {
 
   /** A TLS handshake as the client. */
   async startTls(options: ClientTls): Promise<void> {
-    const { ca, servername = 'mail.test', alpn, maxVersion, onStaple } = options;
+    const { ca, servername = 'mail.test', alpn, maxVersion, onStaple, shown, session, onSession } = options;
     const socket = tls.connect({
       socket: this.#release(),
       ca,
       servername,
       requestOCSP: onStaple !== undefined,
       ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
+      ...(shown === undefined ? {} : { cert: shown.cert, key: shown.key }),
+      ...(session === undefined ? {} : { session }),
       ...(maxVersion === undefined ? {} : { maxVersion, minVersion: 'TLSv1' }),
     });
     if (onStaple !== undefined) socket.once('OCSPResponse', onStaple);
+    if (onSession !== undefined) socket.on('session', onSession);
     await this.#secure(socket, 'secureConnect');
   }
 

@@ -12,9 +12,11 @@ import tls from 'node:tls';
 import type { Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { offersTls } from '../../src/policy/channel-map.ts';
+import { NO_TRUST } from '../../src/service/backend-material.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
 import { readDirectoryMaterial } from '../../src/service/directory-material.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
+import type { ClientTrust } from '../../src/tls/client-certificate.ts';
 import type { ServerTlsMaterial } from '../../src/tls/context.ts';
 import type { DialTarget } from '../../src/world.ts';
 import { makeAuthority, type Authority, type Issued } from './authority.ts';
@@ -77,6 +79,10 @@ export interface GatewayOptions {
   readonly world?: Partial<ManualWorld>;
   /** What the front shows; default: testMaterial().front. */
   readonly certificate?: Issued;
+  /** What is dialled besides backends; null: it is a backend. */
+  readonly outside?: (target: DialTarget) => net.Socket | null;
+  /** Whose certificates are asked of clients; default: nobody's. */
+  readonly clients?: ClientTrust;
 }
 
 export interface ConnectOptions extends CableOptions {
@@ -141,11 +147,14 @@ export class Gateway {
     this.#options = options;
     this.backend = options.backend;
     this.plans = { ...options.plans };
-    this.world = manualWorld({ dial: (target) => this.#dial(target), ...options.world });
+    this.world = manualWorld({
+      dial: (target) => options.outside?.(target) ?? this.#dial(target),
+      ...options.world,
+    });
     this.settings = settingsOf(options, testMaterial().folder);
     this.front = createFront({
       settings: this.settings,
-      material: frontMaterial(this.settings, options.certificate),
+      material: frontMaterial(this.settings, options),
       world: this.world,
       log: createLog({ level: 'debug', format: 'json', write: (line) => this.#log(line) }),
       connectionsMax: options.connectionsMax ?? 1000,
@@ -331,7 +340,10 @@ function isEnd(error: unknown): boolean {
 /** What a front of these settings is given. */
 export function frontMaterial(
   settings: Settings,
-  shown = testMaterial().front,
+  {
+    certificate: shown = testMaterial().front,
+    clients,
+  }: Pick<GatewayOptions, 'certificate' | 'clients'> = {},
 ): Parameters<typeof createFront>[0]['material'] {
   const { authority } = testMaterial();
   const services: Record<string, ServerTlsMaterial | null> = {};
@@ -339,7 +351,7 @@ export function frontMaterial(
     const { minVersion, maxVersion, ciphers, groups } = service.tls;
     const certificates = [{ cert: shown.cert, key: shown.key }];
     services[service.name] = offersTls(service, settings.channels)
-      ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups }
+      ? { certificates, sni: [], minVersion, maxVersion, ciphers, groups, clients: clients ?? null }
       : null;
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
@@ -350,5 +362,13 @@ export function frontMaterial(
   const directory = readDirectoryMaterial(settings, (error) => {
     throw error;
   });
-  return { services, backendCas, backendSecrets, tierPasswords, directory, ticketKeys: Buffer.alloc(48, 7) };
+  return {
+    services,
+    backendTrust: NO_TRUST,
+    backendCas,
+    backendSecrets,
+    tierPasswords,
+    directory,
+    ticketKeys: Buffer.alloc(48, 7),
+  };
 }

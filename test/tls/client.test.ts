@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
@@ -245,4 +245,44 @@ test('a broken record after the handshake is an error that closes the connection
   middle.breakTowards('client');
   assert.match(((await ended) as NodeJS.ErrnoException | null)?.code ?? '', /^ERR_SSL_/);
   assert.ok(socket.destroyed);
+});
+
+test('a CA of the database is believed besides those of the system, an intermediate by itself too', async (t) => {
+  const below = authority.intermediate('Below');
+  const issued = below.issue({ names: ['imap1.internal'] });
+  const alone = { ...issued, cert: issued.cert.slice(0, issued.cert.indexOf('-----END') + 26) };
+  const server = await serve(t, alone);
+  await visit(backend({ ca: null, authorities: [below.ca] }), server);
+  const error = await refused(backend({ ca: null, authorities: [authority.ca] }), server);
+  assert.equal(error.context['reason'], 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY');
+  assert.equal(
+    (await refused(backend({ authorities: [below.ca] }), server)).context['reason'],
+    error.context['reason'],
+  );
+});
+
+test('a backend whose certificate is revoked is not gone on with, its neighbour is', async (t) => {
+  const [revoked, good] = [1, 2].map(() => authority.issue({ names: ['imap1.internal'] })) as [
+    Issued,
+    Issued,
+  ];
+  const revocation = { crls: [authority.crl([revoked.serial])], now: () => Date.now() };
+  const client = backend({ revocation });
+  const error = await refused(client, await serve(t, revoked));
+  assert.equal(error.context['reason'], 'revoked');
+  assert.match(String(error.context['detail']), /revoked, by a CRL of its authority/);
+  const server = await serve(t, good);
+  await visit(client, server);
+  assert.equal((await visit(client, server)).resumed, true);
+});
+
+test('a backend below a revoked intermediate is refused; pinned or unverified it is not asked about', async (t) => {
+  const below = authority.intermediate('Below 2');
+  const issued = below.issue({ names: ['imap1.internal'] });
+  const revocation = { crls: [authority.crl([below.serial])], now: () => Date.now() };
+  const error = await refused(backend({ revocation }), await serve(t, issued));
+  assert.equal(error.context['reason'], 'revoked');
+  await visit(backend({ revocation, verify: false }), await serve(t, issued));
+  const pin = [new X509Certificate(issued.cert).fingerprint256.replaceAll(':', '').toLowerCase()];
+  await visit(backend({ revocation, pin }), await serve(t, issued));
 });

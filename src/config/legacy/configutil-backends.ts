@@ -1,7 +1,7 @@
 // The servers behind, as far as a configutil listing knows of them: the hosts to which its webmail server speaks IMAP
 // (local.service.proxy.imapport.HOST …). Everything else is a place to fill in.
 
-import { isHostName } from '../formats.ts';
+import { isHostName } from '../items.ts';
 import type { Line, Listing } from './configutil-listing.ts';
 import { Commented, type SettingsMap } from './yaml-text.ts';
 

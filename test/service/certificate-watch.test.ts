@@ -1,0 +1,45 @@
+// A CRL that becomes stale while the server runs is told of once.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CertificateWatch } from '../../src/service/certificate-watch.ts';
+import { ChangeRecord } from '../../src/service/changes.ts';
+import { manualWorld } from '../support/manual-world.ts';
+
+const HOUR_MS = 3_600_000;
+
+test('a CRL that becomes stale is warned of once, and again only when another does', () => {
+  const world = manualWorld();
+  const warnings: unknown[] = [];
+  const crl = (source: string, hours: number) => ({
+    source,
+    issuer: 'CN=x',
+    thisUpdate: world.now(),
+    nextUpdate: world.now() + hours * HOUR_MS,
+    revoked: 0,
+  });
+  const configuration = {
+    settings: { certificates: { watchMs: HOUR_MS * 1000 } },
+    fingerprints: new Map(),
+    trust: { clients: {}, crls: [crl('old.crl', -1), crl('a.crl', 2), crl('b.crl', 4)] },
+  };
+  const watch = new CertificateWatch({
+    source: {} as never,
+    crew: { configuration } as never,
+    changes: new ChangeRecord(world),
+    inTurn: (change) => change(),
+    world,
+    log: { warn: (_event: string, fields: { warning: string }) => warnings.push(fields.warning) } as never,
+  });
+  watch.follow(configuration as never);
+  const toldIn = (hours: number): unknown[] => {
+    warnings.length = 0;
+    for (let hour = 0; hour < hours; hour++) world.advance(HOUR_MS);
+    return [...warnings];
+  };
+  assert.deepEqual(toldIn(1), []);
+  assert.match(toldIn(2).join('\n'), /^CRL a\.crl: is stale[^\n]*$/);
+  assert.match(toldIn(5).join('\n'), /^CRL b\.crl: is stale[^\n]*$/);
+  watch.close();
+  assert.equal(world.pending, 0);
+});
