@@ -2,6 +2,7 @@
 // misbehave, none of which is ever a wrong password.
 
 import assert from 'node:assert/strict';
+import https from 'node:https';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { readAnswer, requestHeaders } from '../../src/identity/auth-http.ts';
@@ -9,6 +10,7 @@ import type { Directory, Login } from '../../src/identity/directory.ts';
 import { httpDirectory } from '../../src/identity/http-directory.ts';
 import { NameBook } from '../../src/identity/login-id.ts';
 import { realWorld } from '../../src/world.ts';
+import { testMaterial } from '../support/gateway.ts';
 
 const LOGIN: Login = {
   id: 'anna',
@@ -228,4 +230,30 @@ test('who asks after the end is answered still', async (t) => {
   const directory = await serve(t, (socket) => void socket.end(GOOD));
   directory.close();
   assert.equal((await directory.find(LOGIN, 'secret')).kind, 'account');
+});
+
+test('https: a script that shows a certificate of the CA is asked, one that does not is not', async (t) => {
+  const { authority, store } = testMaterial();
+  const asked: unknown[] = [];
+  const server = https.createServer({ cert: store.cert, key: store.key }, (request, response) => {
+    asked.push(request.headers['auth-user']);
+    response.writeHead(200, { 'Auth-Status': 'OK' }).end();
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const url = `https://127.0.0.1:${(server.address() as net.AddressInfo).port}/`;
+  const common = { url, header: null, timeoutMs: 2000, connections: 2, names, world: realWorld };
+  const [trusting, others] = [authority.ca, null].map((ca) => httpDirectory({ ...common, ca }));
+  t.after(() => {
+    trusting?.close();
+    others?.close();
+  });
+  assert.equal((await trusting?.find(LOGIN, 'secret'))?.kind, 'account');
+  await assert.rejects(async () => others?.find(LOGIN, 'secret'), { code: 'DIRECTORY_DOWN' });
+  assert.deepEqual(asked, ['anna']);
 });
