@@ -14,6 +14,8 @@
 # bind them (net.ipv4.ip_unprivileged_port_start is 0). Elsewhere, or with --network host, either listen on higher
 # ports, or run with --sysctl net.ipv4.ip_unprivileged_port_start=0, or with --cap-add NET_BIND_SERVICE together with
 # --user 0 and `user: sallyport` in the settings: a capability alone does not reach a process that is not root.
+# Keys in PKCS#11 tokens: in an image FROM this one install libengine-pkcs11-openssl and the module of the token, and let
+# uid 10025 reach it.
 # SIGTERM drains: give `docker stop` as much time as timeouts.drain (--time), and many connections enough open files
 # (--ulimit nofile=65536).
 
@@ -23,6 +25,11 @@ ENV NODE_ENV=development
 COPY package.json package-lock.json ./
 # The image's own Node is the one that runs: the development dependency `node` need not download another.
 RUN npm ci --no-audit --no-fund --ignore-scripts
+# pkcs11js, for keys in tokens, is compiled here: it is the one package that has to be, with the headers of this Node.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends g++ make python3 \
+ && npm_config_nodedir=/usr/local npm rebuild pkcs11js --foreground-scripts \
+ && rm -rf node_modules/pkcs11js/build/Release/obj.target /var/lib/apt/lists/*
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund --ignore-scripts

@@ -69,6 +69,11 @@ export const ERRORS = {
     level: 'warn',
   },
   TLS_HANDSHAKE_FAILED: { doc: 'The TLS handshake with the client failed.', ...SILENT, level: 'info' },
+  TOKEN_FAILED: {
+    doc: 'The key of our certificate is in a PKCS#11 token that did not sign: removed, locked or out of order.',
+    ...SILENT,
+    level: 'error',
+  },
   TLS_HANDSHAKE_TIMEOUT: {
     doc: 'The client did not finish its TLS handshake within timeouts.handshake.',
     ...SILENT,

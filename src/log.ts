@@ -35,8 +35,9 @@ export function createLog(options: LogOptions): Log {
   const write = options.write ?? writeToStandardError;
   const at = (level: Level, event: string, fields: Fields = {}): void => {
     if (RANK[level] < RANK[options.level]) return;
-    const entry = { time: new Date().toISOString(), level, event, ...options.base, ...fields };
-    const lines = options.format === 'json' ? [JSON.stringify(entry)] : textLines(entry);
+    const head = { time: new Date().toISOString(), level, event, ...options.base };
+    if (options.format === 'json') return write(`${harmless(jsonLine(head, fields))}\n`, level);
+    const lines = textLines({ ...head, ...fields });
     write(lines.map((line) => `${harmless(line)}\n`).join(''), level);
   };
   return {
@@ -55,6 +56,12 @@ const HARMFUL = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069
 /** A text that moves no cursor, breaks no line and turns no direction of reading. */
 export function harmless(line: string): string {
   return line.replace(HARMFUL, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** One object out of two, without making it: there is a line for every connection. */
+function jsonLine(head: Fields, fields: Fields): string {
+  const [first, second] = [JSON.stringify(head), JSON.stringify(fields)];
+  return second === '{}' ? first : `${first.slice(0, -1)},${second.slice(1)}`;
 }
 
 type Entry = { time: string; level: string; event: string } & Fields;

@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | Tool>>> = {
   acme: async () => (await import('./cli/acme.ts')).acme,
   kick: async () => (await import('./cli/kick.ts')).kick,
   cert: async () => (await import('./cli/cert.ts')).cert,
+  token: async () => (await import('./cli/token.ts')).token,
   import: async () => (await import('./cli/import.ts')).importSettings,
 };
 

@@ -10,6 +10,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } f
 import net from 'node:net';
 import tls from 'node:tls';
 import { SettingsError } from '../errors.ts';
+import type { TokenKey } from './token-values.ts';
 
 export interface KeyFiles {
   readonly cert: string;
@@ -20,8 +21,9 @@ export interface KeyFiles {
 export interface KeyPair {
   /** PEM: the server's certificate, then the rest of its chain; nothing else that was in the file. */
   readonly cert: string;
-  /** PEM, PKCS#8, not encrypted. */
+  /** PEM, PKCS#8, not encrypted; '' where it is in a token. */
   readonly key: string;
+  readonly token?: TokenKey;
   /** DNS names and IP addresses it is valid for. */
   readonly names: readonly string[];
   /** Milliseconds since 1970. */
@@ -62,13 +64,23 @@ export function pairOf(source: string, chain: readonly X509Certificate[], key: K
   const cert = chain.map((certificate) => certificate.toString()).join('');
   const keyPem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
   checkUsable(source, cert, keyPem);
+  return { cert, key: keyPem, ...factsOf(leaf) };
+}
+
+/** A certificate whose key is in a token and was proven there. */
+export function tokenPairOf(chain: readonly X509Certificate[], token: TokenKey): KeyPair {
+  const [leaf] = chain;
+  if (leaf === undefined) throw new Error('a chain has a first certificate');
+  const cert = chain.map((certificate) => certificate.toString()).join('');
+  return { cert, key: '', token, ...factsOf(leaf) };
+}
+
+function factsOf(leaf: X509Certificate): Omit<KeyPair, 'cert' | 'key' | 'token'> {
   return {
-    cert,
-    key: keyPem,
     names: namesOf(leaf),
     notBefore: Date.parse(leaf.validFrom),
     notAfter: Date.parse(leaf.validTo),
-    keyType: keyTypeOf(key),
+    keyType: keyTypeOf(leaf.publicKey),
     subject: leaf.subject.replaceAll('\n', ', '),
     fingerprint256: leaf.fingerprint256,
   };

@@ -6,6 +6,7 @@ import { createFront } from '../service/front.ts';
 import { createLiveLog } from '../service/live-log.ts';
 import { runWorker } from '../service/worker.ts';
 import type { WorkerPort } from '../service/worker.ts';
+import { countMemoryThatIsHeld } from './collector.ts';
 import { DONE, WRONG_USAGE } from './usage.ts';
 import type { Program } from './usage.ts';
 
@@ -18,6 +19,7 @@ export async function work(args: readonly string[], program: Program): Promise<n
     return WRONG_USAGE;
   }
   process.title = `sallyport: worker ${index}`;
+  countMemoryThatIsHeld();
   // These go to the whole process group of a terminal; the supervisor decides what they mean.
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});

@@ -13,6 +13,7 @@ import { backendSchema, channelSchema } from './schema-backend.ts';
 import { domainSchema } from './schema-directory.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, sniSchema } from './schema-tls.ts';
+import { tokenModuleSchema } from './schema-token.ts';
 import { settingsSchema } from './schema.ts';
 
 /** A nickname, or files. */
@@ -30,6 +31,7 @@ export type GivenService = Checked<typeof serviceSchema> & {
   /** By address, as the system writes it. */
   readonly domains: ReadonlyMap<string, GivenDomain>;
 };
+export type GivenModule = Checked<typeof tokenModuleSchema>;
 export type GivenAcme = Checked<typeof acmeSchema>;
 export type GivenChannel = Checked<typeof channelSchema>;
 export type GivenBackend = Checked<typeof backendSchema> & {
@@ -39,6 +41,7 @@ export type GivenBackend = Checked<typeof backendSchema> & {
 export interface GivenSettings {
   readonly top: Checked<typeof settingsSchema>;
   readonly shown: GivenCertificates;
+  readonly modules: ReadonlyMap<string, GivenModule>;
   readonly acme: GivenAcme | null;
   readonly services: ReadonlyMap<string, GivenService>;
   readonly channels: ReadonlyMap<string, GivenChannel>;
@@ -69,6 +72,7 @@ export function checkEverything(root: unknown, report: Report): GivenSettings {
   return {
     top,
     shown: checkCertificates(top, report),
+    modules: checkModules(top.values.certificates.modules, report),
     acme: checkAcme(top.values.certificates.acme, report),
     services: new Map(services),
     channels: entriesOf('channels', channelSchema),
@@ -88,6 +92,28 @@ interface Place {
 }
 
 const ENTRY_NAME = /^\w[\w.@-]{0,63}$/;
+
+/** A name alone stands for its library. */
+function checkModules(map: Given, report: Report): Map<string, GivenModule> {
+  const path = ['certificates', 'modules'];
+  const modules = namedEntries(map, { path, report }).map(([name, given]): [string, GivenModule] => {
+    const isText = typeof given === 'string';
+    const module = {
+      schema: tokenModuleSchema,
+      given: isText ? new Map([['library', given]]) : given,
+      path: [...path, name],
+      places: new Map(isText ? [['library', [...path, name]]] : []),
+    };
+    const checked = checkMap(module, report);
+    const { library, nss } = checked.values;
+    const isMissing =
+      library === null && nss === null && !checked.isWrong('library') && !checked.isWrong('nss');
+    if (isMissing && (given === null || given instanceof Map))
+      report.add(checked.path, 'missing, expected library or nss');
+    return [name, checked];
+  });
+  return new Map(modules);
+}
 
 /** Names become keys of plain objects, so those that every object has are refused. */
 function namedEntries(map: Given, { path, report }: Place): [string, unknown][] {

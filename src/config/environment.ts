@@ -46,3 +46,11 @@ export function takeServiceManager(
     isMainProcess: execPid === String(pid),
   };
 }
+
+/**
+ * Sets a variable that native code of this process reads (OpenSSL, PKCS#11), and that children inherit. Paths only: other
+ * processes of the same user can see it.
+ */
+export function setVariable(name: string, value: string): void {
+  process.env[name] = value;
+}

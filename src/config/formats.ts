@@ -282,7 +282,8 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readChannelMatch),
   },
   certificates: {
-    expected: () => 'a nickname without a path separator, or { cert: …, key: … }, or a list of these',
+    expected: () =>
+      'a nickname without a path separator, module:nickname, { cert: …, key: … }, or a list of these',
     takesMap: true,
     read: (value, leaf) =>
       readList<string | Given>(nicknamesOf(value), leaf, (item) =>

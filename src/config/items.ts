@@ -202,3 +202,8 @@ export function nicknamesOf(value: unknown): unknown {
     ? value.split(',').map((name) => name.trim())
     : value;
 }
+
+/** The name of a PKCS#11 module, as any name in a map of the settings. */
+export function isModuleName(name: string): boolean {
+  return /^\w[\w.@-]{0,63}$/.test(name) && !(name in Object.prototype);
+}

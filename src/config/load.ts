@@ -8,7 +8,14 @@ import { dirname, resolve } from 'node:path';
 import { SettingsError } from '../errors.ts';
 import { Report } from './check.ts';
 import { checkEverything } from './entries.ts';
-import type { GivenAcme, GivenBackend, GivenCertificate, GivenService, GivenSettings } from './entries.ts';
+import type {
+  GivenAcme,
+  GivenBackend,
+  GivenCertificate,
+  GivenModule,
+  GivenService,
+  GivenSettings,
+} from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import { completeLdap, completeLdapOf } from './load-ldap.ts';
@@ -17,13 +24,16 @@ import type {
   AcmeSettings,
   BackendSettings,
   CertificateRef,
+  CertificateSettings,
   ChannelSettings,
   DirectorySettings,
   Secret,
   ServerTlsSettings,
   ServiceSettings,
   Settings,
+  TokenModuleSettings,
 } from './settings.ts';
+import { namedCertificate } from './token-references.ts';
 
 const MAX_FILE_BYTES = 1_048_576;
 const STANDARD_FILES = ['./sallyport.yaml', '/etc/sallyport/sallyport.yaml'];
@@ -81,7 +91,7 @@ function readText(file: string): string {
 type Locate = (name: string) => string;
 
 function complete(
-  { top, shown, acme, services, channels, backends }: GivenSettings,
+  { top, shown, modules, acme, services, channels, backends }: GivenSettings,
   file: string | null,
 ): Settings {
   const path = file === null ? null : resolve(file);
@@ -99,12 +109,7 @@ function complete(
     redis: secretOf(values.redis, locate),
     pidFile: values.pidFile === null ? null : locate(values.pidFile),
     log: values.log,
-    certificates: {
-      database: locate(values.certificates.database),
-      passwordFile: locate(values.certificates.passwordFile),
-      watchMs: values.certificates.watch,
-      acme: completeAcme(acme, locate),
-    },
+    certificates: completeCertificates({ top, modules, acme }, locate),
     tickets: {
       rotateMs: values.tickets.rotate,
       secret: secretOf(values.tickets.secret, locate),
@@ -298,6 +303,37 @@ function completeBackend(
   };
 }
 
+function completeCertificates(
+  { top, modules, acme }: Pick<GivenSettings, 'top' | 'modules' | 'acme'>,
+  locate: Locate,
+): CertificateSettings {
+  const { database, passwordFile, engine, watch } = top.values.certificates;
+  return {
+    database: locate(database),
+    passwordFile: locate(passwordFile),
+    modules: mapEntries(modules, (name, module) => completeModule(name, module, locate)),
+    engine: completeEngine(engine, locate),
+    watchMs: watch,
+    acme: completeAcme(acme, locate),
+  };
+}
+
+function completeModule(name: string, { values }: GivenModule, locate: Locate): TokenModuleSettings {
+  const { library, nss, token, slot } = values;
+  return {
+    name,
+    library: library === null ? null : locate(library),
+    nss: nss === null ? null : locate(nss),
+    token,
+    slot,
+  };
+}
+
+/** What has no separator is an engine's id. */
+function completeEngine(engine: string | null, locate: Locate): string | null {
+  return engine?.includes('/') === true ? locate(engine) : engine;
+}
+
 function completeAcme(given: GivenAcme | null, locate: Locate): AcmeSettings | null {
   if (given === null) return null;
   const { names, renewBefore, ca, eab, ...values } = given.values;
@@ -313,7 +349,7 @@ function completeAcme(given: GivenAcme | null, locate: Locate): AcmeSettings | n
 
 function refsOf(given: readonly GivenCertificate[], locate: Locate): CertificateRef[] {
   return given.map((certificate) => {
-    if (typeof certificate === 'string') return { kind: 'nickname', nickname: certificate };
+    if (typeof certificate === 'string') return namedCertificate(certificate);
     const { cert, key, passphrase } = certificate.values;
     return {
       kind: 'files',

@@ -11,7 +11,8 @@ import { resolveSecret } from './secret.ts';
 
 /** The module whose password opens the certificate database. */
 export const INTERNAL_MODULE = 'Internal (Software) Token';
-const INTERNAL_NAMES: readonly string[] = [INTERNAL_MODULE, 'Internal (FIPS 140-1) Token', 'internal'];
+/** The names of the module that is the certificate database itself. */
+export const INTERNAL_NAMES: readonly string[] = [INTERNAL_MODULE, 'Internal (FIPS 140-1) Token', 'internal'];
 /** What the documented default file holds. Everybody knows it. */
 export const DOCUMENTED_PASSWORD = 'netscape!';
 

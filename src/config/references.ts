@@ -16,6 +16,7 @@ import type { Endpoint, Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
 import { checkTiers } from './tier-references.ts';
 import { checkVersions } from './tls-versions.ts';
+import { checkTokens } from './token-references.ts';
 
 export function checkReferences(given: GivenSettings, report: Report): void {
   for (const service of given.services.values()) {
@@ -35,6 +36,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkBackends(given, report);
   checkDirectory(given, report);
   checkTiers(given, report);
+  checkTokens(given, report);
   checkAcme(given, report);
   checkAddresses(given, report);
   checkWildcards(given, report);

@@ -27,8 +27,9 @@ export const certificateSchema = {
 export const serverTlsLeaves = {
   certificate: {
     doc:
-      'What this server shows: a nickname of the certificate database, or PEM files as `{ cert, key, passphrase }`, ' +
-      'or a list of these, one per key type (RSA and ECDSA); nicknames may also stand in one text with commas between.',
+      'What this server shows: a nickname of the certificate database, `module:nickname` of a token, or PEM files as ' +
+      '`{ cert, key, passphrase }`, or a list of these, one per key type (RSA and ECDSA); nicknames may also stand in ' +
+      'one text with commas between.',
     format: 'certificates',
     default: 'Server-Cert',
     min: 1,

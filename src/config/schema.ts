@@ -9,6 +9,7 @@ import { backendSchema, channelSchema } from './schema-backend.ts';
 import { directorySchema, domainSchema } from './schema-directory.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, serverTlsLeaves } from './schema-tls.ts';
+import { tokenModuleSchema } from './schema-token.ts';
 
 /** Times from a millisecond, so that tests are fast, to a day. */
 const TIME = { format: 'seconds', min: 0.001, max: 86_400 } as const;
@@ -82,7 +83,27 @@ export const settingsSchema = {
       format: 'path',
       default: './sslpassword.conf',
     },
-    watch: { doc: 'Seconds between looks at the certificate files.', ...TIME, default: 10 },
+    watch: {
+      doc: 'Seconds between looks at the certificate files, and at tokens whose keys are in use.',
+      ...TIME,
+      default: 10,
+    },
+    modules: {
+      doc:
+        'PKCS#11 modules: name → library, or a map as below; `name:nickname` is then a certificate whose key is in the ' +
+        'token, and never leaves it. The PIN is a line of `passwordFile`, by the name of the module or the label of the ' +
+        'token. The token signs every full handshake while its worker waits, so a slow one slows everybody down.',
+      format: 'entries',
+      default: {},
+    },
+    engine: {
+      doc:
+        'An OpenSSL engine that computes in place of the processor (an accelerator; keys stay in the certificate ' +
+        'database): its id, as in `padlock`, or its file; empty: none. For keys in a token see `modules`.',
+      format: 'path',
+      default: null,
+      nullable: true,
+    },
     acme: {
       doc: "Certificates ordered and renewed by ACME, as from Let's Encrypt, see below; empty: none.",
       format: 'acme',
@@ -260,6 +281,7 @@ export const SCHEMAS = [
   { place: 'services.NAME.domains.ADDRESS', title: 'An address of a service', schema: domainSchema },
   { place: 'channels.NAME', title: 'A channel', schema: channelSchema },
   { place: 'backends.NAME', title: 'A backend', schema: backendSchema },
+  { place: 'certificates.modules.NAME', title: 'A PKCS#11 module', schema: tokenModuleSchema },
   { place: 'certificates.acme', title: 'Certificates by ACME', schema: acmeSchema },
   { place: 'certificate', title: 'A certificate by its files', schema: certificateSchema },
 ] as const satisfies readonly { place: string; title: string; schema: Group }[];

@@ -31,9 +31,10 @@ export type Secret =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'credential'; readonly name: string };
 
-/** A certificate by nickname in the certificate database, or by its PEM files. */
+/** A certificate by nickname in the certificate database or in a token, or by its PEM files. */
 export type CertificateRef =
   | { readonly kind: 'nickname'; readonly nickname: string }
+  | { readonly kind: 'token'; readonly module: string; readonly nickname: string }
   | {
       readonly kind: 'files';
       readonly cert: string;
@@ -290,6 +291,18 @@ export interface PenaltySettings {
   readonly remembered: number;
 }
 
+/** A PKCS#11 module, and the one token of it that its name stands for. */
+export interface TokenModuleSettings {
+  readonly name: string;
+  /** Shared library; null: that of NSS, wherever it is. */
+  readonly library: string | null;
+  /** Folder of an NSS database (cert9.db, key4.db) that the module opens. */
+  readonly nss: string | null;
+  /** Label of the token; null: the only one there is. */
+  readonly token: string | null;
+  readonly slot: number | null;
+}
+
 /** Certificates ordered by RFC 8555. */
 export interface AcmeSettings {
   /** URL. */
@@ -315,6 +328,9 @@ export interface CertificateSettings {
   readonly database: string;
   /** sslpassword.conf. */
   readonly passwordFile: string;
+  readonly modules: Readonly<Record<string, TokenModuleSettings>>;
+  /** Id or file of an OpenSSL engine that computes for the workers. */
+  readonly engine: string | null;
   /** How often certificate files are looked at for a change. */
   readonly watchMs: number;
   /** Stays in the supervisor. */

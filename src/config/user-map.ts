@@ -13,8 +13,8 @@ import { found, isText } from './misfit.ts';
 import type { Protocol } from './settings.ts';
 import { suggest } from './suggest.ts';
 
-const FILE_BYTES_MAX = 8 * 1024 * 1024;
-const ENTRIES_MAX = 100_000;
+const FILE_BYTES_MAX = 2 * 1024 * 1024;
+const ENTRIES_MAX = 25_000;
 const MISTAKES_MAX = 20;
 const NAME_MAX = 320;
 const LIST_MAX = 16;

@@ -76,15 +76,18 @@ const FULL = {
   backend: 'BACKEND_LIMIT',
 } as const satisfies Record<keyof Places, ErrorCode>;
 
+const PLACES = Object.keys(FULL) as (keyof Places)[];
+
 /** All places or none of them. */
 async function take(
   client: Client,
   wanted: Readonly<Partial<Record<keyof Places, Claim | null>>>,
 ): Promise<void> {
-  const claims = (Object.keys(wanted) as (keyof Places)[]).flatMap((place) => {
+  const claims: { readonly place: keyof Places; readonly claim: Claim }[] = [];
+  for (const place of PLACES) {
     const claim = wanted[place] ?? null;
-    return claim === null ? [] : [{ place, claim }];
-  });
+    if (claim !== null) claims.push({ place, claim });
+  }
   if (claims.length === 0) return;
   const answer = client.gate.guard.take(claims.map(({ claim }) => claim));
   const full = answer instanceof Promise ? await answer : answer;

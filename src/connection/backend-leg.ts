@@ -377,7 +377,6 @@ function dial(
   options: { readonly server: Endpoint; readonly connectMs: number },
 ): Promise<net.Socket> {
   const socket = world.dial(options.server);
-  const backend = serverName(options.server);
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       timer.cancel();
@@ -390,7 +389,7 @@ function dial(
     const onError = (error: Error): void => {
       stop();
       socket.destroy();
-      reject(new GateError('BACKEND_UNREACHABLE', { backend }, error));
+      reject(new GateError('BACKEND_UNREACHABLE', { backend: serverName(options.server) }, error));
     };
     const timer = world.after(options.connectMs, () =>
       onError(new Error(`no answer in ${options.connectMs} ms`)),

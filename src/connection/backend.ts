@@ -108,8 +108,7 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   // Where the password was found right before, it is something else that the server refuses.
   if (!verdict.temporary && journey.passport.proof !== 'right') {
     blame(client);
-    const tookMs = client.gate.world.monotonic() - startedAt;
-    client.gate.refusalTime.ms = Math.min(tookMs, REFUSAL_MS_MAX);
+    noteRefusal(client, startedAt);
   }
   refuse(client, likeOurs(client, verdict), verdict.words.trim());
   return null;
@@ -117,6 +116,11 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
 
 /** What a slow store may add to the answer to an unknown user. */
 const REFUSAL_MS_MAX = 10_000;
+
+/** An unknown user is refused after as long. */
+function noteRefusal({ gate }: Client, startedAt: number): void {
+  gate.refusalTime.ms = Math.min(gate.world.monotonic() - startedAt, REFUSAL_MS_MAX);
+}
 
 /** Where a directory knows some users and not others, a store's wrong password is told in the words for the others. */
 function likeOurs(client: Client, verdict: Verdict): Verdict {
@@ -157,9 +161,13 @@ async function prepare(
     const { mechanism } = credentials;
     throw new GateError('BACKEND_NO_MECHANISM', { backend: backend.settings.name, mechanism });
   }
+  const startedAt = client.gate.world.monotonic();
   const proven = await proveLogin(client, backend, { credentials, passport, target });
   if (typeof proven !== 'string') return proven;
-  if (proven === 'wrong password') blame(client);
+  if (proven === 'wrong password') {
+    blame(client);
+    noteRefusal(client, startedAt);
+  }
   refuse(client, refusalVerdict(client, proven), proven);
   return 'refused';
 }

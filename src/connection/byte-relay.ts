@@ -90,8 +90,8 @@ export class ByteRelay {
     const backend = this.#backend;
     client.on('data', this.#onUp).on('end', this.#onClientEnd).on('close', this.#onClientClose);
     backend.on('data', this.#onDown).on('end', this.#onBackendEnd).on('close', this.#onBackendClose);
-    client.on('drain', () => backend.resume());
-    backend.on('drain', () => client.resume());
+    client.on('drain', this.#onClientDrain);
+    backend.on('drain', this.#onBackendDrain);
     const ended = new Promise<void>((resolve) => {
       this.#resolve = resolve;
     });
@@ -204,6 +204,14 @@ export class ByteRelay {
     return this.#leaving ?? (this.#compressed ? 'backend closed' : 'backend lost');
   }
 
+  readonly #onClientDrain = (): void => {
+    this.#backend.resume();
+  };
+
+  readonly #onBackendDrain = (): void => {
+    this.#client.resume();
+  };
+
   readonly #onClientEnd = (): void => {
     // A backend that has ended needs no end from us; the socket will just be closed.
     if (this.#end === null) this.#backend.end();
@@ -238,8 +246,8 @@ export class ByteRelay {
     const backend = this.#backend;
     client.off('data', this.#onUp).off('end', this.#onClientEnd).off('close', this.#onClientClose);
     backend.off('data', this.#onDown).off('end', this.#onBackendEnd).off('close', this.#onBackendClose);
-    client.removeAllListeners('drain');
-    backend.removeAllListeners('drain');
+    client.off('drain', this.#onClientDrain);
+    backend.off('drain', this.#onBackendDrain);
     this.#resolve?.();
   }
 }

@@ -149,7 +149,7 @@ export class Leg implements Talk {
   }
 
   async line(): Promise<Buffer> {
-    await this.#giveWay();
+    if (++this.#streak > STREAK_MAX || this.#socket.writableNeedDrain) await this.#giveWay();
     for (;;) {
       const taken = takeLine(this.#buffer, 0, this.#options.lineBytesMax);
       if (taken.kind === 'line') {
@@ -339,7 +339,7 @@ export class Leg implements Talk {
   /** Who sends many lines at once, or does not read the answers, waits for the others and for himself. */
   async #giveWay(): Promise<void> {
     if (this.#socket.writableNeedDrain) await this.flushed();
-    if (++this.#streak <= STREAK_MAX) return;
+    if (this.#streak <= STREAK_MAX) return;
     this.#streak = 0;
     await new Promise<void>((resolve) => {
       setImmediate(resolve);

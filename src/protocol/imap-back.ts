@@ -17,10 +17,10 @@ import type {
 type Response = ReturnType<typeof parseResponse>;
 type Tagged = Extract<Response, { kind: 'tagged' }>;
 
-/** A response line and the line as it came. */
+/** A response and the line as it came. */
 interface Heard {
   readonly response: Response;
-  readonly raw: string;
+  readonly line: Buffer;
   /** No literal hung on it. */
   readonly whole: boolean;
 }
@@ -207,7 +207,7 @@ export class ImapBack implements BackSession {
     let capabilityLine: string | null = null;
     const alerts: string[] = [];
     for (;;) {
-      const { response, raw, whole } = await this.#hear();
+      const { response, line, whole } = await this.#hear();
       switch (response.kind) {
         case 'continuation':
           await onChallenge(response.text);
@@ -215,8 +215,9 @@ export class ImapBack implements BackSession {
         case 'untagged':
           if (response.status === 'BYE') throw this.#farewell(response, command);
           // RFC 3501 7.1: an alert must be shown to the user.
-          if (response.code.toUpperCase() === 'ALERT' && whole) alerts.push(`${raw}\r\n`);
-          if (this.#learn(response) && response.status === 'CAPABILITY') capabilityLine = raw;
+          if (response.code.toUpperCase() === 'ALERT' && whole) alerts.push(`${line.toString('utf8')}\r\n`);
+          if (this.#learn(response) && response.status === 'CAPABILITY')
+            capabilityLine = line.toString('utf8');
           break;
         case 'tagged':
           if (response.tag !== tag) throw this.#nonsense();
@@ -241,7 +242,7 @@ export class ImapBack implements BackSession {
       end = literalAtEnd(rest);
     }
     const whole = literalAtEnd(line).kind === 'none';
-    return { response: parseResponse(line), raw: line.toString('utf8'), whole };
+    return { response: parseResponse(line), line, whole };
   }
 
   #spend(bytes: number): void {

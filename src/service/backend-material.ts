@@ -11,13 +11,14 @@ import type { BackendSettings, CertificateRef, Secret, Settings } from '../confi
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { BackendTls } from '../tls/client.ts';
+import { type ServerCertificate, shownCertificate } from '../tls/context.ts';
 
 /** Of one backend. Never logged. */
 export interface BackendSecrets {
   readonly adminPassword: string | null;
   readonly checkPassword: string | null;
   /** PEM, what is shown to the servers. */
-  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly certificates: readonly ServerCertificate[];
 }
 
 export const NO_SECRETS: BackendSecrets = { adminPassword: null, checkPassword: null, certificates: [] };
@@ -83,7 +84,7 @@ function readSecrets(backend: BackendSettings, reader: BackendReader): BackendSe
   const certificates = tls.certificates.flatMap((ref) => {
     const pairs = attempt(reader, name, () => reader.readPairs(ref)) ?? [];
     for (const pair of pairs) reader.warn(ref, pair);
-    return pairs.map(({ cert, key }) => ({ cert, key }));
+    return pairs.map(shownCertificate);
   });
   // Keys and ciphers that do not go together are found here, not by the workers.
   attempt(reader, name, () => new BackendTls({ ...tls, ca: null, verify: false, certificates }));

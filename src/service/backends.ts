@@ -10,6 +10,7 @@ import { imap } from '../protocol/imap.ts';
 import { pop3 } from '../protocol/pop3.ts';
 import { smtp } from '../protocol/smtp.ts';
 import { BackendTls } from '../tls/client.ts';
+import type { TokenKeys } from '../tls/engine.ts';
 import type { World } from '../world.ts';
 import type { BackendSecrets, BackendTrust } from './backend-material.ts';
 
@@ -26,6 +27,7 @@ export interface BackendParts {
   readonly health: HealthBoard;
   /** What XPEHLO shows to it, where that is used. */
   readonly xpehloPassword?: string | null;
+  readonly tokenKeys?: TokenKeys | undefined;
   readonly world: World;
   readonly log: Log;
 }
@@ -48,7 +50,14 @@ export function makeBackend(parts: BackendParts): Backend {
   });
 }
 
-function makeBackendTls({ backend, ca, trust, secrets: { certificates }, world }: BackendParts): BackendTls {
+function makeBackendTls({
+  backend,
+  ca,
+  trust,
+  secrets: { certificates },
+  tokenKeys,
+  world,
+}: BackendParts): BackendTls {
   const { mode, verify, name, pin, minVersion, ciphers } = backend.tls;
   const { authorities, crls } = trust;
   const revocation = crls.length === 0 ? null : { crls, now: () => world.now() };
@@ -61,6 +70,7 @@ function makeBackendTls({ backend, ca, trust, secrets: { certificates }, world }
     name,
     pin,
     certificates,
+    tokenKeys,
     minVersion,
     ciphers,
   });

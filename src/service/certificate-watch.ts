@@ -1,5 +1,6 @@
 // Certificate files that change are read again, without a signal: all of them, validated whole. Refused, the old ones go
-// on being served, and the log says until when. A CRL that becomes stale meanwhile is told of once. Owns the file watch. Each change waits for its turn among the others.
+// on being served, and the log says until when. The same when a token that was gone is back. A CRL that becomes stale
+// meanwhile is told of once. Owns the file watch and the token watch. Each change waits for its turn among the others.
 
 import type { Timer, World } from '../world.ts';
 import { mistakesOf, servedOn } from './changes.ts';
@@ -11,6 +12,8 @@ import { materialFiles } from './material.ts';
 import { crlWarnings } from './revocation-lists.ts';
 import { watchFiles } from './watch.ts';
 import type { FileWatch } from './watch.ts';
+import { needsNewWorkers } from './token-keeper.ts';
+import { TokenWatch } from './token-watch.ts';
 
 const CRL_LOOK_MS = 600_000;
 
@@ -25,16 +28,32 @@ export interface CertificateWatchOptions {
 
 export class CertificateWatch {
   readonly #options: CertificateWatchOptions;
+  readonly #tokens: TokenWatch | null;
   #watch: FileWatch | null = null;
+  #followed: Configuration | null = null;
   #stale: Timer | null = null;
 
   constructor(options: CertificateWatchOptions) {
     this.#options = options;
+    const { source, crew, changes, inTurn, world, log } = options;
+    this.#tokens =
+      source.tokens === undefined
+        ? null
+        : new TokenWatch({
+            tokens: source.tokens,
+            refresh: () => inTurn(() => this.#refresh([])),
+            replaceWorkers: () => crew.replaceWorkers(changes),
+            world,
+            log,
+          });
   }
 
-  /** Looks at the files of these settings from now on, and at no others. */
-  follow({ settings, fingerprints }: Configuration): void {
+  /** Looks at the files and tokens of these settings from now on, and at no others. */
+  follow(configuration: Configuration): void {
+    const { settings, fingerprints } = configuration;
     this.close();
+    this.#replaceIfNeeded(configuration);
+    this.#tokens?.follow(settings.certificates.watchMs);
     const { world, inTurn } = this.#options;
     this.#watch = watchFiles({
       everyMs: settings.certificates.watchMs,
@@ -49,8 +68,22 @@ export class CertificateWatch {
   close(): void {
     this.#watch?.close();
     this.#watch = null;
+    this.#tokens?.close();
     this.#stale?.cancel();
     this.#stale = null;
+  }
+
+  /** A worker could not use a key in a token. */
+  tokenFailed(): void {
+    this.#tokens?.reported();
+  }
+
+  /** What OpenSSL has loaded once stays in a worker. */
+  #replaceIfNeeded(next: Configuration): void {
+    const { crew, changes } = this.#options;
+    const before = this.#followed;
+    this.#followed = next;
+    if (before !== null && needsNewWorkers(before, next)) void crew.replaceWorkers(changes);
   }
 
   /** What was known when they were read, the log has already. */
@@ -66,22 +99,30 @@ export class CertificateWatch {
   }
 
   async #changed(files: readonly string[]): Promise<void> {
-    const { source, crew, changes, log } = this.#options;
+    const { crew, changes, log } = this.#options;
     const before = crew.configuration;
     if (before === null || this.#watch === null) return;
     try {
-      crew.configuration = await source.refresh(before.settings);
+      await this.#refresh(files);
     } catch (error) {
       const mistakes = mistakesOf(error);
       changes.remember('certificates', mistakes);
       log.error('certificates-refused', { files, served: servedOn(before), mistakes });
-      return;
     }
+  }
+
+  async #refresh(files: readonly string[]): Promise<void> {
+    const { source, crew, changes, log } = this.#options;
+    const before = crew.configuration;
+    if (before === null || this.#watch === null) return;
+    const next = await source.refresh(before.settings);
+    crew.configuration = next;
     changes.remember('certificates', []);
     this.#followCrls();
     await crew.tell();
+    this.#replaceIfNeeded(next);
     crew.acme.lookSoon();
     log.info('certificates-reloaded', { files });
-    for (const warning of crew.configuration.warnings) log.warn('warning', { warning });
+    for (const warning of next.warnings) log.warn('warning', { warning });
   }
 }

@@ -20,16 +20,21 @@ export interface ServiceTls {
   readonly tickets: TicketOptions;
   readonly accept: AcceptTlsOptions;
   readonly ocsp: ClientOcsp;
+  /** The key of our certificate is in a token that did not sign. */
+  readonly onTokenFailed?: (() => void) | undefined;
 }
 
 /** The way to TLS for the clients of one service. */
-export function clientUpgrader({ material, tickets, accept, ocsp }: ServiceTls): Upgrader {
+export function clientUpgrader({ material, tickets, accept, ocsp, onTokenFailed }: ServiceTls): Upgrader {
   const contexts = buildServerContexts(material, tickets);
   const trust = material.clients ?? null;
   const judge = trust === null ? null : new ClientJudge(trust, ocsp);
   return {
     async upgrade(raw) {
-      const socket = await acceptTls(raw, contexts, accept);
+      const socket = await acceptTls(raw, contexts, accept).catch((error: unknown) => {
+        if (error instanceof GateError && error.code === 'TOKEN_FAILED') onTokenFailed?.();
+        throw error;
+      });
       const facts = serverFacts(socket);
       if (judge === null) return { socket, facts };
       return { socket, facts, ...(await judge.judge(socket, accept.world.now())) };

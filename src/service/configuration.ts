@@ -15,6 +15,7 @@ import { bareDomains } from './ldap-material.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
+import { TokenKeeper } from './token-keeper.ts';
 import { withoutTierPasswords } from './passwords.ts';
 import type { TrustFacts } from './trust-reader.ts';
 import { unprovenMistakes } from './unproven.ts';
@@ -41,6 +42,8 @@ export interface ConfigurationSource {
   load(): Promise<Configuration>;
   /** Reads anew what the given settings name, and not the settings file. */
   refresh(settings: Settings): Promise<Configuration>;
+  /** The tokens whose keys are in use. */
+  readonly tokens?: TokenKeeper;
 }
 
 export interface SourceOptions {
@@ -58,14 +61,17 @@ export function createConfigurationSource({
   missing: first,
 }: SourceOptions): ConfigurationSource {
   const ticketKeys = makeTicketKeys(world);
+  const tokens = new TokenKeeper();
   let missing = first;
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes: string[] = settings.user === null ? [] : noSuchUser(settings.user, file);
     mistakes.push(...wrongRedis(settings), ...wrongAcmeFiles(settings));
-    const material = await readMaterial({ settings, ticketKeys, missing, world }).catch((error: unknown) => {
-      throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
-    });
+    const material = await readMaterial({ settings, ticketKeys, missing, tokens, world }).catch(
+      (error: unknown) => {
+        throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
+      },
+    );
     const ticketSecret = readTicketSecret(settings, mistakes);
     const place = file === null ? '' : `${placeOf(file, 'services')}: `;
     const open = unprovenMistakes(settings, material.front.directory.users);
@@ -87,6 +93,7 @@ export function createConfigurationSource({
   return {
     load: () => Promise.try(() => complete(loadSettings({ file }))),
     refresh: complete,
+    tokens,
   };
 }
 

@@ -6,6 +6,7 @@ import type { Settings } from '../config/settings.ts';
 import type { World } from '../world.ts';
 import { AcmeKeeper } from './acme-keeper.ts';
 import { askRenewalProcess, runAcmeProcess } from './acme-process.ts';
+import type { ChangeRecord } from './changes.ts';
 import { forkAcmeOrder, forkWorker } from './children.ts';
 import type { Configuration } from './configuration.ts';
 import { Fleet } from './fleet.ts';
@@ -20,6 +21,7 @@ import { TicketRotation } from './ticket-rotation.ts';
 import type { TicketExchange } from './ticket-rotation.ts';
 import type { TicketKeys } from '../tls/tickets.ts';
 import { WorkerPool } from './worker-pool.ts';
+import type { Replacement } from './worker-pool.ts';
 import type { Send } from './worker-process.ts';
 
 const UPDATE_LIMIT_MS = 5000;
@@ -31,6 +33,8 @@ export interface CrewOptions {
   readonly log: LiveLog;
   readonly ticketExchange: TicketExchange | null;
   readonly onListenFailed: (key: string, code: string) => void;
+  /** A worker could not use a key in a token. */
+  readonly onTokenFailed: () => void;
   /** Does something when no other change is under way. */
   readonly inTurn: (change: () => Promise<void>) => Promise<void>;
 }
@@ -59,11 +63,12 @@ export class Crew {
 
   constructor(options: CrewOptions) {
     this.#options = options;
-    const { entry, log, world, onListenFailed } = options;
+    const { entry, log, world, onListenFailed, onTokenFailed } = options;
     this.pool = new WorkerPool({
       fork: (index) => forkWorker({ entry, index, owner: this.privileges.owner }),
       introduce: (send) => this.#introduce(send),
       onListenFailed,
+      onTokenFailed,
       onShared: (worker, note) => this.shared.hear(worker, note),
       onGone: (worker) => this.shared.gone(worker),
       onChecked: (worker, report) => this.fleet.checked(worker, report),
@@ -126,6 +131,16 @@ export class Crew {
     const services = Object.fromEntries(this.listeners.values().map(({ key, service }) => [key, service]));
     const { sharing } = this.shared;
     await this.pool.ask((id) => ({ kind: 'update', id, services, sharing, ...message }), UPDATE_LIMIT_MS);
+  }
+
+  /** A new worker in the place of each, one after another. */
+  async replaceWorkers(changes: ChangeRecord): Promise<Replacement> {
+    const graceMs = this.configuration?.settings.timeouts.drainMs ?? 0;
+    const end = await this.pool.replaceAll(graceMs);
+    const { replaced, failure } = end;
+    changes.remember('workers', failure === null ? [] : [failure]);
+    this.#options.log.at(failure === null ? 'info' : 'error', 'workers-replaced', { replaced, failure });
+    return end;
   }
 
   /** Gives the workers what was opened, then takes what is to be closed. */

@@ -23,6 +23,7 @@ import { rulesAhead } from './channel-gates.ts';
 import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
+import { WorkerKeys } from './worker-keys.ts';
 import { WorkerGuard } from './worker-guard.ts';
 import { kickSessions, listSessions, type SessionFilter, type SessionList } from './sessions.ts';
 import { StapleKeeper } from './staples.ts';
@@ -54,6 +55,8 @@ export interface FrontOptions {
   readonly world: World;
   readonly log: Log;
   readonly connectionsMax: number;
+  /** A key in a token could not be used. */
+  readonly onTokenFailed?: () => void;
   /** Default: one that counts for itself. */
   readonly guard?: WorkerGuard;
 }
@@ -72,6 +75,7 @@ class MailFront implements Front {
   readonly #clients = new Set<Client>();
   readonly #prefix: string;
   readonly #staples: StapleKeeper;
+  readonly #keys: WorkerKeys;
   readonly #clientOcsp: ClientOcsp;
   readonly #guard: WorkerGuard;
   readonly #refusals: Refusals;
@@ -106,6 +110,7 @@ class MailFront implements Front {
     this.#guard = options.guard ?? new WorkerGuard({ settings: options.settings, world: options.world });
     this.#refusals = new Refusals(options);
     this.#staples = new StapleKeeper(options);
+    this.#keys = new WorkerKeys(options);
     this.#clientOcsp = new ClientOcsp(options);
     this.#health = new HealthBoard({ world: this.#world, log: this.#log });
     this.#checks = new Checks({ world: this.#world, log: this.#log, closeMs: () => this.#closeMs });
@@ -138,6 +143,11 @@ class MailFront implements Front {
   }
 
   update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
+    this.#keys.accelerate(settings);
+    this.#keys.use(() => this.#update(settings, material, connectionsMax));
+  }
+
+  #update(settings: Settings, material: FrontMaterial, connectionsMax: number): void {
     this.#guard.update(settings);
     const stapled = Object.values(settings.services).filter(({ tls }) => tls.stapling);
     const shown = stapled.flatMap(({ name }) => material.services[name] ?? []);
@@ -158,6 +168,8 @@ class MailFront implements Front {
         world: this.#world,
         log: this.#log,
       }),
+      tokenKeys: this.#keys.tokens,
+      onTokenFailed: () => this.#keys.failed(),
       clientOcsp: this.#clientOcsp,
     });
     const gates = new Map(
@@ -180,6 +192,7 @@ class MailFront implements Front {
   async drain(graceMs: number, newcomersMs = 0): Promise<void> {
     const now = this.#world.monotonic();
     this.#draining = true;
+    this.#keys.close();
     this.#staples.close();
     this.#checks.end();
     this.#newcomersUntil = now + newcomersMs;

@@ -19,6 +19,7 @@ import { passwordCheck } from '../policy/front-tier.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { clientTrustDigest } from '../tls/client-certificate.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
+import type { TokenKeys } from '../tls/engine.ts';
 import { createStapling, stapledChains } from '../tls/stapling.ts';
 import { sessionContextName } from '../tls/tickets.ts';
 import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
@@ -45,6 +46,8 @@ interface MakerOptions {
   readonly staples: StapleKeeper;
   /** null: there is no directory, and every name is what it is. */
   readonly reception: Reception | null;
+  readonly tokenKeys?: TokenKeys;
+  readonly onTokenFailed?: () => void;
   readonly clientOcsp: ClientOcsp;
 }
 
@@ -156,7 +159,7 @@ export class GateMaker {
   }
 
   #upgrader(service: ServiceSettings, tls: ServerTlsMaterial, alpn: readonly string[]): Upgrader {
-    const { settings, material, world, staples, clientOcsp } = this.#options;
+    const { settings, material, world, staples, clientOcsp, tokenKeys, onTokenFailed } = this.#options;
     const chains = stapledChains(tls).filter((chain) => service.tls.stapling && staples.isWatched(chain));
     const stapling = chains.length === 0 ? null : createStapling(tls, chains, staples);
     return clientUpgrader({
@@ -164,15 +167,17 @@ export class GateMaker {
       tickets: {
         ticketKeys: Buffer.from(material.ticketKeys),
         sessionIdContext: sessionContextName(service.name, clientTrustDigest(tls.clients ?? null)),
+        ...(tokenKeys === undefined ? {} : { tokenKeys }),
       },
       accept: { alpn, timeoutMs: settings.timeouts.handshakeMs, world, stapling },
       ocsp: clientOcsp,
+      onTokenFailed,
     });
   }
 
   /** One backend may serve services of several protocols; it is one Backend for each. */
   #backend(backend: BackendSettings, dialect: Dialect): Backend {
-    const { settings, material, world, log, old, health } = this.#options;
+    const { settings, material, world, log, old, health, tokenKeys } = this.#options;
     const secrets = material.backendSecrets[backend.name] ?? NO_SECRETS;
     const ca = material.backendCas[backend.name] ?? null;
     const trust = material.backendTrust;
@@ -196,7 +201,19 @@ export class GateMaker {
     if (kept === undefined) health.startAnew(backend.name);
     const used =
       kept ??
-      makeBackend({ settings, backend, dialect, ca, trust, secrets, health, xpehloPassword, world, log });
+      makeBackend({
+        settings,
+        backend,
+        dialect,
+        ca,
+        trust,
+        secrets,
+        health,
+        xpehloPassword,
+        tokenKeys,
+        world,
+        log,
+      });
     this.backends.set(key, used);
     return used;
   }

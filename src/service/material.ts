@@ -7,17 +7,20 @@
 import { databaseFile } from '../certdb/database.ts';
 import { readKeyPair } from '../certdb/pem.ts';
 import type { KeyPair } from '../certdb/pem.ts';
+import { setVariable } from '../config/environment.ts';
 import { resolveSecret } from '../config/secret.ts';
 import type { CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { offersTls } from '../policy/channel-map.ts';
-import { buildServerContexts } from '../tls/context.ts';
+import { buildServerContexts, shownCertificate } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
+import { accelerate } from '../tls/engine.ts';
 import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
+import { TokenKeeper } from './token-keeper.ts';
 import { crlFiles } from './revocation-lists.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
 import { TrustReader } from './trust-reader.ts';
@@ -59,6 +62,8 @@ export interface MaterialRequest {
   readonly settings: Settings;
   readonly ticketKeys: Buffer;
   readonly missing: MissingCertificate;
+  /** Default: one for this reading alone. */
+  readonly tokens?: TokenKeeper;
   readonly world: World;
 }
 
@@ -81,7 +86,7 @@ export function materialFiles(settings: Settings): string[] {
     ...Object.values(tls.sni).flat(),
   ]);
   const certificates = [...shown, ...backends.flatMap(({ tls }) => tls.certificates)].flatMap((ref) => {
-    if (ref.kind === 'nickname') return databaseFiles(settings);
+    if (ref.kind !== 'files') return databaseFiles(settings);
     return [ref.cert, ref.key, ...(ref.passphrase?.kind === 'file' ? [ref.passphrase.path] : [])];
   });
   const trusted = [
@@ -107,6 +112,7 @@ interface Wanted {
 class MaterialReader {
   readonly #request: MaterialRequest;
   readonly #keeper: CertificateKeeper;
+  readonly #tokens: TokenKeeper;
   readonly #trust: TrustReader;
   readonly #services: readonly ServiceSettings[];
   readonly #wanted = new Map<string, Wanted>();
@@ -117,6 +123,8 @@ class MaterialReader {
   constructor(request: MaterialRequest, keeper: CertificateKeeper) {
     this.#request = request;
     this.#keeper = keeper;
+    this.#tokens = request.tokens ?? new TokenKeeper();
+    this.#tokens.begin();
     this.#trust = new TrustReader({
       settings: request.settings,
       keeper,
@@ -173,11 +181,23 @@ class MaterialReader {
     const directory = readDirectoryMaterial(this.#request.settings, (error, where) =>
       this.#fail(error, where),
     );
+    this.#lookAtEngines();
     const trust = this.#trust.facts();
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
     const front = { services, ...backends, tierPasswords, directory, ticketKeys: this.#request.ticketKeys };
     const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];
     return { front, certificates: this.#facts(), trust, warnings };
+  }
+
+  #lookAtEngines(): void {
+    const { engine } = this.#request.settings.certificates;
+    const problems = {
+      'certificates.modules': this.#tokens.problem(),
+      'certificates.engine': engine === null ? null : accelerate(engine, { setVariable, use: 'try' }),
+    };
+    for (const [key, problem] of Object.entries(problems)) {
+      if (problem !== null) this.#mistakes.push(`${key}: ${problem}`);
+    }
   }
 
   #want(ref: CertificateRef, service: string): void {
@@ -201,6 +221,7 @@ class MaterialReader {
 
   #readFiles(ref: CertificateRef): readonly KeyPair[] {
     if (ref.kind === 'nickname') return this.#keeper.pairs(ref.nickname);
+    if (ref.kind === 'token') return this.#tokens.pairs(ref, this.#request.settings, this.#request.world);
     const passphrase = ref.passphrase === null ? null : resolveSecret(ref.passphrase);
     return [readKeyPair({ cert: ref.cert, key: ref.key, passphrase })];
   }
@@ -225,10 +246,10 @@ class MaterialReader {
     this.#warnOfHostname(service, pairs);
     const { minVersion, maxVersion, ciphers, groups } = tls;
     const material = {
-      certificates: pairs.map(pemOf),
+      certificates: pairs.map(shownCertificate),
       sni: sni.map(({ pattern, certificates }) => ({
         pattern,
-        certificates: (certificates ?? []).map(pemOf),
+        certificates: (certificates ?? []).map(shownCertificate),
       })),
       minVersion,
       maxVersion,
@@ -294,11 +315,8 @@ class MaterialReader {
 }
 
 function sourceOf(ref: CertificateRef): string {
+  if (ref.kind === 'token') return `${ref.module}:${ref.nickname}`;
   return ref.kind === 'nickname' ? ref.nickname : ref.cert;
-}
-
-function pemOf({ cert, key }: KeyPair): { cert: string; key: string } {
-  return { cert, key };
 }
 
 /** RFC 6125 6.4.3: a certificate's wildcard stands for the leftmost label. */

@@ -56,6 +56,8 @@ export type FromWorker =
   /** Not checked yet: asFromGuard() does. */
   | { readonly kind: 'shared'; readonly note: unknown }
   | { readonly kind: 'checked'; readonly report: CheckReport }
+  /** A key in a token could not be used. */
+  | { readonly kind: 'token-failed' }
   | { readonly kind: 'drained'; readonly cut: number };
 
 /** A message of a worker, or null: neither a child that runs something else nor one that strangers have taken over
@@ -65,6 +67,7 @@ export function asFromWorker(value: unknown): FromWorker | null {
   const { kind, key, code, id, answer, cut } = value;
   switch (kind) {
     case 'ready':
+    case 'token-failed':
       return { kind };
     case 'listen-failed':
       return isText(key) && isText(code) ? { kind, key, code } : null;

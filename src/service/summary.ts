@@ -77,13 +77,13 @@ export interface Summary {
 
 export function summarise(configuration: Configuration, now: number): Summary {
   const { settings, certificates, trust, warnings, material } = configuration;
-  const databaseCas = material.backendTrust.authorities.length;
   // By the file of users.
   const named = new Set(
     material.directory.users.flatMap(({ backend }) =>
       typeof backend === 'string' ? [backend] : Object.values(backend ?? {}),
     ),
   );
+  const databaseCas = material.backendTrust.authorities.length;
   return {
     file: settings.file,
     hostname: settings.hostname,

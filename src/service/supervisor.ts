@@ -77,6 +77,7 @@ export class Supervisor {
       world,
       ticketExchange: options.ticketExchange ?? null,
       onListenFailed: (key, code) => this.#listenFailed(key, code),
+      onTokenFailed: () => this.#watch.tokenFailed(),
       inTurn: (change) => this.#inTurn(change),
     });
     this.#pool = this.#crew.pool;
@@ -120,13 +121,10 @@ export class Supervisor {
 
   /** Reloads, then puts a new worker in the place of each, one after another. Other changes need not wait for it. */
   async replaceWorkers(): Promise<ControlAnswer> {
-    const { log } = this.#options;
     if (this.#pool.isReplacing) return { ok: false, error: 'the workers are being replaced already' };
     const reloaded = await this.reload();
     if (!reloaded.ok || this.draining) return reloaded;
-    const { replaced, failure } = await this.#pool.replaceAll(this.#graceMs);
-    this.#changes.remember('workers', failure === null ? [] : [failure]);
-    log.at(failure === null ? 'info' : 'error', 'workers-replaced', { replaced, failure });
+    const { replaced, failure } = await this.#crew.replaceWorkers(this.#changes);
     if (failure === null) return { ...reloaded, replaced };
     return { ok: false, error: `${failure}; replaced before that: ${replaced}` };
   }

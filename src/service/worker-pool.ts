@@ -28,6 +28,7 @@ export interface WorkerPoolOptions {
   readonly onShared?: (worker: WorkerProcess, note: unknown) => void;
   readonly onGone?: (worker: WorkerProcess) => void;
   readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
+  readonly onTokenFailed?: () => void;
   readonly log: Log;
   readonly world: World;
 }
@@ -175,7 +176,8 @@ export class WorkerPool {
   }
 
   #create(index: number): WorkerProcess {
-    const { fork, introduce, onListenFailed, onShared, onGone, onChecked, log, world } = this.#options;
+    const { fork, introduce, onListenFailed, onShared, onGone, onChecked, onTokenFailed, log, world } =
+      this.#options;
     return new WorkerProcess({
       index,
       fork: () => fork(index),
@@ -188,6 +190,7 @@ export class WorkerPool {
       ...(onShared === undefined ? {} : { onShared }),
       ...(onGone === undefined ? {} : { onGone }),
       onChecked,
+      ...(onTokenFailed === undefined ? {} : { onTokenFailed }),
       log,
       world,
     });

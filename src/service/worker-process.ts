@@ -45,6 +45,7 @@ export interface WorkerProcessOptions {
   /** Its process is gone, whether or not another follows. */
   readonly onGone?: (worker: WorkerProcess) => void;
   readonly onChecked: (worker: WorkerProcess, report: CheckReport) => void;
+  readonly onTokenFailed?: () => void;
   readonly log: Log;
   readonly world: World;
 }
@@ -187,6 +188,9 @@ export class WorkerProcess {
         return;
       case 'checked':
         this.#options.onChecked(this, message.report);
+        return;
+      case 'token-failed':
+        this.#options.onTokenFailed?.();
         return;
       case 'drained':
         this.#cut = message.cut;

@@ -7,6 +7,7 @@
 import net from 'node:net';
 
 import { explain } from '../log.ts';
+import { OtherLibrary } from '../tls/engine.ts';
 import type { World } from '../world.ts';
 import type { createFront, Front } from './front.ts';
 import type { ListeningHandle } from './handles.ts';
@@ -153,6 +154,7 @@ class Worker {
       world,
       log: this.#log,
       connectionsMax,
+      onTokenFailed: () => void this.#send({ kind: 'token-failed' }),
       guard,
     });
   }
@@ -166,7 +168,9 @@ class Worker {
       this.#front?.update(settings, material, connectionsMax);
     } catch (error) {
       // The supervisor has validated them, so this is a defect; better the old settings than no worker.
-      this.#log.error('update-failed', { cause: explain(error) });
+      if (!(error instanceof OtherLibrary)) this.#log.error('update-failed', { cause: explain(error) });
+      // What the old settings serve goes on until the supervisor puts a new worker in this place.
+      else this.#log.info('update-left', { cause: explain(error) });
     }
     for (const [key, service] of Object.entries(services)) {
       const listener = this.#listeners.get(key);

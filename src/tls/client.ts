@@ -15,6 +15,9 @@ import type { TlsMode, TlsVersion } from '../config/settings.ts';
 import { GateError, SettingsError } from '../errors.ts';
 import type { World } from '../world.ts';
 import { cipherList } from './ciphers.ts';
+import type { ServerCertificate } from './context.ts';
+import { addTokenKeys } from './engine.ts';
+import type { TokenKeys } from './engine.ts';
 import { Anchors, presentedBy, Revocation } from './revocation.ts';
 import type { RevocationVerdict } from './revocation.ts';
 
@@ -31,7 +34,8 @@ export interface BackendTlsOptions {
   /** SHA-256 of certificates or public keys, lower-case hex; where there are any, one must match and nothing else counts. */
   readonly pin?: readonly string[];
   /** PEM; shown to a server that asks, one per key type. */
-  readonly certificates?: readonly { readonly cert: string; readonly key: string }[];
+  readonly certificates?: readonly ServerCertificate[];
+  readonly tokenKeys?: TokenKeys | undefined;
   readonly minVersion: TlsVersion;
   readonly ciphers: string;
   readonly sessionsMax?: number;
@@ -228,16 +232,19 @@ function makeContext(options: BackendTlsOptions): tls.SecureContext {
     settings.ca = [...authoritiesOf(options)];
     settings.allowPartialTrustChain = (options.authorities ?? []).length > 0;
   }
+  let context: tls.SecureContext;
   try {
     if (certificates.length > 0) {
       settings.cert = certificates.map(({ cert }) => cert);
-      settings.key = certificates.map(({ key }) => key);
+      settings.key = certificates.flatMap((certificate) => ('key' in certificate ? [certificate.key] : []));
     }
-    return tls.createSecureContext(settings);
+    context = tls.createSecureContext(settings);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new SettingsError([`TLS to the backend cannot be set up (ciphers ${options.ciphers}): ${reason}`]);
   }
+  addTokenKeys(context, certificates, options.tokenKeys);
+  return context;
 }
 
 function destroyThis(this: tls.TLSSocket): void {

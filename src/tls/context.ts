@@ -12,16 +12,23 @@
 
 import { constants, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
+import type { KeyPair } from '../certdb/pem.ts';
+import type { TokenKey } from '../certdb/token-values.ts';
 import type { TlsVersion } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { cipherList, groupList } from './ciphers.ts';
+import { addTokenKeys } from './engine.ts';
+import type { TokenKeys } from './engine.ts';
 import { forbidsResumption } from './client-certificate.ts';
 import type { ClientTrust } from './client-certificate.ts';
 
-/** PEM texts. */
-export interface ServerCertificate {
-  readonly cert: string;
-  readonly key: string;
+/** PEM texts, or a key that is in a token. */
+export type ServerCertificate =
+  { readonly cert: string; readonly key: string } | { readonly cert: string; readonly token: TokenKey };
+
+/** What a certificate and its key are shown as. */
+export function shownCertificate({ cert, key, token }: KeyPair): ServerCertificate {
+  return token === undefined ? { cert, key } : { cert, token };
 }
 
 /** Plain data, so that it can be sent to a worker. */
@@ -54,6 +61,8 @@ export interface TicketOptions {
   /** 48 bytes, the same in every worker. */
   readonly ticketKeys: Buffer;
   readonly sessionIdContext: string;
+  /** Makes keys in tokens usable; without it such a certificate has no key, which is enough to look at the rest. */
+  readonly tokenKeys?: TokenKeys;
 }
 
 /** Mail programs come back every few minutes; a session outlives some of those visits. */
@@ -65,7 +74,7 @@ const OPTIONS =
 export function buildServerContexts(material: ServerTlsMaterial, tickets: TicketOptions): ServerContexts {
   const made = new Map<string, tls.SecureContext>();
   const contextOf = (certificates: readonly ServerCertificate[]): tls.SecureContext => {
-    const id = JSON.stringify(certificates.map(({ cert, key }) => [cert, key]));
+    const id = JSON.stringify(certificates);
     const context = made.get(id) ?? makeContext(material, tickets, certificates);
     made.set(id, context);
     return context;
@@ -138,11 +147,12 @@ function makeContext(
   tickets: TicketOptions,
   certificates: readonly ServerCertificate[],
 ): tls.SecureContext {
+  let context: tls.SecureContext;
   const clients = material.clients ?? null;
   try {
-    return tls.createSecureContext({
+    context = tls.createSecureContext({
       cert: certificates.map(({ cert }) => cert),
-      key: certificates.map(({ key }) => key),
+      key: certificates.flatMap((certificate) => ('key' in certificate ? [certificate.key] : [])),
       minVersion: material.minVersion,
       maxVersion: material.maxVersion,
       ciphers: cipherList(material.ciphers, material.minVersion),
@@ -161,4 +171,6 @@ function makeContext(
     const wanted = `minVersion ${minVersion}, maxVersion ${maxVersion}, ciphers ${ciphers}, groups ${groups}`;
     throw new SettingsError([`TLS cannot be set up with ${wanted}: ${reason}`]);
   }
+  addTokenKeys(context, certificates, tickets.tokenKeys);
+  return context;
 }

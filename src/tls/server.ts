@@ -1,7 +1,7 @@
 // The server's side of a TLS handshake, the same for implicit TLS, STARTTLS and after a PROXY header.
 // `acceptTls` takes over the raw socket (what was read too early is unshifted before) and resolves with the TLS
 // socket when the handshake is done; the caller owns that one then. Half-open is allowed on it.
-// On failure it rejects with TLS_HANDSHAKE_FAILED, TLS_HANDSHAKE_TIMEOUT, PLAIN_ON_TLS_PORT or CLIENT_CLOSED, and
+// On failure it rejects with TLS_HANDSHAKE_FAILED, TOKEN_FAILED, TLS_HANDSHAKE_TIMEOUT, PLAIN_ON_TLS_PORT or CLIENT_CLOSED, and
 // the raw socket is destroyed. No timer and no listener stays, but for one on 'error' and one on '_tlsError' of the TLS
 // socket, which destroy it: a broken record after the handshake would leave the connection open. (On a TLSSocket that
 // no tls.Server made, Node tells such a record by '_tlsError' alone; the one underscore name of this folder.) It then
@@ -13,6 +13,7 @@ import tls from 'node:tls';
 import { GateError } from '../errors.ts';
 import type { World } from '../world.ts';
 import type { SelectContext, ServerContexts } from './context.ts';
+import { isTokenError } from './engine.ts';
 import type { Stapling } from './stapling.ts';
 
 export interface AcceptTlsOptions {
@@ -124,5 +125,6 @@ function handshakeError(error: NodeJS.ErrnoException): GateError {
   if (reason === 'ECONNRESET' || reason === 'EPIPE') {
     return new GateError('CLIENT_CLOSED', { during: 'TLS handshake', reason }, error);
   }
+  if (isTokenError(error)) return new GateError('TOKEN_FAILED', { reason }, error);
   return new GateError('TLS_HANDSHAKE_FAILED', { reason }, error);
 }

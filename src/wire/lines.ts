@@ -27,7 +27,8 @@ export function malformed(reason: Malformation): Malformed {
 
 /** The line that starts at `from`, without its CRLF; `next` is the offset behind it. */
 export function takeLine(buffer: Buffer, from: number, maxBytes: number): LineResult {
-  const window = buffer.subarray(from, from + maxBytes + 1);
+  const isWhole = from === 0 && buffer.length <= maxBytes + 1;
+  const window = isWhole ? buffer : buffer.subarray(from, from + maxBytes + 1);
   const cr = window.indexOf(CR);
   const lf = window.indexOf(LF);
   const stop = cr < 0 || (lf >= 0 && lf < cr) ? lf : cr;

@@ -18,7 +18,7 @@ export function addressBytes(text: string): Uint8Array | null {
   const ip = ipOf(text);
   if (ip === null) return null;
   const { address } = ip;
-  if (isIP(address) === 4) return Uint8Array.from(address.split('.'), Number);
+  if (isIP(address) === 4) return bytesOfV4(address);
   const [head = '', tail] = address.split('::');
   const words = (part: string): number[] =>
     part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16));
@@ -26,6 +26,14 @@ export function addressBytes(text: string): Uint8Array | null {
   const back = tail === undefined ? [] : words(tail);
   const all = [...front, ...Array<number>(8 - front.length - back.length).fill(0), ...back];
   return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 255]));
+}
+
+/** There is one for every connection, and more. */
+function bytesOfV4(address: string): Uint8Array {
+  const bytes = new Uint8Array(4);
+  let byte = 0;
+  for (const part of address.split('.')) bytes[byte++] = Number(part);
+  return bytes;
 }
 
 /** `192.0.2.0/24`, `2001:db8::/32`, `192.0.2.1`, `192.0.2.0|255.255.255.0`. Host bits are cleared. */

@@ -57,7 +57,8 @@ test('the material has them, the workers’ settings do not, and nothing prints 
   const { material, shared, settings } = await load(full);
   assert.equal(material.backendSecrets['stores']?.adminPassword, 'open sesame');
   assert.equal(material.backendSecrets['stores']?.checkPassword, 'probe pw');
-  assert.match(material.backendSecrets['stores']?.certificates[0]?.key ?? '', /BEGIN PRIVATE KEY/);
+  const [certificate] = material.backendSecrets['stores']?.certificates ?? [];
+  assert.match(certificate !== undefined && 'key' in certificate ? certificate.key : '', /BEGIN PRIVATE KEY/);
   assert.deepEqual(material.backendSecrets['check'], {
     adminPassword: null,
     checkPassword: null,

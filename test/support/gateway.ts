@@ -65,6 +65,9 @@ export interface GatewayOptions {
   readonly backends?: Readonly<Record<string, unknown>>;
   /** Keys of the backend; `servers` is one on 127.0.0.1. */
   readonly to?: Readonly<Record<string, unknown>>;
+  /** The directory; with `users`, text of a file of users, its type is file. */
+  readonly directory?: Readonly<Record<string, unknown>>;
+  readonly users?: string;
   /** No limit on connections and no penalties, unless they are said here. */
   readonly limits?: Readonly<Record<string, unknown>>;
   readonly penalties?: Readonly<Record<string, unknown>>;

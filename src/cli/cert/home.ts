@@ -1,6 +1,7 @@
 // Where a certificate lives, by how it is called: `nickname` in the database, `module:nickname` in a token.
 
 import { nicknameProblem } from '../../certdb/nickname.ts';
+import { INTERNAL_NAMES } from '../../config/password-file.ts';
 import { SettingsError } from '../../errors.ts';
 
 export type Home =
@@ -9,7 +10,8 @@ export type Home =
 
 export function homeOf(alias: string): Home {
   const colon = alias.indexOf(':');
-  if (colon < 0) return { kind: 'database', nickname: alias };
+  const isInternal = colon > 0 && INTERNAL_NAMES.includes(alias.slice(0, colon));
+  if (colon < 0 || isInternal) return { kind: 'database', nickname: alias.slice(colon + 1) };
   return { kind: 'token', module: alias.slice(0, colon), nickname: alias.slice(colon + 1) };
 }
 

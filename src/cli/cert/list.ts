@@ -12,6 +12,7 @@ import { counted } from '../usage.ts';
 import { withDatabase } from './place.ts';
 import { dateText, tableText } from './table.ts';
 import type { Column } from './table.ts';
+import { tokenEntries } from './token-entries.ts';
 import { DATABASE_OPTIONS, quoted } from './verb.ts';
 import type { Desk, Verb } from './verb.ts';
 
@@ -43,7 +44,7 @@ export const listCertificates: Verb = {
   read: (given) => (desk) =>
     withDatabase(desk, (database) => {
       const wanted = given.flag('ca') ? isOfAuthority : isOwn;
-      const listed = database.entries().map(factsOf).filter(wanted);
+      const listed = [...database.entries(), ...tokenEntries(desk)].map(factsOf).filter(wanted);
       const requests = database.unusedKeys();
       if (given.flag('json')) desk.program.out(jsonText(listed, requests));
       else print(listed, requests, desk);

@@ -12,8 +12,7 @@ export function referencesTo(nickname: string, settings: Settings): readonly str
   const { file } = settings;
   if (file === null) return [];
   const tree = treeOf(file);
-  const isNamed = (refs: readonly CertificateRef[]): boolean =>
-    refs.some((ref) => ref.kind === 'nickname' && ref.nickname === nickname);
+  const isNamed = (refs: readonly CertificateRef[]): boolean => refs.some((ref) => nameOf(ref) === nickname);
   const keysOf = ({ certificates, sni }: ServerTlsSettings): string[] => [
     ...(isNamed(certificates) ? ['certificate'] : []),
     ...(Object.values(sni).some(isNamed) ? ['sni'] : []),
@@ -32,6 +31,12 @@ export function referencesTo(nickname: string, settings: Settings): readonly str
       .map(([name]) => ['backends', name, 'certificate']),
   ];
   return [...new Set(paths.map((path) => placeText(file, path, tree)))];
+}
+
+/** `module:nickname` where it is in a token. */
+function nameOf(ref: CertificateRef): string | null {
+  if (ref.kind === 'files') return null;
+  return ref.kind === 'token' ? `${ref.module}:${ref.nickname}` : ref.nickname;
 }
 
 function placeText(file: string, path: readonly string[], tree: SettingsTree): string {

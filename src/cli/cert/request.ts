@@ -72,7 +72,7 @@ export const requestCertificate: Verb = {
   },
 };
 
-function pemOf(der: Buffer): string {
+export function pemOf(der: Buffer): string {
   const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
   return ['-----BEGIN CERTIFICATE REQUEST-----', ...lines, '-----END CERTIFICATE REQUEST-----', ''].join(
     '\n',

@@ -6,8 +6,7 @@
 
 import { isIP } from 'node:net';
 import { meansNothing, oldCipherNotes, parseCiphers } from '../../wire/cipher-names.ts';
-import { isHostName } from '../items.ts';
-import { isNickname } from '../items.ts';
+import { isHostName, isModuleName, isNickname } from '../items.ts';
 import { importBackends } from './configutil-backends.ts';
 import { Listing, type Note } from './configutil-listing.ts';
 import { noteOthers } from './configutil-others.ts';
@@ -36,10 +35,11 @@ export function importConfigutil(text: string): Imported {
   const rules = { listing, isOn, address };
   const smtp = importSmtp(rules);
   const services = { ...importStore(rules, IMAP), ...importStore(rules, POP), ...smtp.services };
+  const tls = importTls(listing);
   const settings: SettingsMap = {
     ...hostnameOf(listing),
-    ...importDatabase(listing),
-    tls: importTls(listing),
+    ...importDatabase(listing, foreignModules({ tls, services })),
+    tls,
     ...importTickets(listing),
     services,
     ...smtp.channels,
@@ -105,7 +105,7 @@ function nicknames(listing: Listing, name: string, module: string | null): strin
   const full = names
     .map((item) => item.replace(INTERNAL, ''))
     .map((item) => (module === null || item.includes(':') ? item : `${module}:${item}`));
-  const right = [...new Set(full.filter(isNickname))];
+  const right = [...new Set(full.filter((item) => isNickname(item) && hasRightModule(item)))];
   if (right.length < names.length || right.length === 0) {
     listing.note(
       line,
@@ -117,17 +117,21 @@ function nicknames(listing: Listing, name: string, module: string | null): strin
   )) {
     listing.note(
       line,
-      `carried over; the module ${JSON.stringify(foreign)} needs its library in certificates.modules`,
+      `carried over; the module ${JSON.stringify(foreign)} needs its library in certificates.modules, in place of the name there`,
     );
   }
   return right.length === 1 ? (right[0] ?? null) : right.length === 0 ? null : right;
+}
+
+function hasRightModule(item: string): boolean {
+  return !item.includes(':') || isModuleName(item.slice(0, item.indexOf(':')));
 }
 
 /** The token whose certificates are shown where nothing else is said; null: the database's own. */
 function tokenModule(listing: Listing): string | null {
   const token = listing.take('encryption.rsa.nsssltoken');
   if (token === null || INTERNAL.test(`${token.value}:`)) return null;
-  if (isNickname(token.value) && token.value.length < 64 && !token.value.includes(':')) return token.value;
+  if (isModuleName(token.value)) return token.value;
   listing.note(token, 'expected the name of a token; certificates are looked for in the database');
   return null;
 }
@@ -173,7 +177,7 @@ function importClientCertificates(listing: Listing): string | null {
 }
 
 /** The NSS database stays what it is, as a module; a comment, since only its owner can say where it is now. */
-function importDatabase(listing: Listing): SettingsMap {
+function importDatabase(listing: Listing, modules: readonly string[]): SettingsMap {
   const path = listing.take('local.ssldbpath');
   const prefix = listing.take('local.ssldbprefix');
   const folder = path?.value ?? '/opt/sun/comms/messaging64/config';
@@ -202,7 +206,22 @@ function importDatabase(listing: Listing): SettingsMap {
       'the files of the old database: bring its certificates over, see the comment at `certificates`',
     );
   }
-  return { certificates: new Commented(lines, { database: './certs' }) };
+  const stubs = Object.fromEntries(modules.map((name) => [name, `./library-of-${name}.so`]));
+  if (modules.length > 0)
+    lines.push('The libraries of the modules are not known: name them in place of the ones below.');
+  const known = modules.length > 0 ? { modules: stubs } : {};
+  return { certificates: new Commented(lines, { database: './certs', ...known }) };
+}
+
+/** What stands before the colons of certificates. */
+function foreignModules(value: unknown): readonly string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const named = Object.entries(value).flatMap(([key, inner]: [string, unknown]) =>
+    key === 'certificate'
+      ? [inner].flat().filter((item): item is string => typeof item === 'string' && item.includes(':'))
+      : foreignModules(inner).map((name) => `${name}:`),
+  );
+  return [...new Set(named.map((item) => item.slice(0, item.indexOf(':'))))];
 }
 
 /** Sessions live with the clients, as tickets, so that there is no cache to size; their age is that of the keys. */

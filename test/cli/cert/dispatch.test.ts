@@ -117,7 +117,9 @@ test('wrong usage is 64, and what was nearly right is named', async () => {
     [['request-cert', '--name', 'a', '--ip', 'mail.test'], /mail\.test/],
     [['request-cert', '--name', 'a', '--dns', 'no host'], /no host/],
     [['add-selfsign-cert', '--name', 'a', '--validity', '0', 'x'], /--validity is a number of days/],
-    [['add-selfsign-cert', '--name', 'a', 'a:b'], /token/],
+    [['add-selfsign-cert', '--name', 'a', '--keytype', 'ed25519', 'a:b'], /in a token keys are rsa or ec/],
+    [['request-cert', '--name', 'a', '--key', 'k'], /--key is for keys in tokens, with --token MODULE/],
+    [['trust', 'a:b', 'C,,'], /token/],
     [['trust', 'x', 'Z,,'], /the flag "Z"/],
     [['sign-request', 'x'], /expected --ca CA_ALIAS/],
   ];

@@ -34,7 +34,7 @@ test('the documented certificate options name what each service shows; those of 
   const shown = (service: string): unknown =>
     settings.services[service]?.tls.certificates.map((ref) => 'nickname' in ref && ref.nickname);
   assert.deepEqual(Object.keys(settings.services), ['imap', 'imaps', 'pop3', 'smtp', 'submission']);
-  for (const service of ['imap', 'imaps']) assert.deepEqual(shown(service), ['Imap-RSA', 'hsm:Imap-EC']);
+  for (const service of ['imap', 'imaps']) assert.deepEqual(shown(service), ['Imap-RSA', 'Imap-EC']);
   assert.deepEqual(shown('pop3'), ['Server-Cert']);
   for (const service of ['smtp', 'submission']) assert.deepEqual(shown(service), ['Smtp-Cert']);
   assert.match(told(notes, 2), /module "hsm" needs its library/);
@@ -47,10 +47,12 @@ test('a nickname is looked for in the named token, and in our database where tha
     imported(t, lines).settings.services['imap']?.tls.certificates;
   const nickname = (name: string): unknown => [{ kind: 'nickname', nickname: name }];
   assert.deepEqual(shown(['nsserversecurity = on']), nickname('Server-Cert'));
-  assert.deepEqual(shown(['encryption.rsa.nsssltoken = hsm']), nickname('hsm:Server-Cert'));
+  assert.deepEqual(shown(['encryption.rsa.nsssltoken = hsm']), [
+    { kind: 'token', module: 'hsm', nickname: 'Server-Cert' },
+  ]);
   assert.deepEqual(
     shown(['encryption.rsa.nsssltoken = hsm', 'encryption.rsa.nssslpersonalityssl = usb:Mail']),
-    nickname('usb:Mail'),
+    [{ kind: 'token', module: 'usb', nickname: 'Mail' }],
   );
   assert.deepEqual(
     shown([

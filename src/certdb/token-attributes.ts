@@ -1,0 +1,29 @@
+// Numbers of PKCS#11: classes and attributes of objects, mechanisms. The few that are used here.
+
+export const CLASS = { type: 0x0, certificate: 1, publicKey: 2, privateKey: 3 } as const;
+export const LABEL = 0x3;
+export const ON_TOKEN = 0x1;
+export const PRIVATE = 0x2;
+export const VALUE = 0x11;
+export const CERTIFICATE_TYPE = 0x80;
+export const ISSUER = 0x81;
+export const SERIAL = 0x82;
+export const KEY_TYPE = 0x100;
+export const SUBJECT = 0x101;
+export const ID = 0x102;
+export const SENSITIVE = 0x103;
+export const SIGN = 0x108;
+export const VERIFY = 0x10a;
+export const MODULUS = 0x120;
+export const MODULUS_BITS = 0x121;
+export const PUBLIC_EXPONENT = 0x122;
+export const EXTRACTABLE = 0x162;
+export const EC_PARAMS = 0x180;
+export const EC_POINT = 0x181;
+export const ALWAYS_AUTHENTICATE = 0x202;
+export const RSA_PAIR = 0x0;
+export const RSA_PKCS = 0x1;
+export const EC_PAIR = 0x1040;
+export const ECDSA = 0x1041;
+export const TYPES = { rsa: 0, ec: 3 } as const;
+export const EXPONENT_65537 = Buffer.from([1, 0, 1]);
