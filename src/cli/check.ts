@@ -8,6 +8,7 @@ import { SettingsError } from '../errors.ts';
 import { harmless } from '../log.ts';
 import { createConfigurationSource } from '../service/configuration.ts';
 import type { Configuration } from '../service/configuration.ts';
+import { type LdapProbe, probeLdap } from '../service/ldap-material.ts';
 import { probeBackends } from '../service/probe.ts';
 import type { ProbeResult } from '../service/probe.ts';
 import { certificateText, crlText } from '../service/status.ts';
@@ -53,17 +54,22 @@ async function report(configuration: Configuration, values: OptionValues, progra
   const offers = await tlsOffers(configuration, world);
   const summary = withOffers(summarise(configuration, world.now()), settings, offers);
   const probes = values['probe'] === true ? await probeBackends({ settings, material, world }) : null;
-  const ok = probes === null || probes.every(({ error }) => error === null);
+  const directory = probes === null ? [] : await probeLdap(settings, material.directory.ldap, world);
+  const ok = [...(probes ?? []), ...directory].every(({ error }) => error === null);
   if (values['json'] === true) {
-    program.out(`${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes }) }, null, 2)}\n`);
+    program.out(
+      `${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes, directoryProbes: directory }) }, null, 2)}\n`,
+    );
   } else {
     program.out(summaryText(summary));
     for (const probe of probes ?? []) program.out(probeText(probe, world.now()));
+    for (const probe of directory) program.out(ldapProbeText(probe));
   }
   return ok ? DONE : FAILED;
 }
 
 export function summaryText(summary: Summary): string {
+  const { directory } = summary;
   const lines = [
     `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
     ...summary.services.flatMap((service) => [
@@ -72,6 +78,7 @@ export function summaryText(summary: Summary): string {
       ...wayLines(service),
       ...offerLines(service, summary.services),
     ]),
+    ...(directory.type === 'none' ? [] : [directoryLine(directory)]),
     ...summary.channels.map(({ name, tls, sasl, inert, relay }) => {
       const idle = inert.length > 0 ? `; without effect here: ${inert.join(' ')}` : '';
       return `channel ${name}: ${tls}, ${sasl}, to ${relay}${idle}`;
@@ -83,6 +90,10 @@ export function summaryText(summary: Summary): string {
     ...summary.warnings.map((warning) => `warning: ${warning}`),
   ];
   return lines.map((line) => `${line}\n`).join('');
+}
+
+function directoryLine({ type, users }: Summary['directory']): string {
+  return `directory: ${type}${users === null ? '' : ` of ${users} entries`}`;
 }
 
 function serviceLine(service: ServiceSummary): string {
@@ -144,6 +155,7 @@ function offerText({ versions, groups, keys, names, unusable }: TlsOffer): strin
 function backendLine({
   name,
   servers,
+  hosts,
   balance,
   tls,
   verify,
@@ -164,7 +176,14 @@ function backendLine({
   const order = servers.length > 1 ? ` (${balance})` : '';
   const login = admin === null ? '' : `; ${admin} logs in for the users`;
   const told = client.length > 0 ? `; client told by ${client.join(', ')}` : '';
-  return `backend ${name}: ${servers.join(', ')}${order}; ${tls}${trust}${login}${told}`;
+  const named = hosts.length === 0 ? [] : [`hosts that the directory names (${hosts.join(', ')})`];
+  return `backend ${name}: ${[...servers, ...named].join(', ')}${order}; ${tls}${trust}${login}${told}`;
+}
+
+/** What a server says is somebody else's text. */
+function ldapProbeText({ server, base, error }: LdapProbe): string {
+  const found = error === null ? `${base} is there` : `FAILED, ${error}`;
+  return `${harmless(`probe directory ${server}: ${found}`)}\n`;
 }
 
 function trustedText(ca: string | null, databaseCas: number): string {

@@ -30,7 +30,8 @@ export const move: Command = {
   },
   operands: ['[USER]', '[SERVER]'],
   help:
-    `\n  SERVER       the host, or host:port, of a server; at every hashed backend that has it\n` +
+    `\n  USER         the name that sallyport sessions shows, whatever the letter case\n` +
+    `  SERVER       the host, or host:port, of a server; at every hashed backend that has it\n` +
     `  --backend B  at this backend only\n` +
     `  --back       to where hashing puts USER, instead of SERVER\n` +
     `  --wait S     so many seconds for its sessions to end, 30 unless said; if they do not, nothing has changed\n` +
@@ -78,6 +79,7 @@ async function moveOne(values: OptionValues, program: Program): Promise<number> 
   const moved = answer['moved'] as readonly { backend: string; to: string | null }[];
   if (values['json'] === true) program.out(`${JSON.stringify({ user, moved }, null, 2)}\n`);
   else program.out(moved.map((one) => `${harmless(`${user}: ${moveText(one)}`)}\n`).join(''));
+  if (typeof answer['note'] === 'string') program.err(`${answer['note']}\n`);
   return DONE;
 }
 

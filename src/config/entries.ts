@@ -1,6 +1,7 @@
 // The whole file against the schemas: its own settings, then every entry of the maps with free names, each by itself.
 // Nothing here looks from one entry to another (references.ts does) and nothing throws: mistakes go to the report.
 
+import { ipOf } from '../wire/address.ts';
 import { checkMap } from './check.ts';
 import type { Checked, Report } from './check.ts';
 import type { Given, Group } from './formats.ts';
@@ -9,6 +10,7 @@ import type { Path } from './lines.ts';
 import { found } from './misfit.ts';
 import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
+import { domainSchema } from './schema-directory.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, sniSchema } from './schema-tls.ts';
 import { tokenModuleSchema } from './schema-token.ts';
@@ -23,7 +25,12 @@ export interface GivenCertificates {
   readonly sni: ReadonlyMap<string, readonly GivenCertificate[]> | null;
 }
 
-export type GivenService = Checked<typeof serviceSchema> & { readonly shown: GivenCertificates };
+export type GivenDomain = Checked<typeof domainSchema>;
+export type GivenService = Checked<typeof serviceSchema> & {
+  readonly shown: GivenCertificates;
+  /** By address, as the system writes it. */
+  readonly domains: ReadonlyMap<string, GivenDomain>;
+};
 export type GivenModule = Checked<typeof tokenModuleSchema>;
 export type GivenAcme = Checked<typeof acmeSchema>;
 export type GivenChannel = Checked<typeof channelSchema>;
@@ -51,7 +58,11 @@ export function checkEverything(root: unknown, report: Report): GivenSettings {
       ]),
     );
   const services = [...entriesOf('services', serviceSchema)].map(
-    ([name, service]) => [name, { ...service, shown: checkCertificates(service, report) }] as const,
+    ([name, service]) =>
+      [
+        name,
+        { ...service, shown: checkCertificates(service, report), domains: checkDomains(service, report) },
+      ] as const,
   );
   const backends = [...entriesOf('backends', backendSchema)].map(([name, backend]) => {
     const place = { path: [...backend.path, 'tls', 'certificate'], report };
@@ -115,6 +126,22 @@ function namedEntries(map: Given, { path, report }: Place): [string, unknown][] 
     );
     return [];
   });
+}
+
+/** What differs by the address of ours that a client has connected to. */
+function checkDomains(
+  { path, values }: Checked<typeof serviceSchema>,
+  report: Report,
+): ReadonlyMap<string, GivenDomain> {
+  const domains = new Map<string, GivenDomain>();
+  for (const [key, given] of values.domains) {
+    const place = [...path, 'domains', String(key)];
+    const ip = ipOf(String(key));
+    if (ip === null) report.add(place, `expected an IP address, found ${found(String(key))}`);
+    else if (domains.has(ip.address)) report.add(place, 'given twice');
+    else domains.set(ip.address, checkMap({ schema: domainSchema, given, path: place }, report));
+  }
+  return domains;
 }
 
 interface WithTls {

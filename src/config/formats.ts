@@ -5,16 +5,20 @@
 
 import convict from 'convict';
 import { parseAccessRules } from '../wire/access-rules.ts';
-import { ACTING_KEYWORDS, lacksValue, parseChannelKeywords } from '../wire/channel-keywords.ts';
-import type { ChannelMatch } from '../wire/channel-match.ts';
-import type { Network } from '../wire/network.ts';
+import { isAttributeName } from '../wire/ldap-filter.ts';
+import type { Format, FormatName, FormatValues, Given, Group, Leaf } from './format-types.ts';
 import { isHttpsUrl, readEmail, readNames } from './items-acme.ts';
 import {
   checkHeaders,
+  inRange,
   isHostName,
   isNickname,
+  nicknamesOf,
+  readAttribute,
   readChannelMatch,
   readClient,
+  readHostPattern,
+  readLdapUrl,
   readListener,
   readNetwork,
   readNetworkLimits,
@@ -23,91 +27,14 @@ import {
   readServer,
   readVerify,
 } from './items.ts';
+import { keywordProblems } from './keyword-texts.ts';
+import { nameProblem, replayProblem, searchProblem } from './ldap-texts.ts';
 import { found, isText, Misfit } from './misfit.ts';
 import { inlineSecret, isRedisUrl } from './secret.ts';
-import type { ClientInfo, Endpoint, Secret, Server, TrustedPeer, Verify } from './settings.ts';
-import { suggest } from './suggest.ts';
+import type { Secret } from './settings.ts';
 import { openSslTakes, wrongCiphers } from './tls-lists.ts';
 
-/** One setting of the schema. */
-export interface Leaf {
-  readonly doc: string;
-  readonly format: FormatName;
-  readonly default: unknown;
-  /** No default: whoever writes the entry gives it. */
-  readonly required?: true;
-  /** May be left empty; the doc says what that means. */
-  readonly nullable?: true;
-  /** Never printed. */
-  readonly sensitive?: true;
-  readonly choices?: readonly string[];
-  readonly min?: number;
-  readonly max?: number;
-}
-
-export interface Group {
-  readonly [key: string]: Leaf | Group;
-}
-
-/** A map of the file, not looked into yet. */
-export type Given = ReadonlyMap<unknown, unknown>;
-
-/** What each format's values become. */
-export interface FormatValues {
-  text: string;
-  name: string;
-  path: string;
-  paths: string[];
-  hostname: string;
-  ciphers: string;
-  groups: string;
-  count: number;
-  /** Milliseconds. */
-  seconds: number;
-  flag: boolean;
-  choice: string;
-  choices: string[];
-  words: string[];
-  /** null: probe. */
-  capabilities: string[] | null;
-  listeners: Endpoint[];
-  servers: Server[];
-  /** SHA-256 in lower-case hex. */
-  pins: string[];
-  verify: Verify;
-  clientInfo: ClientInfo[];
-  networks: Network[];
-  networkLimits: [Network, number][];
-  /** As written. */
-  accessRules: string;
-  redis: Secret;
-  trustedPeers: TrustedPeer[];
-  channelKeywords: string;
-  channelMatch: ChannelMatch[];
-  /** Nicknames, and maps of files that have a schema of their own. */
-  certificates: (string | Given)[];
-  secret: Secret;
-  sni: Given;
-  entries: Given;
-  /** A map that has a schema of its own. */
-  acme: Given;
-  httpsUrl: string;
-  emails: string[];
-  /** Nickname → host names, lower case. */
-  hostNames: [string, string[]][];
-}
-
-export type FormatName = keyof FormatValues;
-
-export interface Format<T> {
-  /** The words behind "expected". */
-  expected(leaf: Leaf): string;
-  read(value: unknown, leaf: Leaf): T;
-  /** A map may be given; it arrives as a list of one, since convict would take it apart. */
-  readonly takesMap?: true;
-  /** What can be looked into further although the value is wrong; items keep their places. */
-  salvage?(value: unknown): T;
-}
+export type { Format, FormatName, FormatValues, Given, Group, Leaf };
 
 const MAX_ITEMS = 1000;
 
@@ -139,6 +66,18 @@ function simple(expected: string, fits: (value: string) => boolean): Format<stri
     read(value, leaf) {
       if (!isText(value, leaf.max) || !fits(value)) throw new Misfit([misfit(leaf, value)]);
       return value;
+    },
+  };
+}
+
+/** A text of which can be said what is wrong with it. */
+function checked(expected: string, problemOf: (value: string) => string | null): Format<string> {
+  return {
+    expected: () => expected,
+    read(value, leaf) {
+      const problem = typeof value === 'string' ? problemOf(value) : '';
+      if (problem !== null) throw new Misfit([`${misfit(leaf, value)}${problem && `: ${problem}`}`]);
+      return value as string;
     },
   };
 }
@@ -179,18 +118,6 @@ function readMap(value: unknown, leaf: Leaf): Given {
   if (map instanceof Map) return map;
   if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return new Map();
   throw new Misfit([misfit(leaf, value)]);
-}
-
-/** `RSA-Cert, EC-Cert` is a list, as in local.imap.sslnicknames. */
-function nicknamesOf(value: unknown): unknown {
-  return typeof value === 'string' && value.includes(',')
-    ? value.split(',').map((name) => name.trim())
-    : value;
-}
-
-function inRange(words: string, { min, max }: Leaf): string {
-  if (min === undefined || max === undefined) return words;
-  return `${words} from ${min} to ${max}`;
 }
 
 export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]> } = {
@@ -273,7 +200,7 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     read: (value, leaf) => readList(value, leaf, readPin),
   },
   verify: {
-    expected: () => 'backend or { store: BACKEND }',
+    expected: () => 'backend, directory or { store: BACKEND }',
     takesMap: true,
     read(value, leaf) {
       const verify = readVerify(value);
@@ -289,6 +216,26 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     expected: () => 'a list of addresses or networks, as in 192.0.2.0/24 or 2001:db8::/32',
     read: (value, leaf) => readList(value, leaf, readNetwork),
   },
+  hostPatterns: {
+    expected: () => 'a list of host names (with * for anything), addresses or networks',
+    read: (value, leaf) => readList(value, leaf, readHostPattern),
+  },
+  ldapUrls: {
+    expected: () => 'a list of ldap://host:port and ldaps://host:port',
+    read: (value, leaf) => readList(value, leaf, readLdapUrl),
+  },
+  ldapName: checked('a name in the directory, as in ou=People,o=example.com', nameProblem),
+  ldapAttribute: simple('a name of an attribute', isAttributeName),
+  ldapAttributes: {
+    expected: () => 'a list of names of attributes',
+    read: (value, leaf) => readList(value, leaf, readAttribute),
+  },
+  searchFormat: checked('a filter with placeholders, as in (uid=%U)', searchProblem),
+  replayFormat: checked('a name with placeholders, as in %U@%V', replayProblem),
+  webAddress: simple('http://… or https://… without a user', (text) => {
+    const url = URL.parse(text);
+    return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.hostname !== '';
+  }),
   networkLimits: {
     expected: (leaf) => `${inRange('a whole number', leaf)}, or a map of networks to such numbers`,
     takesMap: true,
@@ -325,15 +272,8 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
     expected: () => 'channel keywords in one text',
     read(value, leaf) {
       if (!isText(value)) throw new Misfit([misfit(leaf, value)]);
-      const { unknown } = parseChannelKeywords(value);
-      if (unknown.length > 0)
-        throw new Misfit(
-          unknown.map((word) =>
-            lacksValue(word)
-              ? `keyword ${found(word)} lacks its value`
-              : `unknown keyword ${found(word)}${suggest(word, ACTING_KEYWORDS)}`,
-          ),
-        );
+      const problems = keywordProblems(value);
+      if (problems.length > 0) throw new Misfit(problems);
       return value;
     },
   },

@@ -4,9 +4,18 @@
 import { isIP } from 'node:net';
 import { parseEndpoint } from '../wire/address.ts';
 import { type ChannelMatch, parseChannelMatch } from '../wire/channel-match.ts';
+import { isAttributeName } from '../wire/ldap-filter.ts';
 import { type Network, parseNetwork } from '../wire/network.ts';
 import { found, isText, Misfit } from './misfit.ts';
-import type { ClientInfo, Endpoint, Server, TrustedPeer, Verify } from './settings.ts';
+import type {
+  ClientInfo,
+  Endpoint,
+  HostPattern,
+  LdapServerSettings,
+  Server,
+  TrustedPeer,
+  Verify,
+} from './settings.ts';
 
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 
@@ -74,7 +83,7 @@ export function readPin(item: unknown): string | null {
 }
 
 export function readVerify(item: unknown): Verify | null {
-  if (item === 'backend') return { kind: 'backend' };
+  if (item === 'backend' || item === 'directory') return { kind: item };
   const map: unknown = Array.isArray(item) && item.length === 1 ? item[0] : null;
   const store: unknown = map instanceof Map && map.size === 1 ? map.get('store') : null;
   return isText(store) ? { kind: 'store', store } : null;
@@ -109,6 +118,38 @@ export function readNetwork(item: unknown): Network | null {
   return isText(item) ? parseNetwork(item) : null;
 }
 
+export function readAttribute(item: unknown): string | null {
+  return isText(item) && isAttributeName(item) ? item : null;
+}
+
+const LDAP_URL = /^(ldaps?):\/\/([^/]+)\/?$/i;
+
+export function readLdapUrl(item: unknown): LdapServerSettings | Misfit | null {
+  if (!isText(item)) return null;
+  const [, scheme = '', place = ''] = LDAP_URL.exec(item) ?? [];
+  if (scheme === '')
+    return /^ldaps?:\/\/[^/]+\/./i.test(item)
+      ? new Misfit([
+          `expected nothing behind host and port, found ${found(item)}: the base has a setting of its own`,
+        ])
+      : null;
+  const implicitTls = scheme.toLowerCase() === 'ldaps';
+  const hasPort = /:\d+$/.test(place.replace(/^\[[^\]]*\]/, ''));
+  const where = parseEndpoint(hasPort ? place : `${place}:${implicitTls ? 636 : 389}`);
+  return where?.kind === 'tcp' ? { host: where.host, port: where.port, implicitTls } : null;
+}
+
+const HOST_PATTERN = /^(?=.{1,253}$)[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?$/;
+
+export function readHostPattern(item: unknown): HostPattern | null {
+  if (!isText(item)) return null;
+  const network = parseNetwork(item);
+  if (network !== null) return network;
+  const name = item.toLowerCase();
+  // Digits and dots alone are a mistaken address.
+  return HOST_PATTERN.test(name) && !/^[\d.]+$/.test(name) ? { name } : null;
+}
+
 export function readChannelMatch(item: unknown): ChannelMatch | null {
   return isText(item) ? parseChannelMatch(item) : null;
 }
@@ -116,6 +157,11 @@ export function readChannelMatch(item: unknown): ChannelMatch | null {
 interface Range {
   readonly min?: number;
   readonly max?: number;
+}
+
+export function inRange(words: string, { min, max }: Range): string {
+  if (min === undefined || max === undefined) return words;
+  return `${words} from ${min} to ${max}`;
 }
 
 /** One number for every address, or a map that arrives as a list of one. */
@@ -148,6 +194,13 @@ export function readNetworkLimits(
 /** A nickname is also a file name in the certificate database, so it cannot leave that folder. */
 export function isNickname(text: unknown): text is string {
   return isText(text, 200) && !/[/\\]/.test(text) && text !== '.' && text !== '..';
+}
+
+/** `RSA-Cert, EC-Cert` is a list, as in local.imap.sslnicknames. */
+export function nicknamesOf(value: unknown): unknown {
+  return typeof value === 'string' && value.includes(',')
+    ? value.split(',').map((name) => name.trim())
+    : value;
 }
 
 /** The name of a PKCS#11 module, as any name in a map of the settings. */

@@ -18,6 +18,8 @@ import type {
 } from './entries.ts';
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
+import { completeDirectory } from './load-directory.ts';
+import { completeLdapOf } from './load-ldap.ts';
 import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
   AcmeSettings,
@@ -97,6 +99,7 @@ function complete(
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
   const tls = completeTls(values.tls, shown, locate);
+  const above: Above = { tls, rules: values.tls, locate, access: values.access, ldap: values.directory.ldap };
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -111,9 +114,7 @@ function complete(
       rotateMs: values.tickets.rotate,
       secret: secretOf(values.tickets.secret, locate),
     },
-    services: mapEntries(services, (name, service) =>
-      completeService(name, service, { tls, rules: values.tls, locate, access: values.access }),
-    ),
+    services: mapEntries(services, (name, service) => completeService(name, service, above)),
     channels: mapEntries(channels, (name, channel): ChannelSettings => ({
       name,
       keywords: present(channel.values.keywords),
@@ -121,15 +122,9 @@ function complete(
       relay: present(channel.values.relay),
     })),
     backends: mapEntries(backends, (name, backend) => completeBackend(name, backend, { tls, locate })),
+    directory: completeDirectory(values.directory, locate),
     limits: values.limits,
-    penalties: {
-      stepMs: values.penalties.step,
-      maxMs: values.penalties.max,
-      decayMs: values.penalties.decay,
-      linear: values.penalties.linear,
-      excluded: values.penalties.excluded,
-      remembered: values.penalties.remembered,
-    },
+    penalties: completePenalties(values.penalties),
     popBeforeSmtp: completeGrants(values.popBeforeSmtp),
     timeouts: {
       proxyHeaderMs: values.timeouts.proxyHeader,
@@ -147,6 +142,11 @@ function complete(
     },
     probeMs: values.probe,
   };
+}
+
+function completePenalties(given: GivenSettings['top']['values']['penalties']): Settings['penalties'] {
+  const { step, max, decay, ...rest } = given;
+  return { ...rest, stepMs: step, maxMs: max, decayMs: decay };
 }
 
 function completeTls(
@@ -173,9 +173,14 @@ interface Above {
   readonly rules: GivenVersions;
   readonly locate: Locate;
   readonly access: string | null;
+  readonly ldap: GivenSettings['top']['values']['directory']['ldap'];
 }
 
-function completeService(name: string, { values, shown }: GivenService, above: Above): ServiceSettings {
+function completeService(
+  name: string,
+  { values, shown, domains }: GivenService,
+  above: Above,
+): ServiceSettings {
   const { tls, rules, locate } = above;
   const protocol = present(values.protocol);
   return {
@@ -201,6 +206,10 @@ function completeService(name: string, { values, shown }: GivenService, above: A
     access: values.access ?? above.access,
     banner: values.banner,
     verify: values.verify,
+    domains: mapEntries(domains, (_address, { values: { ldap, ...own } }) => ({
+      ...own,
+      ldap: completeLdapOf(ldap, above.ldap, locate),
+    })),
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
@@ -254,7 +263,9 @@ function completeBackend(
     admin.passwordFile === null ? admin.password : { kind: 'file', path: admin.passwordFile };
   return {
     name,
-    servers: present(servers),
+    servers: servers ?? [],
+    hosts: values.hosts,
+    port: values.port,
     balance: values.balance,
     failoverTimeoutMs: failoverTimeout,
     failoverMs: failover ?? waited,

@@ -31,7 +31,14 @@ function checkVerify(service: GivenService, given: GivenSettings, report: Report
     const backend = backendOf(service, given);
     if (backend?.values.login !== 'proxy') return;
     const name = String(backend.path.at(-1));
-    const text = `expected { store: BACKEND }: backends.${name} has login: proxy, so nobody would check the password`;
+    const others = given.top.values.directory.type === 'none' ? '' : 'directory or ';
+    const text = `expected ${others}{ store: BACKEND }: backends.${name} has login: proxy, so nobody would check the password`;
+    return report.add(path, text);
+  }
+  if (verify.kind === 'directory') {
+    if (given.top.values.directory.type !== 'none' || given.top.isWrong('directory.type')) return;
+    const text =
+      'expected backend or { store: BACKEND }: directory.type is none, so nobody would check the password';
     return report.add(path, text);
   }
   const store = given.backends.get(verify.store);
@@ -45,6 +52,8 @@ function checkVerify(service: GivenService, given: GivenSettings, report: Report
       path,
       `expected a backend of IMAP stores, found ${found(verify.store)} of ${[...spoken].join(', ')}`,
     );
+  } else if (store.values.servers === null && !store.isWrong('servers')) {
+    report.add(path, `${found(verify.store)} has no servers of its own, which could be asked`);
   } else if (hasUnixServer(store)) {
     report.add(path, `the servers of ${found(verify.store)} must be host:port, found unix:/path`);
   } else if (expectsHeader(store)) {

@@ -11,6 +11,7 @@ import { serviceSchema } from './schema-service.ts';
 import { checkAcme } from './references-acme.ts';
 import { checkChannels } from './references-channels.ts';
 import { checkBackends } from './references-backend.ts';
+import { checkDirectory } from './references-directory.ts';
 import type { Endpoint, Protocol } from './settings.ts';
 import { checkGrants } from './references-grants.ts';
 import { suggest } from './suggest.ts';
@@ -35,6 +36,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkChannels(given, report);
   checkClients(given, report);
   checkBackends(given, report);
+  checkDirectory(given, report);
   checkTiers(given, report);
   checkGrants(given, report);
   checkTokens(given, report);

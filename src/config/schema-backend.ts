@@ -27,11 +27,26 @@ export const backendSchema = {
     doc:
       'The servers, all alike: `host:port`, `[v6 address]:port`, `unix:/path`, or such a one as ' +
       '`{ server, weight, priority }`. `weight` (1 to 100, default 1) is the share of it; `priority` (default: the ' +
-      'place in the list) orders `balance: priority`, the lowest first.',
+      'place in the list) orders `balance: priority`, the lowest first. Needed where no directory names `hosts`.',
     format: 'servers',
     default: null,
-    required: true,
+    nullable: true,
     min: 1,
+  },
+  hosts: {
+    doc:
+      'Hosts that the directory may name for a user besides these servers: names in which `*` stands for anything ' +
+      '(`*.internal`), addresses, networks. Any other is refused.',
+    format: 'hostPatterns',
+    default: [],
+  },
+  port: {
+    doc: 'Port of hosts that the directory names without one; empty: that of the protocol, with or without `implicit`.',
+    format: 'count',
+    default: null,
+    nullable: true,
+    min: 1,
+    max: 65_535,
   },
   balance: {
     doc:

@@ -74,10 +74,15 @@ export const serviceSchema = {
   },
   verify: {
     doc:
-      'Who checks a password before anything else: `backend` (nobody, it is replayed to the backend, which does) or ' +
-      '`{ store: BACKEND }`, an IMAP login there. A backend with `login: proxy` needs the latter.',
+      'Who checks a password before anything else: `backend` (nobody, it is replayed to the backend, which does), ' +
+      '`directory`, or `{ store: BACKEND }`, an IMAP login there. A backend with `login: proxy` needs one of the latter.',
     format: 'verify',
     default: 'backend',
+  },
+  domains: {
+    doc: 'What differs for clients that have connected to an address of ours: address → settings, see below.',
+    format: 'entries',
+    default: {},
   },
   capabilities: {
     doc:

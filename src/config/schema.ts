@@ -6,6 +6,7 @@
 import type { FormatValues, Group, Leaf } from './formats.ts';
 import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
+import { directorySchema, domainSchema } from './schema-directory.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, serverTlsLeaves } from './schema-tls.ts';
 import { tokenModuleSchema } from './schema-token.ts';
@@ -141,6 +142,7 @@ export const settingsSchema = {
   services: { doc: 'What is listened on: name → service, see below.', format: 'entries', default: {} },
   channels: { doc: 'Rules for SMTP: name → channel, see below.', format: 'entries', default: {} },
   backends: { doc: 'The servers behind: name → backend, see below.', format: 'entries', default: {} },
+  directory: directorySchema,
   limits: {
     connections: {
       doc: 'Connections that one worker holds at once; 0: as many as its open-file limit allows.',
@@ -346,6 +348,7 @@ export const settingsSchema = {
 export const SCHEMAS = [
   { place: '', title: 'The file', schema: settingsSchema },
   { place: 'services.NAME', title: 'A service', schema: serviceSchema },
+  { place: 'services.NAME.domains.ADDRESS', title: 'An address of a service', schema: domainSchema },
   { place: 'channels.NAME', title: 'A channel', schema: channelSchema },
   { place: 'backends.NAME', title: 'A backend', schema: backendSchema },
   { place: 'certificates.modules.NAME', title: 'A PKCS#11 module', schema: tokenModuleSchema },

@@ -4,6 +4,15 @@
 
 import type { Network } from '../wire/network.ts';
 import type { ChannelMatch } from '../wire/channel-match.ts';
+import type { DirectorySettings, DomainSettings } from './settings-directory.ts';
+
+export type {
+  DirectorySettings,
+  DirectoryType,
+  DomainSettings,
+  LdapServerSettings,
+  LdapSettings,
+} from './settings-directory.ts';
 
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
@@ -19,8 +28,11 @@ export type Server = Endpoint & { readonly weight?: number; readonly priority?: 
 
 export type Balance = 'roundRobin' | 'priority' | 'leastConnections' | 'hash';
 
-/** Who checks a password: the backend when it is replayed, or the store of that name, before. */
-export type Verify = { readonly kind: 'backend' } | { readonly kind: 'store'; readonly store: string };
+/** Who checks a password: the backend when it is replayed; or, before, the directory or the store of that name. */
+export type Verify =
+  | { readonly kind: 'backend' }
+  | { readonly kind: 'directory' }
+  | { readonly kind: 'store'; readonly store: string };
 
 /** A secret as the file gives it: in place, in a file, or as a systemd credential's name. Never logged. */
 export type Secret =
@@ -100,6 +112,8 @@ export interface ServiceSettings {
   /** Replaces the greeting text behind the host name. */
   readonly banner: string | null;
   readonly verify: Verify;
+  /** By address of ours, as the system writes it. */
+  readonly domains: Readonly<Record<string, DomainSettings>>;
   /** null: probed from the backends. Never holds STARTTLS, AUTH or SASL lines, those are ours. */
   readonly capabilities: readonly string[] | null;
   /** smtp: EHLO keywords of the relay to let through besides the known ones. */
@@ -125,6 +139,9 @@ export interface SpoofSettings {
   /** Empty: never. */
   readonly when: readonly ('unreachable' | 'tempfail')[];
 }
+
+/** Hosts that a directory may name: addresses, networks and names in which `*` stands for anything. */
+export type HostPattern = Network | { readonly name: string };
 
 export interface ChannelSettings {
   readonly name: string;
@@ -177,7 +194,12 @@ export interface CheckSettings {
 
 export interface BackendSettings {
   readonly name: string;
+  /** None where the directory names them. */
   readonly servers: readonly Server[];
+  /** What the directory may name besides them. */
+  readonly hosts: readonly HostPattern[];
+  /** Of hosts that the directory names without one; null: the protocol's own. */
+  readonly port: number | null;
   readonly balance: Balance;
   /** What one server may take to be reached; null: an equal share. */
   readonly failoverTimeoutMs: number | null;
@@ -336,6 +358,7 @@ export interface Settings {
   readonly services: Readonly<Record<string, ServiceSettings>>;
   readonly channels: Readonly<Record<string, ChannelSettings>>;
   readonly backends: Readonly<Record<string, BackendSettings>>;
+  readonly directory: DirectorySettings;
   readonly limits: Limits;
   readonly penalties: PenaltySettings;
   /** null: there are no grants. */

@@ -8,8 +8,10 @@
 import { type ErrorCode, GateError } from '../errors.ts';
 import { type ClientNames, judgeAccess } from '../policy/access.ts';
 import type { Claim } from '../policy/limits.ts';
-import type { AccessRules } from '../wire/access-rules.ts';
+import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
+import type { Endpoint } from '../config/settings.ts';
 import type { Backend } from './backend-leg.ts';
+import { serverName } from './backend-servers.ts';
 import type { Client } from './client.ts';
 import type { Gate } from './gate.ts';
 import type { Places } from './guard.ts';
@@ -32,10 +34,17 @@ export async function takeUser(client: Client, user: string): Promise<void> {
   await take(client, { user: claim });
 }
 
-export async function takeBackend(client: Client, { settings }: Backend): Promise<void> {
+/** `host`: the first that a directory has named, each of which has the limit for itself. */
+export async function takeBackend(
+  client: Client,
+  { settings }: Backend,
+  host: Endpoint | null,
+): Promise<void> {
   client.leave('backend');
-  if (settings.connections === 0) return;
-  await take(client, { backend: client.gate.guard.backendClaim(settings.name, settings.connections) });
+  const { name, connections } = settings;
+  if (connections === 0) return;
+  const key = host === null ? name : `${name} ${serverName(host)}`;
+  await take(client, { backend: client.gate.guard.backendClaim(key, connections) });
 }
 
 /**
@@ -89,20 +98,32 @@ async function take(
 }
 
 async function requireAccess(client: Client, rules: AccessRules): Promise<void> {
+  // Or a balancer has ended it, as it came.
+  const implicitTls = client.gate.implicitTls || client.leg.securedOutside;
+  if (!(await isAllowed(client, rules, implicitTls ? 'imaps' : 'imap'))) throw new GateError('ACCESS_DENIED');
+}
+
+/** Rules of a user, as the directory has them: any TLS counts. What cannot be read lets nobody in. */
+export async function passesRules(client: Client, text: string): Promise<boolean> {
+  const rules = parseAccessRules(text);
+  if (rules.kind === 'rules') return isAllowed(client, rules, client.leg.secured ? 'imaps' : 'imap');
+  client.gate.log.error('access-rules-malformed', { user: client.claimed, reason: rules.reason });
+  return false;
+}
+
+/** `as`: the plain name of the service, or that with TLS, whatever the protocol. */
+async function isAllowed(client: Client, rules: AccessRules, as: 'imap' | 'imaps'): Promise<boolean> {
   const { gate, remote } = client;
   const facts = {
     protocol: gate.dialect.protocol,
-    // Or a balancer has ended it, as it came.
-    implicitTls: gate.implicitTls || client.leg.securedOutside,
+    implicitTls: as === 'imaps',
     address: remote.address,
     names: null as ClientNames | null,
   };
-  let ruling = judgeAccess(rules, facts);
-  if (ruling === 'needs names') {
-    const names = await lookUpNames(gate, remote.address);
-    ruling = judgeAccess(rules, { ...facts, names });
-  }
-  if (ruling !== 'allow') throw new GateError('ACCESS_DENIED');
+  const ruling = judgeAccess(rules, facts);
+  if (ruling !== 'needs names') return ruling === 'allow';
+  const names = await lookUpNames(gate, remote.address);
+  return judgeAccess(rules, { ...facts, names }) === 'allow';
 }
 
 const NAMELESS: ClientNames = { claimed: [], confirmed: [] };

@@ -29,7 +29,9 @@ import { BACKEND_ROLE, Leg } from './leg.ts';
 import type { Upgrader } from './upgrader.ts';
 import { headerFor } from './proxy-header.ts';
 import { NO_PLACEMENTS, type Placements } from './placements.ts';
-import type { HealthBoard } from './server-health.ts';
+import { dial } from './backend-dial.ts';
+import { HostBook } from './backend-hosts.ts';
+import { type HealthBoard, keyOf } from './server-health.ts';
 
 export { serverName };
 
@@ -52,6 +54,8 @@ export interface Visit {
   readonly proxied: Proxied | null;
   /** Tells the server who the client is. From here on a failure may be meant for the client. */
   readonly introduce?: ((back: BackLeg) => Promise<void>) | null;
+  /** Where the directory says that the mailbox is, in this order; none: at the servers of the backend. */
+  readonly hosts?: readonly Endpoint[];
 }
 
 export interface AdminLogin {
@@ -80,9 +84,14 @@ export interface BackendOptions {
 /** Clients whose address begins with the same 64 bits are one and the same, as far as a ban goes. */
 const BLOCK_PREFIX6 = 64;
 
+/** Where all servers are named by a directory, so many of them are asked what they can do. */
+const PROBED_HOSTS = 8;
+
 export class Backend {
   readonly #options: BackendOptions;
   readonly #servers: readonly ServerOfBackend[];
+  /** Those that a directory has named. */
+  readonly #hosts: HostBook;
   readonly #knowledge: BackendKnowledge;
   /** Whose turn it is, for those that come through here. */
   readonly #turns: Turns;
@@ -93,6 +102,7 @@ export class Backend {
     const { settings, health, world, probeMs } = options;
     this.#options = options;
     this.#servers = serversOf(settings, health);
+    this.#hosts = new HostBook(settings.name, health);
     this.#turns = { credits: this.#servers.map(() => 0) };
     this.#otherTurns = { ...this.#turns };
     const ask = (): Promise<Knowledge>[] => this.#inUse().map((server) => this.#learn(server));
@@ -120,6 +130,7 @@ export class Backend {
   async connect(visit: Visit): Promise<BackLeg> {
     const { settings, world, timeouts } = this.#options;
     const order = this.#order(visit, this.#turns);
+    const { hosts = [] } = visit;
     const deadline = world.monotonic() + timeouts.connectMs;
     let failure: GateError | null = null;
     for (const [index, target] of order.entries()) {
@@ -133,7 +144,8 @@ export class Backend {
       failure = result.error;
       if (result.introduced && settings.balance === 'hash') break;
     }
-    const drained = order.length === 0 ? 'every server is drained' : undefined;
+    const none = hosts.length + this.#servers.length === 0 ? 'no host is named' : 'every server is drained';
+    const drained = order.length === 0 ? none : undefined;
     throw failure ?? new GateError('BACKEND_UNREACHABLE', { backend: settings.name, found: drained });
   }
 
@@ -163,7 +175,8 @@ export class Backend {
 
   /** How the login of a visitor ended: answered, or with a failure of the server. */
   loggedIn(back: BackLeg, visit: Visit, error: GateError | null): void {
-    const target = this.#servers.find(({ health }) => health.server === back.server);
+    const target =
+      this.#servers.find(({ health }) => health.server === back.server) ?? this.#hosts.find(back.server);
     if (error === null) target?.health.note({ kind: 'served' }, this.settings.failoverMs);
     else if (target !== undefined && isTelling(error)) this.#blame(target, visit, error);
   }
@@ -229,9 +242,16 @@ export class Backend {
     });
   }
 
-  #order(visit: Pick<Visit, 'user' | 'address'>, turns: Turns): readonly ServerOfBackend[] {
+  /** The names of hosts that a directory has named, as the board has them. */
+  get hostKeys(): readonly string[] {
+    return this.#hosts.names.map((name) => keyOf(this.settings.name, name));
+  }
+
+  #order(visit: Pick<Visit, 'user' | 'address' | 'hosts'>, turns: Turns): readonly ServerOfBackend[] {
     const { balance, name } = this.settings;
     const { placements = NO_PLACEMENTS } = this.#options;
+    if (visit.hosts !== undefined && visit.hosts.length > 0)
+      return this.#hosts.order(visit.hosts, this.#servers);
     const [first, second] = this.#servers;
     if (first !== undefined && second === undefined)
       return first.health.state === 'drained' ? [] : this.#servers;
@@ -292,8 +312,9 @@ export class Backend {
   }
 
   #inUse(): readonly Endpoint[] {
-    const up = this.#servers.filter(({ health }) => health.state === 'up');
-    return (up.length > 0 ? up : this.#servers).map(({ endpoint }) => endpoint);
+    const servers = this.#servers.length > 0 ? this.#servers : this.#hosts.recent(PROBED_HOSTS);
+    const up = servers.filter(({ health }) => health.state === 'up');
+    return (up.length > 0 ? up : servers).map(({ endpoint }) => endpoint);
   }
 
   async #learn(server: Endpoint): Promise<Knowledge> {
@@ -356,30 +377,4 @@ export async function within<T>(
   } finally {
     timer.cancel();
   }
-}
-
-function dial(
-  world: World,
-  options: { readonly server: Endpoint; readonly connectMs: number },
-): Promise<net.Socket> {
-  const socket = world.dial(options.server);
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      timer.cancel();
-      socket.off('connect', onConnect).off('error', onError);
-    };
-    const onConnect = (): void => {
-      stop();
-      resolve(socket);
-    };
-    const onError = (error: Error): void => {
-      stop();
-      socket.destroy();
-      reject(new GateError('BACKEND_UNREACHABLE', { backend: serverName(options.server) }, error));
-    };
-    const timer = world.after(options.connectMs, () =>
-      onError(new Error(`no answer in ${options.connectMs} ms`)),
-    );
-    socket.on('connect', onConnect).on('error', onError);
-  });
 }

@@ -7,22 +7,15 @@
 
 import type { BackendSettings, ClientInfo } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
-import { explain } from '../log.ts';
-import type {
-  ClientFacts,
-  Credentials,
-  IntroductionMethod,
-  Replayable,
-  Verdict,
-  Wish,
-} from '../protocol/dialect.ts';
+import type { ClientFacts, IntroductionMethod, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
 import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
 import { earnGrant, type GrantTold, toldOf } from './grants.ts';
 import { beginStay } from './placements.ts';
-import { isRefusal } from './refusals.ts';
+import { blame, noteFailure, noteRefusal, refuse } from './refuse-login.ts';
+import type { Target } from './route.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Spoof, spoofFor } from './spoof.ts';
 import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
@@ -32,40 +25,27 @@ type Errand = Exclude<Wish, { kind: 'quit' }>;
 /** Null: the client has been told that it is not logged in. A spoof: it has not been told anything. */
 export async function connectBackend(
   client: Client,
-  backend: Backend,
+  target: Target,
   errand: Errand,
 ): Promise<BackLeg | Spoof | null> {
   client.enter('backend');
-  const passport: Passport = { proof: null };
+  const journey: Journey = { errand, target, passport: { proof: target.proof } };
   try {
-    const first = await call(client, backend, { errand, passport });
+    const first = await call(client, target.backend, journey);
     if (first === null || first.kind === 'spoof') return first;
-    if (errand.kind === 'login') await admitUser(client, errand.credentials);
-    const last = await goOn(client, first, { errand, passport });
+    if (target.user !== null) await admitUser(client, target.user);
+    const last = await goOn(client, first, journey);
     if (last === null || last.kind === 'spoof') {
       client.leave('user');
       return last;
     }
-    if (errand.kind === 'login') await earnGrant(client, userOf(errand.credentials));
+    if (target.user !== null) await earnGrant(client, target.user);
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     return last.back;
   } catch (cause) {
-    // Whatever became of the backend, a client that was dismissed meanwhile is gone for that reason.
-    const error = (client.dismissed ? client.leg.failure : null) ?? asGateError(cause);
-    client.leaveBackend();
-    if (client.session.ends(error)) throw error;
-    client.loginsFailed++;
-    client.failure = error.code;
-    if (error.code === 'USER_LIMIT' || isRefusal(error)) client.gate.refusals.note(client, error);
-    else {
-      client.gate.log.at(error.row.level, 'login-failed', {
-        ...about(client),
-        code: error.code,
-        cause: explain(error),
-      });
-    }
-    const spoof = spoofFor(client, passport, error);
+    const error = noteFailure(client, cause);
+    const spoof = spoofFor(client, journey, error);
     if (spoof !== null) return spoof;
     client.leg.send(client.session.wordsFor(error));
   }
@@ -73,19 +53,15 @@ export async function connectBackend(
 }
 
 /** The login is proven: the address is forgiven, and the user takes a place. */
-async function admitUser(client: Client, credentials: Credentials): Promise<void> {
+async function admitUser(client: Client, user: string): Promise<void> {
   if (!isTier(client)) client.gate.guard.proved(client.remote.address);
-  await takeUser(client, userOf(credentials));
-}
-
-/** Somebody guessed, as far as anybody can tell. */
-function blame(client: Client): void {
-  if (!isTier(client)) client.gate.guard.failed(client.remote.address);
+  await takeUser(client, user);
 }
 
 /** What a client wants, and what was found out of it on the way. */
 interface Journey {
   readonly errand: Errand;
+  readonly target: Target;
   readonly passport: Passport;
 }
 
@@ -99,13 +75,17 @@ interface Call {
 
 /** Null: the login was refused, here or by the backend, and the client has been told. */
 async function call(client: Client, backend: Backend, journey: Journey): Promise<Call | Spoof | null> {
-  const { errand } = journey;
-  if (errand.kind === 'login') await beginStay(client, backend, userOf(errand.credentials));
+  const { errand, target } = journey;
+  const { user } = target;
+  const startedAt = client.gate.world.monotonic();
+  const hosts = backend === target.backend ? target.hosts : [];
+  if (user !== null) await beginStay(client, backend, { user, isPlaced: hosts.length > 0 });
   const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
   if (credentials === 'refused') {
     client.leaveBackend();
     return null;
   }
+  if (target.onHold) throw new GateError('USER_ON_HOLD', { user: user ?? undefined });
   // Waited for here, so that a slow resolver is not a server's failure.
   const told = backend.settings.client.some(isInProtocol);
   const grant = errand.kind === 'mail' ? toldOf(client) : {};
@@ -113,7 +93,8 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   // It may have been ended while it was waited for; nobody is dialled for it then.
   if (client.leg.failure !== null) throw client.leg.failure;
   const visit: Visit = {
-    user: errand.kind === 'mail' ? null : userOf(errand.credentials),
+    user,
+    hosts,
     address: client.remote.address,
     proxied: proxiedOf(client, backend.settings),
     introduce:
@@ -124,7 +105,7 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
             return introduce(back, backend.settings, facts);
           },
   };
-  await takeBackend(client, backend);
+  await takeBackend(client, backend, hosts[0] ?? null);
   const back = await backend.connect(visit);
   client.back = back;
   if (client.leg.failure !== null) throw client.leg.failure;
@@ -140,11 +121,32 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   back.session.quit();
   client.leaveBackend();
   // Where the password was found right before, it is something else that the server refuses.
-  if (!verdict.temporary && journey.passport.proof !== 'right') blame(client);
-  const spoof = spoofFor(client, journey.passport, verdict);
-  if (spoof === null) refuse(client, verdict, verdict.words.trim());
-  else noteRefusal(client, verdict, verdict.words.trim());
+  if (!verdict.temporary && journey.passport.proof !== 'right') {
+    blame(client);
+    timeRefusal(client, startedAt);
+  }
+  const said = verdict.words.trim();
+  const spoof = spoofFor(client, journey, verdict);
+  if (spoof === null) refuse(client, likeOurs(client, verdict), said);
+  else noteRefusal(client, verdict, said);
   return spoof;
+}
+
+/** What a slow store may add to the answer to an unknown user. */
+const REFUSAL_MS_MAX = 10_000;
+
+/** An unknown user is refused after as long. */
+function timeRefusal({ gate }: Client, startedAt: number): void {
+  gate.refusalTime.ms = Math.min(gate.world.monotonic() - startedAt, REFUSAL_MS_MAX);
+}
+
+/** Where a directory knows some users and not others, a store's wrong password is told in the words for the others. */
+function likeOurs(client: Client, verdict: Verdict): Verdict {
+  const { reception, dialect } = client.gate;
+  if (reception === null || verdict.temporary || dialect.protocol === 'smtp') return verdict;
+  const code = /^\[([^\] ]+)/.exec(verdict.words)?.[1]?.toUpperCase() ?? '';
+  const isWrong = code === '' || code === 'AUTHENTICATIONFAILED' || code === 'AUTH';
+  return isWrong ? { ...refusalVerdict(client, 'wrong password'), extra: verdict.extra } : verdict;
 }
 
 /** saslswitchchannel, by way of another relay where the new channel has one. */
@@ -164,17 +166,11 @@ async function goOn(client: Client, first: Call, journey: Journey): Promise<Call
   return last;
 }
 
-/** Whose mailbox it is that a login leads to. */
-function userOf(credentials: Credentials): string {
-  const acting = credentials.kind === 'password' ? credentials.authzid : '';
-  return acting === '' ? credentials.user : acting;
-}
-
 /** What a server is logged in with, once that is proven where this service proves it. */
 async function prepare(
   client: Client,
   backend: Backend,
-  { errand, passport }: Journey,
+  { errand, target, passport }: Journey,
 ): Promise<Replayable | 'refused'> {
   if (errand.kind === 'mail') return 'refused';
   const { credentials } = errand;
@@ -183,9 +179,13 @@ async function prepare(
     const { mechanism } = credentials;
     throw new GateError('BACKEND_NO_MECHANISM', { backend: backend.settings.name, mechanism });
   }
-  const proven = await proveLogin(client, backend, { credentials, passport });
+  const startedAt = client.gate.world.monotonic();
+  const proven = await proveLogin(client, backend, { credentials, passport, target });
   if (typeof proven !== 'string') return proven;
-  if (proven === 'wrong password') blame(client);
+  if (proven === 'wrong password') {
+    blame(client);
+    timeRefusal(client, startedAt);
+  }
   refuse(client, refusalVerdict(client, proven), proven);
   return 'refused';
 }
@@ -233,16 +233,6 @@ async function logIn(
   }
 }
 
-function refuse(client: Client, verdict: Verdict, said: string): void {
-  noteRefusal(client, verdict, said);
-  client.session.refuse(verdict);
-}
-
-function noteRefusal(client: Client, { temporary }: Verdict, said: string): void {
-  client.loginsFailed++;
-  client.gate.log.info('login-refused', { ...about(client), temporary, said });
-}
-
 /** Whether the client was ever waited for. */
 interface Turn {
   client: boolean;
@@ -288,16 +278,5 @@ function factsOf(client: Client, name: string | null, grant: GrantTold): ClientF
     tlsCipher: tls?.cipher ?? null,
     login: client.outerLogin ?? grant.login ?? null,
     channel: grant.channel ?? null,
-  };
-}
-
-function about(client: Client): Readonly<Record<string, unknown>> {
-  return {
-    service: client.gate.name,
-    session: client.id,
-    client: client.remote.address,
-    user: client.claimed,
-    mechanism: client.mechanism,
-    backend: client.server,
   };
 }

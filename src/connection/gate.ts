@@ -2,6 +2,7 @@
 // settings; connections keep the gate they came through, so a reload changes nothing for those that are open.
 
 import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/settings.ts';
+import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
 import type { NetworkTable } from '../wire/network.ts';
@@ -42,6 +43,12 @@ export interface Gate {
   readonly refusals: Refusals;
   /** Who says whether a password is right before any backend is asked; null: the backend says it. */
   readonly passwordCheck: PasswordCheck | null;
+  /** Who says whose mail is where; null: everybody's is at the backend. */
+  readonly reception: Reception | null;
+  /** A backend that the directory may name; null: there is none of that name here. */
+  readonly backendNamed: (name: string) => Backend | null;
+  /** How long the last wrong password took to be refused. */
+  readonly refusalTime: { ms: number };
   /** Peers that may say who their client is. */
   readonly frontTier: NetworkTable<true>;
   /** smtp only. */

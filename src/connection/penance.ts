@@ -10,10 +10,16 @@ export async function doPenance(client: Client): Promise<void> {
   const ms = isTier(client) ? 0 : client.gate.guard.delayOf(client.remote.address);
   if (ms === 0) return;
   client.gate.log.debug('login-delayed', { session: client.id, client: client.remote.address, ms });
+  await waitOut(client, ms);
+  if (client.draining) throw new GateError('DRAINING');
+  if (client.leg.socket.destroyed) throw new GateError('CLIENT_RESET');
+}
+
+/** A client that is not read meanwhile; a drain ends the wait early. Throws where the connection ends. */
+export async function waitOut(client: Client, ms: number): Promise<void> {
+  if (ms <= 0) return;
   client.leg.hold();
   await client.holdBack(ms);
   client.leg.unhold();
   if (client.leg.failure !== null) throw client.leg.failure;
-  if (client.draining) throw new GateError('DRAINING');
-  if (client.leg.socket.destroyed) throw new GateError('CLIENT_RESET');
 }

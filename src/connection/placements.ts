@@ -28,9 +28,17 @@ export const NO_PLACEMENTS: Placements = {
   enter: () => ({ keys: [], end: () => undefined }),
 };
 
-/** Throws where the user is being moved, or the client is gone meanwhile. */
-export async function beginStay(client: Client, backend: Backend, user: string): Promise<void> {
-  const names = [...new Set([...hashed(backend.settings), ...storeOf(client)])];
+/**
+ * Whoever's host the directory names (`isPlaced`) is moved there, not by hand. Throws where the user is being moved, or
+ * the client is gone meanwhile.
+ */
+export async function beginStay(
+  client: Client,
+  backend: Backend,
+  { user, isPlaced }: { readonly user: string; readonly isPlaced: boolean },
+): Promise<void> {
+  const own = isPlaced ? [] : hashed(backend.settings);
+  const names = [...new Set([...own, ...storeOf(client)])];
   if (names.length === 0) return;
   const begun = client.gate.placements.enter(names, user);
   const stay = begun instanceof Promise ? await begun : begun;

@@ -1,9 +1,181 @@
-// Step 6: which backend a wish leads to: SMTP to the relay of the channel that the connection is on; IMAP and POP3,
-// without a directory, to the service's own.
+// Step 6: where a wish leads. SMTP goes to the relay of the channel that the connection is on. A login of IMAP and POP3
+// goes where the directory says, and so does the question who it is: SMTP asks it only where the service checks passwords
+// by the directory. Promises: an unknown user is answered with the words of a wrong password and after about its time;
+// what the directory says of an account is told to nobody who has not proven to be its user, as far as that is proven
+// here; a directory that cannot be asked is no wrong password. Null: the client has been told that it is not logged in.
 
+import { GateError } from '../errors.ts';
+import type { Account, Login } from '../identity/directory.ts';
+import type { Ruling } from '../identity/reception.ts';
+import type { Credentials, Wish } from '../protocol/dialect.ts';
+import type { Endpoint } from '../config/settings.ts';
+import { passesRules } from './admit.ts';
 import type { Backend } from './backend-leg.ts';
+import { namedServer } from './backend-hosts.ts';
 import type { Client } from './client.ts';
+import { waitOut } from './penance.ts';
+import { blame, refuse, turnDown } from './refuse-login.ts';
+import { type Refusal, refusalVerdict, spokenVerdict } from './verify.ts';
 
-export function route(client: Client): Backend {
-  return client.backend;
+/** Where a login or a mail goes, and as whom. */
+export interface Target {
+  readonly backend: Backend;
+  /** In the directory's order; none: the servers of the backend. */
+  readonly hosts: readonly Endpoint[];
+  /** Whose mailbox it is, in the one spelling that limits and logs go by; null: mail without a login. */
+  readonly user: string | null;
+  /** The login at the store; null: as the client gave it. */
+  readonly replay: string | null;
+  /** What the store is given in place of the client's password; null: that. */
+  readonly replayPassword: string | null;
+  /** Whether the directory checks the password, and what it found. */
+  readonly checked: boolean;
+  readonly proof: 'right' | 'wrong' | null;
+  /** The directory has the account wait: whoever has proven to be its user is told to come again. */
+  readonly onHold: boolean;
+}
+
+type Errand = Exclude<Wish, { kind: 'quit' }>;
+
+export async function route(client: Client, wish: Errand): Promise<Target | null> {
+  const own: Target = {
+    backend: client.backend,
+    hosts: [],
+    user: null,
+    replay: null,
+    replayPassword: null,
+    checked: false,
+    proof: null,
+    onHold: false,
+  };
+  if (wish.kind === 'mail') return own;
+  const { gate } = client;
+  const mailbox = mailboxOf(wish.credentials);
+  const byDirectory = gate.settings.verify.kind === 'directory';
+  if (gate.reception === null || (gate.dialect.protocol === 'smtp' && !byDirectory)) {
+    return { ...own, user: mailbox };
+  }
+  client.enter('backend');
+  const startedAt = gate.world.monotonic();
+  try {
+    const found = await gate.reception.ask({
+      login: loginOf(client, mailbox),
+      password:
+        wish.credentials.kind === 'password' && mailbox === wish.credentials.user
+          ? wish.credentials.password
+          : null,
+      checker: byDirectory ? 'directory' : 'others',
+    });
+    if (client.leg.failure !== null) throw client.leg.failure;
+    if (found.kind !== 'account') return await turnAway(client, found, startedAt);
+    const target = targetOf(client, own, found);
+    if (target instanceof GateError) throw target;
+    return (await passes(client, found, target)) ? target : null;
+  } catch (cause) {
+    turnDown(client, cause);
+    return null;
+  }
+}
+
+/** Whose mailbox a login asks for. */
+export function mailboxOf(credentials: Credentials): string {
+  const acting = credentials.kind === 'password' ? credentials.authzid : '';
+  return acting === '' ? credentials.user : acting;
+}
+
+function loginOf(client: Client, id: string): Login {
+  const { gate, remote, local, leg } = client;
+  return {
+    id,
+    service: gate.name,
+    protocol: gate.dialect.protocol,
+    tls: leg.secured,
+    client: { address: remote.address, port: remote.port },
+    server: { address: local.address, port: local.port },
+    certificateSubject: null,
+    attempt: client.loginsFailed + 1,
+  };
+}
+
+/** Nobody of that name, or the directory's own no. */
+async function turnAway(
+  client: Client,
+  found: Exclude<Ruling, { kind: 'account' }>,
+  startedAt: number,
+): Promise<null> {
+  const { gate } = client;
+  if (found.kind === 'nobody') {
+    blame(client);
+    // A store takes its time for a wrong password; so does this.
+    if (gate.settings.verify.kind !== 'directory') {
+      await waitOut(client, gate.refusalTime.ms - (gate.world.monotonic() - startedAt));
+    }
+    refuse(client, refusalVerdict(client, 'wrong password'), 'no such user');
+    return null;
+  }
+  if (!found.temporary) blame(client);
+  refuse(client, spokenVerdict(client, found), found.text);
+  if (found.waitMs === null) client.loginsFailed = client.limits.authAttempts;
+  else if (found.waitMs !== undefined) await waitOut(client, found.waitMs);
+  return null;
+}
+
+type Found = Extract<Ruling, { kind: 'account' }>;
+
+/** Password, status and rules, in this order. */
+async function passes(client: Client, { account, checked, proof }: Found, target: Target): Promise<boolean> {
+  client.claimed = target.user;
+  const proven = checked && proof === 'right';
+  if (checked && proof === 'wrong') return no(client, { words: 'wrong password', reason: 'wrong password' });
+  const hidden: Refusal = 'wrong password';
+  if (account.status === 'inactive') {
+    return no(client, { words: proven ? 'inactive' : hidden, reason: 'the account is inactive' });
+  }
+  for (const rules of account.access) {
+    if (await passesRules(client, rules)) continue;
+    return no(client, {
+      words: proven ? 'access denied' : hidden,
+      reason: `access rules of the user: ${rules}`,
+    });
+  }
+  return true;
+}
+
+function no(client: Client, { words, reason }: { readonly words: Refusal; readonly reason: string }): false {
+  if (words === 'wrong password') blame(client);
+  refuse(client, refusalVerdict(client, words), reason);
+  return false;
+}
+
+function targetOf(client: Client, own: Target, { account, checked, proof }: Found): Target | GateError {
+  const { gate } = client;
+  const target: Target = {
+    ...own,
+    user: account.user,
+    replay: account.replay,
+    replayPassword: account.replayPassword ?? null,
+    checked,
+    proof,
+    onHold: account.status === 'hold',
+  };
+  return gate.dialect.protocol === 'smtp' ? target : placed(client, target, account);
+}
+
+/** The backend and the hosts that the account names. */
+function placed(client: Client, target: Target, account: Account): Target | GateError {
+  const { gate } = client;
+  const { user } = account;
+  const backend = account.backend === null ? target.backend : gate.backendNamed(account.backend);
+  if (backend === null)
+    return new GateError('DIRECTORY_TARGET', { user, backend: account.backend ?? undefined });
+  const hosts: Endpoint[] = [];
+  for (const host of account.hosts) {
+    const server = namedServer(host, backend.settings, gate.dialect.protocol);
+    if (server !== null) hosts.push(server);
+    else {
+      const setting = `backends.${backend.settings.name}.hosts`;
+      return new GateError('DIRECTORY_TARGET', { user, host, setting });
+    }
+  }
+  return { ...target, backend, hosts };
 }

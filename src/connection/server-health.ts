@@ -179,6 +179,10 @@ export class HealthBoard {
     }
   }
 
+  forget(backend: string, server: string): void {
+    for (const map of [this.#servers, this.#notices]) map.delete(keyOf(backend, server));
+  }
+
   get facts(): readonly ServerFacts[] {
     return [...this.#servers.values()].map(({ facts }) => facts);
   }

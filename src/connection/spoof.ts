@@ -7,6 +7,7 @@ import type { ErrorCode, GateError } from '../errors.ts';
 import { Pop3Spoof, type SpoofMessage, spoofWelcome } from '../protocol/pop3-spoof.ts';
 import type { Verdict } from '../protocol/dialect.ts';
 import type { Client } from './client.ts';
+import type { Target } from './route.ts';
 import type { Passport } from './verify.ts';
 
 export interface GateSpoof {
@@ -30,15 +31,23 @@ const AWAY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** Null: the client is told what happened. */
-export function spoofFor(client: Client, passport: Passport, failure: GateError | Verdict): Spoof | null {
+export function spoofFor(
+  client: Client,
+  { target, passport }: { readonly target: Pick<Target, 'checked'>; readonly passport: Readonly<Passport> },
+  failure: GateError | Verdict,
+): Spoof | null {
   const { spoof, passwordCheck } = client.gate;
   if (spoof === null || client.dismissed || client.draining || client.leg.failure !== null) return null;
-  if (passwordCheck !== null && passport.proof !== 'right') return null;
-  const isMeant =
-    'code' in failure
-      ? spoof.when.includes('unreachable') && AWAY.has(failure.code)
-      : spoof.when.includes('tempfail') && isTempfail(failure);
-  return isMeant ? { kind: 'spoof', message: spoof.message } : null;
+  const isChecked = target.checked || passwordCheck !== null;
+  if (isChecked && passport.proof !== 'right') return null;
+  const reason = reasonOf(failure);
+  return reason !== null && spoof.when.includes(reason) ? { kind: 'spoof', message: spoof.message } : null;
+}
+
+function reasonOf(failure: GateError | Verdict): GateSpoof['when'][number] | null {
+  if (!('code' in failure)) return isTempfail(failure) ? 'tempfail' : null;
+  if (failure.code === 'USER_ON_HOLD') return 'tempfail';
+  return AWAY.has(failure.code) ? 'unreachable' : null;
 }
 
 /** RFC 3206 4: [IN-USE] and [LOGIN-DELAY] mean a mailbox that is there. */

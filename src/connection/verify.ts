@@ -1,12 +1,14 @@
-// Part of step 7: where a service checks passwords itself (`verify: { store: … }`), that, and what a server is logged in
-// with afterwards. Promises: nobody is logged in by proxy whose password was not found right here; the administrator's
+// Part of step 7: where a service checks passwords itself, that (`verify: { store: … }`; the directory has done so in
+// route.ts), and what a server is logged in with afterwards. Promises: nobody is logged in by proxy whose password was not found right here; the administrator's
 // password goes into the login at the server and nowhere else; a failure to ask is never a wrong password.
 
+import type { Refusal as SpokenRefusal } from '../identity/directory.ts';
 import type { PasswordLogin } from '../identity/store-passwords.ts';
 import type { Replayable, Verdict } from '../protocol/dialect.ts';
 import { formatReply } from '../wire/smtp.ts';
 import type { Backend } from './backend-leg.ts';
 import type { Client } from './client.ts';
+import type { Target } from './route.ts';
 
 /** Asks somebody whether a password is right. Rejects with GateError where that cannot be told. */
 export interface PasswordCheck {
@@ -19,13 +21,17 @@ export interface Passport {
 }
 
 /** Why a login goes no further, for the log. */
-type Refusal = keyof typeof WORDS;
+export type Refusal = keyof typeof WORDS;
 
 /** What a server is to be logged in with, or why not. */
 export async function proveLogin(
   client: Client,
   backend: Backend,
-  { credentials, passport }: { readonly credentials: Replayable; readonly passport: Passport },
+  {
+    credentials,
+    passport,
+    target,
+  }: { readonly credentials: Replayable; readonly passport: Passport; readonly target: Target },
 ): Promise<Replayable | Refusal> {
   const { passwordCheck } = client.gate;
   const { settings, admin } = backend;
@@ -34,16 +40,56 @@ export async function proveLogin(
     // A token means something to its issuer only; the backend, if it is given it, asks there.
     return byProxy ? 'cannot be checked here' : credentials;
   }
-  const { user, password, authzid } = credentials;
+  const { password, authzid } = credentials;
+  const isOwn = authzid === '' || authzid === credentials.user;
   // Whom else to act as is for administrators to say, and nobody is known here as one.
-  if (byProxy && authzid !== '' && authzid !== user) return 'for somebody else';
-  if (passwordCheck === null) return byProxy ? 'cannot be checked here' : credentials;
-  passport.proof ??= await passwordCheck.check({ user, password, address: client.remote.address });
+  if ((byProxy || target.checked) && !isOwn) return 'for somebody else';
+  const mailbox = target.replay ?? (isOwn ? credentials.user : authzid);
+  const user = isOwn ? mailbox : credentials.user;
+  if (target.checked) passport.proof ??= 'wrong';
+  else if (passwordCheck === null) return byProxy ? 'cannot be checked here' : renamed(credentials, target);
+  else {
+    const whose = isOwn ? (target.user ?? user) : user;
+    const { address } = client.remote;
+    passport.proof ??= await passwordCheck.check({ user, whose, password, address });
+  }
   if (passport.proof !== 'right') return 'wrong password';
-  if (!byProxy) return credentials;
+  if (!byProxy) return renamed(credentials, target);
   if (admin === null) return 'cannot be checked here';
   // RFC 4616 2: the user is the identity to act as, the administrator the one that is proven.
-  return { kind: 'password', mechanism: 'PLAIN', authzid: user, user: admin.user, password: admin.password };
+  return {
+    kind: 'password',
+    mechanism: 'PLAIN',
+    authzid: mailbox,
+    user: admin.user,
+    password: admin.password,
+  };
+}
+
+/** As the store knows the mailbox. Another password is the directory's only for whom has shown it one. */
+function renamed(credentials: PasswordLike, { replay, replayPassword }: Target): Replayable {
+  if (replay === null) return credentials;
+  const { user, authzid, password } = credentials;
+  if (authzid !== '' && authzid !== user) return { ...credentials, authzid: replay };
+  return {
+    ...credentials,
+    user: replay,
+    authzid: authzid === '' ? '' : replay,
+    password: replayPassword ?? password,
+  };
+}
+
+type PasswordLike = Extract<Replayable, { kind: 'password' }>;
+
+/** The directory's own words, in those of the client's protocol. */
+export function spokenVerdict({ gate }: Client, { temporary, text, smtpCode }: SpokenRefusal): Verdict {
+  const [code = '', enhanced] = (smtpCode ?? (temporary ? '454 4.7.0' : '535 5.7.0')).split(' ');
+  const words = {
+    imap: `[${temporary ? 'UNAVAILABLE' : 'AUTHENTICATIONFAILED'}] ${text}`,
+    pop3: `[${temporary ? 'SYS/TEMP' : 'AUTH'}] ${text}`,
+    smtp: formatReply(Number(code), enhanced ?? (code.startsWith('4') ? '4.7.0' : '5.7.0'), text),
+  };
+  return { accepted: false, temporary, words: words[gate.dialect.protocol], extra: [] };
 }
 
 /** A refusal of our own in the words of the client's protocol. */
@@ -64,5 +110,7 @@ const WORDS = {
     code: 'AUTHORIZATIONFAILED',
     text: 'This kind of login is not possible here, log in with a password',
   },
+  inactive: { code: 'AUTHORIZATIONFAILED', text: 'This account is not active' },
+  'access denied': { code: 'AUTHORIZATIONFAILED', text: 'Access denied for this account from where you are' },
   'for somebody else': { code: 'AUTHORIZATIONFAILED', text: 'Nobody may log in for somebody else here' },
 } as const;

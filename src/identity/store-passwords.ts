@@ -30,7 +30,7 @@ export interface StorePasswordsOptions {
   readonly backend: string;
   readonly target: Pick<StoreTarget, 'mode' | 'tls' | 'allowClear'>;
   /** The stores in the order to ask them. */
-  readonly stores: (login: { readonly user: string; readonly address: string }) => readonly Store[];
+  readonly stores: (login: Pick<PasswordLogin, 'whose' | 'address'>) => readonly Store[];
   /** What one store may take; null: an equal share of what is left. */
   readonly storeMs: number | null;
   readonly budgetMs: number;
@@ -43,7 +43,10 @@ const AT_ONCE_MAX = 32;
 const WAITING_MAX = 512;
 
 export interface PasswordLogin {
+  /** As the store is told it. */
   readonly user: string;
+  /** Whose login it is, in the one spelling that users are spread by. */
+  readonly whose: string;
   readonly password: string;
   /** The client's, for who spreads users by it, and for whom a failure is counted. */
   readonly address: string;
@@ -72,9 +75,9 @@ export class StorePasswords {
     }
   }
 
-  async #ask({ user, password, address }: PasswordLogin, deadline: number): Promise<'right' | 'wrong'> {
+  async #ask({ user, whose, password, address }: PasswordLogin, deadline: number): Promise<'right' | 'wrong'> {
     const { world, stores, storeMs, target, backend } = this.#options;
-    const order = stores({ user, address });
+    const order = stores({ whose, address });
     let failure: GateError | null = null;
     for (const [index, { endpoint, begin, end }] of order.entries()) {
       const left = deadline - world.monotonic();

@@ -10,12 +10,15 @@ import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
 import { wrongAcmeFiles } from './acme-files.ts';
+import { bareDirectory } from './directory-material.ts';
+import { bareDomains } from './ldap-material.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { withoutTierPasswords } from './passwords.ts';
 import type { TrustFacts } from './trust-reader.ts';
+import { unprovenMistakes } from './unproven.ts';
 import { takeFingerprints } from './watch.ts';
 import type { Fingerprints } from './watch.ts';
 
@@ -70,6 +73,9 @@ export function createConfigurationSource({
       },
     );
     const ticketSecret = readTicketSecret(settings, mistakes);
+    const place = file === null ? '' : `${placeOf(file, 'services')}: `;
+    const open = unprovenMistakes(settings, material.front.directory.users);
+    mistakes.push(...open.map((mistake) => `${place}${mistake}`));
     if (mistakes.length > 0) throw new SettingsError(mistakes);
     // A certificate that was there once is missed, not replaced by one that nobody trusts.
     missing = 'refuse';
@@ -145,7 +151,7 @@ export function withoutSecrets(settings: Settings): Settings {
   });
   const services = Object.values(settings.services).map((service) => [
     service.name,
-    { ...service, tls: bareTls(service.tls) },
+    { ...service, tls: bareTls(service.tls), domains: bareDomains(service.domains) },
   ]);
   const backends = Object.values(settings.backends).map((backend) => [backend.name, bareBackend(backend)]);
   return withoutTierPasswords({
@@ -153,6 +159,7 @@ export function withoutSecrets(settings: Settings): Settings {
     redis: null,
     certificates: { ...settings.certificates, acme: null },
     tickets: { ...settings.tickets, secret: null },
+    directory: bareDirectory(settings.directory),
     services: Object.fromEntries(services) as Settings['services'],
     backends: Object.fromEntries(backends) as Settings['backends'],
   });

@@ -18,6 +18,7 @@ import type { World } from '../world.ts';
 import { type CheckReport, Checks } from './checks.ts';
 import { ClientOcsp } from './client-ocsp.ts';
 import { decisionCounter } from './channel-counters.ts';
+import { Directories } from './directories.ts';
 import { rulesAhead } from './channel-gates.ts';
 import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
@@ -91,6 +92,7 @@ class MailFront implements Front {
   #backends = new Map<string, Backend>();
   readonly #health: HealthBoard;
   readonly #checks: Checks;
+  readonly #directories = new Directories();
   #closeMs = 0;
   #count = 0;
   #draining = false;
@@ -171,6 +173,12 @@ class MailFront implements Front {
       refusals: this.#refusals,
       health: this.#health,
       staples: this.#staples,
+      reception: this.#directories.update({
+        settings,
+        material: material.directory,
+        world: this.#world,
+        log: this.#log,
+      }),
       tokenKeys: this.#keys.tokens,
       onTokenFailed: () => this.#keys.failed(),
       clientOcsp: this.#clientOcsp,
@@ -183,7 +191,8 @@ class MailFront implements Front {
     this.#backends = maker.backends;
     this.#connectionsMax = connectionsMax;
     this.#closeMs = settings.timeouts.closeMs;
-    this.#health.keep(new Set(Object.values(settings.backends).flatMap(serverKeys)));
+    const named = [...this.#backends.values()].flatMap(({ hostKeys }) => hostKeys);
+    this.#health.keep(new Set([...Object.values(settings.backends).flatMap(serverKeys), ...named]));
     this.#checks.update(maker.checkTargets());
     // What clients will be shown is asked for before the first of them comes.
     for (const gate of gates.values()) {

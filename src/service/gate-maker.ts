@@ -20,6 +20,7 @@ import type { Placements } from '../connection/placements.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
 import type { PasswordCheck } from '../connection/verify.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
+import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import { earns } from '../policy/grants.ts';
@@ -54,6 +55,8 @@ interface MakerOptions {
   readonly refusals: Refusals;
   readonly health: HealthBoard;
   readonly staples: StapleKeeper;
+  /** null: there is no directory, and every name is what it is. */
+  readonly reception: Reception | null;
   readonly tokenKeys?: TokenKeys;
   readonly onTokenFailed?: () => void;
   readonly clientOcsp: ClientOcsp;
@@ -106,6 +109,9 @@ export class GateMaker {
       spoof: spoofOf(service, material.spoofs),
       refusals,
       passwordCheck: this.#passwordCheck(service),
+      reception: this.#options.reception,
+      backendNamed: this.#named(service, dialect),
+      refusalTime: { ms: 0 },
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),
       channels,
       limits: settings.limits,
@@ -113,6 +119,23 @@ export class GateMaker {
       world,
       log,
     };
+  }
+
+  /** The backends that the file of users names for a protocol, made ahead, so that they are looked at by the prober. */
+  #named({ protocol }: ServiceSettings, dialect: Dialect): (name: string) => Backend | null {
+    const { settings, material } = this.#options;
+    const names = new Set(
+      material.directory.users.flatMap(({ backend }) =>
+        typeof backend === 'string' ? [backend] : (backend?.[protocol] ?? []),
+      ),
+    );
+    const made = new Map<string, Backend>();
+    if (protocol === 'smtp') return () => null;
+    for (const name of names) {
+      const backend = settings.backends[name];
+      if (backend !== undefined) made.set(name, this.#backend(backend, dialect));
+    }
+    return (name) => made.get(name) ?? null;
   }
 
   /** Each backend once, whatever the protocols it serves. */
@@ -145,7 +168,7 @@ export class GateMaker {
 
   /** One for all services that ask the same store, so that what it is asked at once is limited once. */
   #passwordCheck({ verify }: ServiceSettings): PasswordCheck | null {
-    if (verify.kind === 'backend') return null;
+    if (verify.kind !== 'store') return null;
     const { settings, world } = this.#options;
     const known = this.#passwordChecks.get(verify.store);
     if (known !== undefined) return known;
@@ -155,7 +178,7 @@ export class GateMaker {
     const made = new StorePasswords({
       backend: store.name,
       target: { mode: store.tls.mode, tls: backend.tls, allowClear: store.allowClearBackend },
-      stores: (login) => backend.approaches(login),
+      stores: ({ whose, address }) => backend.approaches({ user: whose, address }),
       storeMs: store.failoverTimeoutMs,
       budgetMs: settings.timeouts.replyMs,
       world,

@@ -24,8 +24,8 @@ export async function proxyMail(client: Client): Promise<void> {
     for (;;) {
       let wish: Wish | null = await authenticate(client);
       if (wish.kind === 'quit') break;
-      const backend = route(client);
-      const back = await connectBackend(client, backend, wish);
+      const target = await route(client, wish);
+      const back = target === null ? null : await connectBackend(client, target, wish);
       // The relay goes on for hours; what it began with, a password, is let go.
       wish = null;
       if (back !== null && (await relay(client, back)) === 'over') break;

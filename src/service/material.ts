@@ -21,6 +21,7 @@ import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { readSpoofs, spoofFiles, type SpoofTexts } from './spoofs.ts';
+import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { crlFiles } from './revocation-lists.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
@@ -33,6 +34,7 @@ export interface FrontMaterial extends BackendMaterial {
   readonly services: Readonly<Record<string, ServerTlsMaterial | null>>;
   readonly tierPasswords: TierPasswords;
   readonly spoofs: SpoofTexts;
+  readonly directory: DirectoryMaterial;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
 }
@@ -95,15 +97,8 @@ export function materialFiles(settings: Settings): string[] {
     ...tlsServices(settings).flatMap(({ tls }) => [...tls.clientCa, ...crlFiles(tls.crl)]),
     ...backends.flatMap(({ tls }) => crlFiles(tls.crl)),
   ];
-  return [
-    ...new Set([
-      ...certificates,
-      ...trusted,
-      ...backends.flatMap(backendFiles),
-      ...tierPasswordFiles(settings),
-      ...spoofFiles(settings),
-    ]),
-  ];
+  const others = [...tierPasswordFiles(settings), ...directoryFiles(settings), ...spoofFiles(settings)];
+  return [...new Set([...certificates, ...trusted, ...backends.flatMap(backendFiles), ...others])];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
@@ -204,10 +199,13 @@ class MaterialReader {
       this.#fail(error, where),
     );
     const spoofs = readSpoofs(this.#request.settings, (error, where) => this.#fail(error, where));
+    const directory = readDirectoryMaterial(this.#request.settings, (error, where) =>
+      this.#fail(error, where),
+    );
     this.#lookAtEngines();
     const trust = this.#trust.facts();
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
-    const front = { services, ...backends, tierPasswords, spoofs, ticketKeys: this.#request.ticketKeys };
+    const front = { services, ...backends, tierPasswords, spoofs, directory, ticketKeys: this.#request.ticketKeys };
     const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];
     return { front, certificates: this.#facts(), trust, warnings };
   }

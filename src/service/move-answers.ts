@@ -15,6 +15,9 @@ const LISTED_MAX = 20_000;
 const WAIT_DEFAULT_S = 30;
 export const WAIT_MAX_S = 600;
 
+const HOSTS_OF_DIRECTORY =
+  'this is for a user whose host the directory does not name: one whose host it names (mailHost, say) is moved there';
+
 /** A user that was moved, as the asker sees it. */
 export interface ListedMove {
   readonly user: string;
@@ -45,7 +48,8 @@ export async function askMove({ shared, fleet }: Parts, request: ControlRequest)
   if (typeof plan === 'string') return refused(plan);
   const reason = await shared.move({ user, targets: plan, waitMs: wait * 1000 });
   if (reason !== null) return refused(`${user} was not moved and is where it was: ${reason}`);
-  return { ok: true, user, moved: plan };
+  const answer = { ok: true as const, user, moved: plan };
+  return shared.placements.directoryNamesHosts ? { ...answer, note: HOSTS_OF_DIRECTORY } : answer;
 }
 
 function list({ placements, now }: Pick<Parts['shared'], 'placements' | 'now'>): ControlAnswer {
@@ -75,6 +79,7 @@ function planMove(
   if (hashed.length === 0) return 'no backend has `balance: hash`, so users stay on no server';
   const meant = hashed.filter(({ name }) => backend === undefined || name === backend);
   const names = hashed.map(({ name }) => name).join(', ');
+  const meantNames = meant.map(({ name }) => name).join(', ');
   if (back === true) {
     // Also at backends that the settings have no more.
     const places = placements.all.map(([key]) => readPlacementKey(key));
@@ -86,6 +91,8 @@ function planMove(
   if (meant.length === 0) return `expected a backend with balance: hash: ${names}`;
   const targets = meant.flatMap((known) => targetAt(known, server));
   if (targets.length === 0) {
+    const isOfDirectory = meant.every(({ servers }) => servers.length === 0);
+    if (isOfDirectory) return `users of ${meantNames} are moved in the directory, which names their hosts`;
     const servers = [...new Set(meant.flatMap(identitiesOf))].join(', ');
     return `no such server; there are: ${servers}`;
   }

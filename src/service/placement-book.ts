@@ -5,7 +5,7 @@
 // signed on. One that missed a move ends, once it hears of it, what leads to another server than the new one.
 // On failure: a hold ends by its own clock; a store that is away leaves what is known in force.
 
-import type { BackendSettings, Settings } from '../config/settings.ts';
+import type { BackendSettings, DirectorySettings, Settings } from '../config/settings.ts';
 import { identitiesOf, serverName } from '../connection/backend-servers.ts';
 import type { Log } from '../log.ts';
 import {
@@ -41,6 +41,8 @@ export interface PlacementBookOptions {
   readonly pool: Pick<WorkerPool, 'askAll' | 'tellAll'>;
 }
 
+type PlacementSettings = Pick<Settings, 'backends'> & { readonly directory: Pick<DirectorySettings, 'type'> };
+
 /** Users that were put on one server. */
 export interface Residents {
   readonly backend: string;
@@ -60,6 +62,7 @@ export class PlacementBook {
   readonly #heard = new Set<string>();
   #loads = 0;
   #backends: Settings['backends'] = {};
+  #directoryNamesHosts = false;
   #store: Store | null = null;
   #said = '';
 
@@ -72,13 +75,19 @@ export class PlacementBook {
     this.#store = store;
   }
 
-  update({ backends }: Pick<Settings, 'backends'>): void {
+  update({ backends, directory }: PlacementSettings): void {
     this.#backends = backends;
+    this.#directoryNamesHosts = directory.type !== 'none';
     this.#warnOfStranded();
   }
 
   get backends(): Settings['backends'] {
     return this.#backends;
+  }
+
+  /** There may be users whose host the directory names; they are moved there. */
+  get directoryNamesHosts(): boolean {
+    return this.#directoryNamesHosts;
   }
 
   /** Those that say something. */

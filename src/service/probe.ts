@@ -68,7 +68,7 @@ function storeOf(
   { verify }: ServiceSettings,
   settings: Settings,
 ): { protocol: 'imap'; backend: BackendSettings }[] {
-  const store = verify.kind === 'backend' ? undefined : settings.backends[verify.store];
+  const store = verify.kind === 'store' ? settings.backends[verify.store] : undefined;
   return store === undefined ? [] : [{ protocol: 'imap', backend: store }];
 }
 

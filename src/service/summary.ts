@@ -8,7 +8,6 @@ import type { Way } from '../policy/channel-map.ts';
 import type { TlsOffer } from '../tls/offer.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import { acmeEndpoints } from './acme-process.ts';
-import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
 import { grantWarnings } from './grant-summary.ts';
 import { endpointText } from './handles.ts';
@@ -38,6 +37,8 @@ export interface ServiceSummary {
 export interface BackendSummary {
   readonly name: string;
   readonly servers: readonly string[];
+  /** What the directory may name besides. */
+  readonly hosts: readonly string[];
   readonly tls: string;
   readonly verify: boolean;
   /** File of CAs, or `database`, or null for the system's. */
@@ -65,6 +66,8 @@ export interface Summary {
   readonly file: string | null;
   readonly hostname: string;
   readonly services: readonly ServiceSummary[];
+  /** Type, and how many users a file has. */
+  readonly directory: { readonly type: string; readonly users: number | null };
   readonly certificates: readonly CertificateStatus[];
   readonly acme: readonly AcmeSummary[];
   readonly crls: readonly CrlStatus[];
@@ -75,35 +78,47 @@ export interface Summary {
 
 export function summarise(configuration: Configuration, now: number): Summary {
   const { settings, certificates, trust, warnings, material } = configuration;
+  // By the file of users.
+  const named = new Set(
+    material.directory.users.flatMap(({ backend }) =>
+      typeof backend === 'string' ? [backend] : Object.values(backend ?? {}),
+    ),
+  );
   const databaseCas = material.backendTrust.authorities.length;
   return {
     file: settings.file,
     hostname: settings.hostname,
     services: Object.values(settings.services).map((service) => summariseService(service, configuration)),
+    directory: {
+      type: settings.directory.type,
+      users: settings.directory.type === 'file' ? material.directory.users.length : null,
+    },
     certificates: certificates.map((certificate) => certificateStatus(certificate, now)),
     acme: summariseAcme(settings),
     crls: trust.crls.map((crl) => crlStatus(crl, now)),
     channels: summariseChannels(settings),
-    backends: Object.values(settings.backends).map(({ name, servers, balance, tls, admin, client }) => ({
-      name,
-      servers: servers.map(endpointText),
-      tls: tls.mode,
-      verify: tls.verify,
-      ca: tls.ca,
-      databaseCas: tls.ca === null || tls.ca === 'database' ? databaseCas : 0,
-      balance,
-      pins: tls.pin.length,
-      admin: admin?.user ?? null,
-      client: client.map(({ method, required }) => (required ? method : `${method}?`)),
-    })),
+    backends: Object.values(settings.backends).map(
+      ({ name, servers, hosts, balance, tls, admin, client }) => ({
+        name,
+        servers: servers.map(endpointText),
+        hosts: hosts.map((host) => ('name' in host ? host.name : `${host.address}/${host.prefix}`)),
+        tls: tls.mode,
+        verify: tls.verify,
+        ca: tls.ca,
+        databaseCas: tls.ca === null || tls.ca === 'database' ? databaseCas : 0,
+        balance,
+        pins: tls.pin.length,
+        admin: admin?.user ?? null,
+        client: client.map(({ method, required }) => (required ? method : `${method}?`)),
+      }),
+    ),
     warnings: [
       ...warnings,
-      ...unusedWarnings(settings),
+      ...unusedWarnings(settings, named),
       ...unshownWarnings(settings),
       ...channelWarnings(settings),
       ...grantWarnings(settings),
       ...clearWarnings(settings),
-      ...unprovenWarnings(settings),
       ...timeoutWarnings(settings),
       ...balancerWarnings(settings),
     ],
@@ -142,7 +157,7 @@ function balancerWarnings({ services }: Settings): string[] {
     );
 }
 
-function unusedWarnings({ services, channels, backends }: Settings): string[] {
+function unusedWarnings({ services, channels, backends }: Settings, named: ReadonlySet<string>): string[] {
   const used = Object.values(services);
   const relays = new Set([
     ...used.flatMap(({ backend, verify }) => [backend, verify.kind === 'store' ? verify.store : null]),
@@ -151,7 +166,7 @@ function unusedWarnings({ services, channels, backends }: Settings): string[] {
   return [
     ...(used.length === 0 ? ['services: there is none, so nothing would be served'] : []),
     ...Object.keys(backends)
-      .filter((name) => !relays.has(name))
+      .filter((name) => !relays.has(name) && !named.has(name))
       .map((name) => `backends.${name}: nothing leads to it`),
   ];
 }
@@ -176,21 +191,6 @@ function unshownWarnings({ certificates: { acme }, services }: Settings): string
   return Object.keys(acme?.names ?? {})
     .filter((nickname) => !shown.includes(nickname))
     .map((nickname) => `certificates.acme.names.${nickname}: it would be ordered, and no service shows it`);
-}
-
-/** Relays behind a switch of channels, where an administrator would log in for whom nobody has checked. */
-function unprovenWarnings(settings: Settings): string[] {
-  return Object.values(settings.services)
-    .filter(({ verify }) => verify.kind === 'backend')
-    .flatMap((service) =>
-      backendsOf(settings, service)
-        .filter(({ login }) => login === 'proxy')
-        .map(
-          ({ name }) =>
-            `services.${service.name}: nobody checks passwords (verify: backend), so logins at backends.${name} ` +
-            `(login: proxy) are refused`,
-        ),
-    );
 }
 
 function clearWarnings({ backends }: Settings): string[] {

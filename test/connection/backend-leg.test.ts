@@ -78,6 +78,8 @@ function fleet(scripts: Record<string, Script>, mode: TlsMode = 'notls'): Fleet 
   const settings: BackendSettings = {
     name: 'stores',
     servers: Object.keys(scripts).map((host): Endpoint => ({ kind: 'tcp', host, port: 143 })),
+    hosts: [],
+    port: null,
     balance: 'roundRobin',
     failoverTimeoutMs: null,
     failoverMs: FAILOVER_MS,

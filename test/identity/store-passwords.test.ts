@@ -44,7 +44,7 @@ async function stores(
   });
   const check = (password: string): Promise<string> =>
     passwords
-      .check({ user: 'anna', password, address: '192.0.2.7' })
+      .check({ user: 'anna', whose: 'anna', password, address: '192.0.2.7' })
       .catch((error: { code: string }) => error.code);
   return { check, all, told };
 }
@@ -116,7 +116,7 @@ test('who waits behind others waits no longer than the budget, and leaves the qu
   });
   const check = (): Promise<string> =>
     passwords
-      .check({ user: 'anna', password: 'secret', address: '192.0.2.7' })
+      .check({ user: 'anna', whose: 'anna', password: 'secret', address: '192.0.2.7' })
       .catch((error: { code: string }) => error.code);
   const first = [check(), check()];
   assert.equal(await check(), 'BACKEND_TIMEOUT', 'the queue is full');

@@ -103,6 +103,7 @@ test('every source file begins with its contract', () => {
 /** Package → the only places that may import it. */
 const HOMES: Readonly<Record<string, RegExp>> = {
   'acme-client': /^certdb\/acme\.ts$/,
+  bcryptjs: /^identity\/crypt-thread\.ts$/,
   convict: /^config\//,
   pkcs11js: /^certdb\/token\.ts$/,
   ioredis: /^state\/redis\.ts$/,
@@ -112,6 +113,7 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   '@peculiar/asn1-schema': /^certdb\//,
   '@peculiar/asn1-x509': /^certdb\//,
   imapflow: /^identity\/store-login\.ts$/,
+  ldapts: /^identity\/ldap-connection\.ts$/,
   'node-forge': /^certdb\/pkcs12/,
 };
 

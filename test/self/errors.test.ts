@@ -33,6 +33,10 @@ const OTHERS: Readonly<Record<string, number>> = {
   USER_MOVING: 454,
   MESSAGE_LIMIT: 450,
   RECIPIENT_LIMIT: 450,
+  DIRECTORY_DOWN: 454,
+  DIRECTORY_AMBIGUOUS: 454,
+  DIRECTORY_TARGET: 454,
+  USER_ON_HOLD: 454,
 };
 
 test('an SMTP error row ends the connection with 421 or 521, but for proxies, strangers and logins', () => {

@@ -25,6 +25,15 @@ const FIELDS: Record<string, string> = {
   'backends.NAME.check.every': 'everyMs',
   'backends.NAME.check.timeout': 'timeoutMs',
   'backends.NAME.admin.passwordFile': 'password',
+  'directory.ldap.urls': 'servers',
+  'directory.ldap.timeout': 'timeoutMs',
+  'directory.ldap.retry': 'retryMs',
+  'directory.ldap.refresh': 'refreshMs',
+  'services.NAME.domains.ADDRESS.ldap.urls': 'servers',
+  'directory.http.timeout': 'timeoutMs',
+  'directory.cache.ttl': 'ttlMs',
+  'directory.cache.missTtl': 'missTtlMs',
+  'directory.cache.passwordTtl': 'passwordTtlMs',
   probe: 'probeMs',
   'popBeforeSmtp.ttl': 'ttlMs',
   'penalties.step': 'stepMs',
@@ -73,7 +82,7 @@ test('every field of the settings comes from a setting of the schema', () => {
   const interfaces = [...types.matchAll(/export interface (\w+) \{([^]*?)\n\}/g)];
   const known = new Set(settings().map(({ field }) => field));
   // Made by the loader: the file, an entry's own name, the parts of `client`, and what stands for several settings.
-  const made = new Set(['file', 'name', 'method', 'required', 'mode']);
+  const made = new Set(['file', 'name', 'method', 'required', 'mode', 'http', 'cache']);
   const fields = interfaces.flatMap(([, , body]) =>
     [...(body ?? '').matchAll(/readonly (\w+):/g)].map((m) => m[1]),
   );

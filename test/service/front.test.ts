@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Settings } from '../../src/config/settings.ts';
 import type { FrontMaterial } from '../../src/service/material.ts';
+import { NO_DIRECTORY } from '../../src/service/directory-material.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { IMAP, plain, POP3, SEND, SMTP } from '../support/dialects.ts';
 import { assertLine, type Gateway, openGateway, testMaterial } from '../support/gateway.ts';
@@ -21,6 +22,7 @@ function material(settings: Settings): FrontMaterial {
     ),
     tierPasswords: NO_TIER_PASSWORDS,
     spoofs: {},
+    directory: NO_DIRECTORY,
     ticketKeys: Buffer.alloc(48, 7),
   };
 }

@@ -39,10 +39,10 @@ const HOMES = {
   redis: () => openRedis({ url: redis.url, world: realWorld, log: quiet }),
 } as const;
 
-function settingsWith(...hosts: string[]): Pick<Settings, 'backends'> {
+function settingsWith(...hosts: string[]): Parameters<PlacementBook['update']>[0] {
   const servers = hosts.map((host) => ({ kind: 'tcp', host, port: 143 }) as const);
   const stores = { name: 'stores', balance: 'hash', servers } as unknown as BackendSettings;
-  return { backends: { stores } };
+  return { backends: { stores }, directory: { type: 'none' } };
 }
 
 interface Node {

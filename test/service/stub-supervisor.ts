@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Endpoint, ServiceSettings, Settings } from '../../src/config/settings.ts';
 import { defaultSettings } from '../../src/config/load.ts';
 import type { Configuration } from '../../src/service/configuration.ts';
+import { NO_DIRECTORY } from '../../src/service/directory-material.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';
 import { Supervisor } from '../../src/service/supervisor.ts';
@@ -46,6 +47,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
       clientOcsp: 'off',
     },
     verify: { kind: 'backend' },
+    domains: {},
     proxyProtocol: null,
     backend: null,
     channel: null,
@@ -84,6 +86,7 @@ export function configurationOf(settings: Settings): Configuration {
       backendSecrets: {},
       tierPasswords: NO_TIER_PASSWORDS,
       spoofs: {},
+      directory: NO_DIRECTORY,
       ticketKeys: Buffer.alloc(48),
     },
     ticketSecret: null,

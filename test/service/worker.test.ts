@@ -11,6 +11,7 @@ import { setImmediate } from 'node:timers/promises';
 import { defaultSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import type { Front } from '../../src/service/front.ts';
+import { NO_DIRECTORY } from '../../src/service/directory-material.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { bindListeners, type BoundListener } from '../../src/service/handles.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';
@@ -60,6 +61,7 @@ async function startWorker(
     backendSecrets: {},
     tierPasswords: NO_TIER_PASSWORDS,
     spoofs: {},
+    directory: NO_DIRECTORY,
     ticketKeys: Buffer.alloc(48),
   };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });

@@ -43,6 +43,7 @@ export function settingsOf(options: GatewayOptions, folder: string): Settings {
       ),
       ...options.backends,
     },
+    ...directoryOf(options, folder),
     limits: { perAddress: 0, perUser: 0, ...options.limits },
     penalties: options.penalties ?? { remembered: 0 },
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
@@ -63,4 +64,16 @@ function channelsOf(
   return Object.fromEntries(
     Object.entries(channels).map(([name, channel]) => [name, { relay: 'behind', ...channel }]),
   );
+}
+
+let files = 0;
+
+function directoryOf(
+  { directory, users }: GatewayOptions,
+  folder: string,
+): Readonly<Record<string, unknown>> {
+  if (users === undefined) return directory === undefined ? {} : { directory };
+  const file = path.join(folder, `users-${++files}.yaml`);
+  writeFileSync(file, users, { mode: 0o600 });
+  return { directory: { type: 'file', file, ...directory } };
 }

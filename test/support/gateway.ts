@@ -15,6 +15,7 @@ import { offersTls } from '../../src/policy/channel-map.ts';
 import { grantChannelOf } from '../../src/policy/grants.ts';
 import { NO_TRUST } from '../../src/service/backend-material.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
+import { readDirectoryMaterial } from '../../src/service/directory-material.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import { WorkerGuard } from '../../src/service/worker-guard.ts';
 import { readSpoofs } from '../../src/service/spoofs.ts';
@@ -70,6 +71,9 @@ export interface GatewayOptions {
   readonly backends?: Readonly<Record<string, unknown>>;
   /** Keys of the backend; `servers` is one on 127.0.0.1. */
   readonly to?: Readonly<Record<string, unknown>>;
+  /** The directory; with `users`, text of a file of users, its type is file. */
+  readonly directory?: Readonly<Record<string, unknown>>;
+  readonly users?: string;
   /** No limit on connections and no penalties, unless they are said here. */
   readonly limits?: Readonly<Record<string, unknown>>;
   readonly penalties?: Readonly<Record<string, unknown>>;
@@ -369,6 +373,9 @@ export function frontMaterial(
   const spoofs = readSpoofs(settings, (error) => {
     throw error;
   });
+  const directory = readDirectoryMaterial(settings, (error) => {
+    throw error;
+  });
   return {
     services,
     backendTrust: NO_TRUST,
@@ -376,6 +383,7 @@ export function frontMaterial(
     backendSecrets,
     tierPasswords,
     spoofs,
+    directory,
     ticketKeys: Buffer.alloc(48, 7),
   };
 }

@@ -1,0 +1,34 @@
+// The settings of the directory, completed, whatever its type.
+
+import type { GivenSettings } from './entries.ts';
+import { completeLdap, locatedSecret } from './load-ldap.ts';
+import type { DirectorySettings } from './settings.ts';
+
+type Locate = (name: string) => string;
+
+/** How long users are believed where nothing is said; a script of nginx is asked each time. */
+const CACHE_MS = 900_000;
+
+export function completeDirectory(
+  { file, http, ldap, cache, ...values }: GivenSettings['top']['values']['directory'],
+  locate: Locate,
+): DirectorySettings {
+  return {
+    ...values,
+    file: file === null ? null : locate(file),
+    http: {
+      url: http.url,
+      ca: http.ca === null ? null : locate(http.ca),
+      header: locatedSecret(http.header, locate),
+      timeoutMs: http.timeout,
+      connections: http.connections,
+    },
+    ldap: completeLdap(ldap, locate),
+    cache: {
+      size: cache.size,
+      ttlMs: cache.ttl ?? (values.type === 'http' ? 0 : CACHE_MS),
+      missTtlMs: cache.missTtl,
+      passwordTtlMs: cache.passwordTtl,
+    },
+  };
+}

@@ -1,0 +1,72 @@
+// What the settings say of the directory: who logs in, and where their mail is. Part of settings.ts, whose word holds
+// here too.
+
+import type { Secret } from './settings.ts';
+
+/** How ids are read at one address of a service; null: as the directory's settings say. */
+export interface DomainSettings {
+  readonly defaultDomain: string | null;
+  readonly domainDelimiters: string | null;
+  /** The directory as it is for clients that have connected there; null: as for all. */
+  readonly ldap: LdapSettings | null;
+}
+
+export type LdapServerSettings = {
+  readonly host: string;
+  readonly port: number;
+  readonly implicitTls: boolean;
+};
+
+export interface LdapSettings {
+  /** In the order of preference; none: the directory is not in LDAP. */
+  readonly servers: readonly LdapServerSettings[];
+  readonly base: string;
+  readonly userGroupBase: string | null;
+  readonly bindDn: string | null;
+  /** null in workers, which have it in their material. */
+  readonly bindPassword: Secret | null;
+  readonly startTls: boolean;
+  readonly verifyCertificate: boolean;
+  /** PEM file; null: the system's. */
+  readonly ca: string | null;
+  readonly tlsName: string | null;
+  readonly allowClear: boolean;
+  readonly hostedDomains: boolean;
+  readonly schema: 1 | 2;
+  /** Templates, see wire/login-template.ts. */
+  readonly searchFormat: string;
+  readonly domainSearchFormat: string | null;
+  readonly replayFormat: string;
+  readonly mailHostAttrs: readonly string[];
+  readonly accessAttr: string | null;
+  readonly passwords: 'bind' | 'compare';
+  readonly connections: number;
+  readonly timeoutMs: number;
+  readonly retryMs: number;
+  readonly refreshMs: number;
+}
+
+export type DirectoryType = 'none' | 'file' | 'ldap' | 'http';
+
+export interface DirectorySettings {
+  readonly type: DirectoryType;
+  readonly defaultDomain: string | null;
+  readonly domainDelimiters: string;
+  readonly canonicalDelimiter: string;
+  readonly file: string | null;
+  readonly http: {
+    readonly url: string | null;
+    readonly ca: string | null;
+    /** null in workers, which have it in their material. */
+    readonly header: Secret | null;
+    readonly timeoutMs: number;
+    readonly connections: number;
+  };
+  readonly ldap: LdapSettings;
+  readonly cache: {
+    readonly size: number;
+    readonly ttlMs: number;
+    readonly missTtlMs: number;
+    readonly passwordTtlMs: number;
+  };
+}

@@ -1,0 +1,84 @@
+// The interface of directories: who is this, where is their mail, may they in. Promises of every directory: it answers
+// within its own time limit; it never says 'nobody' when it could not look; secrets go nowhere but into an Account.
+// On failure: find() rejects with GateError DIRECTORY_DOWN (nobody could be asked) or DIRECTORY_AMBIGUOUS (two entries
+// for one user), both temporary for the client, so that no client forgets a good password.
+
+/** Somebody who wants to log in. */
+export interface Login {
+  /** As the client sent it. */
+  readonly id: string;
+  readonly service: string;
+  readonly protocol: 'imap' | 'pop3' | 'smtp';
+  readonly tls: boolean;
+  /** The real client, also behind a balancer or a front tier; address '' on Unix sockets. */
+  readonly client: { readonly address: string; readonly port: number };
+  /** Where it connected to. */
+  readonly server: { readonly address: string; readonly port: number };
+  /** RFC 4514 text; null: it showed no certificate. */
+  readonly certificateSubject: string | null;
+  /** Which attempt of this connection it is; 1 where it is not said. */
+  readonly attempt?: number;
+}
+
+export interface Account {
+  /** Canonical: `userid@domain` with the canonical delimiter, or the bare id. Limits, logs and sessions go by it. */
+  readonly user: string;
+  /** What the store is logged in with. */
+  readonly replay: string;
+  /** Name in `backends`; null: the service's own. */
+  readonly backend: string | null;
+  /** Mail hosts in order, `host` or `host:port`; empty: the backend's own servers. */
+  readonly hosts: readonly string[];
+  /** The domain's override of whether passwords are checked here; null: as the service says. */
+  readonly preAuth: boolean | null;
+  /** Rules in Sun's TCPAccess form, each of which this client must pass. */
+  readonly access: readonly string[];
+  /** hold: a temporary refusal. */
+  readonly status: 'active' | 'hold' | 'inactive';
+  /** Addresses, for certificates. */
+  readonly mail: readonly string[];
+  readonly attributes: Readonly<Record<string, readonly string[]>>;
+  /** Stored passwords, `{SSHA}…` or plain. Never logged, never cached for longer than the account. */
+  readonly secrets: readonly string[];
+  /** What the store is given in place of the client's password (http's Auth-Pass). Never logged. */
+  readonly replayPassword?: string;
+}
+
+/** What a directory says in its own words. */
+export interface Refusal {
+  readonly kind: 'refused';
+  /** Another time it may be let in. */
+  readonly temporary: boolean;
+  /** For the client. */
+  readonly text: string;
+  /** SMTP: reply code, and enhanced code, as in `535 5.7.0`. */
+  readonly smtpCode?: string;
+  /** What the next attempt has to wait; null: there is none on this connection. */
+  readonly waitMs?: number | null;
+}
+
+export type Answer =
+  /** proof: whether the directory itself found the password right; null: it does not say, `secrets` may. */
+  | { readonly kind: 'account'; readonly account: Account; readonly proof: 'right' | 'wrong' | null }
+  | { readonly kind: 'nobody' }
+  | Refusal;
+
+export interface Directory {
+  /** find() has to be given the password whoever checks it. */
+  readonly needsPassword?: true;
+  /** With a password: also whether it is right, as far as this directory can tell. */
+  find(login: Login, password: string | null): Promise<Answer>;
+  /** What find() depends on but for the password; what is not there: what commonKey() says. */
+  keyOf?(login: Login): string;
+  /**
+   * Whether a password is right for an account that find(login, null) gave, so that one search is enough for many logins
+   * of one user.
+   */
+  prove?(login: Login, account: Account, password: string): Promise<'right' | 'wrong'>;
+  /** Nobody new will ask. Whoever still does is answered, by connections that are not kept. */
+  close(): void;
+}
+
+export function commonKey({ id, service, protocol, tls, server }: Login): string {
+  return JSON.stringify([id, service, protocol, tls, server.address]);
+}

@@ -1,0 +1,80 @@
+// The directory in a file: who is found under a name. The file is read elsewhere (config/user-map.ts); this is the search.
+// Promises: an entry for the very name wins, then of `@domain` and patterns the one that stands first; upper and lower
+// case are the same; no entry, nobody. It never fails.
+
+import type { UserEntry, UserMap } from '../config/user-map.ts';
+import type { Account, Directory, Login } from './directory.ts';
+import { plainAccount } from './everyone.ts';
+import { fillReplay, type LoginId, type NameBook } from './login-id.ts';
+
+interface Placed {
+  readonly place: number;
+  readonly entry: UserEntry;
+}
+
+export function fileDirectory(map: UserMap, names: NameBook): Directory {
+  const exact = new Map<string, UserEntry>();
+  const domains = new Map<string, Placed>();
+  const patterns: (Placed & { readonly fits: (name: string) => boolean })[] = [];
+  for (const [place, entry] of map.entries()) {
+    const who = entry.who.toLowerCase();
+    if (/[*?]/.test(who)) patterns.push({ place, entry, fits: (name) => matches(who, name) });
+    else if (who.startsWith('@')) domains.set(who.slice(1), { place, entry });
+    else exact.set(who, entry);
+  }
+  const lookUp = ({ canonical, domain }: LoginId): UserEntry | null => {
+    const name = canonical.toLowerCase();
+    const own = exact.get(name);
+    if (own !== undefined) return own;
+    const ofDomain = domains.get(domain);
+    const pattern = patterns.find(({ fits }) => fits(name));
+    if (ofDomain === undefined || pattern === undefined) return (ofDomain ?? pattern)?.entry ?? null;
+    return (ofDomain.place < pattern.place ? ofDomain : pattern).entry;
+  };
+  return {
+    find: async (login) => {
+      const id = names.split(login.id, { service: login.service, address: login.server.address });
+      const entry = lookUp(id);
+      if (entry === null) return { kind: 'nobody' };
+      return { kind: 'account', account: accountOf(entry, id, login), proof: null };
+    },
+    // What the file says is at hand; only the comparison of passwords is worth remembering.
+    keyOf: ({ id, service, protocol, server }) => JSON.stringify([id, service, protocol, server.address]),
+    close: () => undefined,
+  };
+}
+
+function accountOf(entry: UserEntry, id: LoginId, { protocol }: Login): Account {
+  const isOwn = entry.who.toLowerCase() === id.canonical.toLowerCase();
+  const user = isOwn ? entry.who : id.canonical;
+  return {
+    ...plainAccount(id),
+    user,
+    replay: entry.login === null ? user : fillReplay(entry.login, id),
+    backend: typeof entry.backend === 'string' ? entry.backend : (entry.backend?.[protocol] ?? null),
+    hosts: entry.servers,
+    access: entry.access === null ? [] : [entry.access],
+    status: entry.status,
+    mail: entry.mail.length > 0 || !isOwn || id.domain === '' ? entry.mail : [user],
+    secrets: entry.passwords,
+  };
+}
+
+/** `*` and `?` as in a shell. */
+function matches(pattern: string, text: string): boolean {
+  let [p, t, star, from] = [0, 0, -1, 0];
+  while (t < text.length) {
+    if (pattern[p] === '*') {
+      star = p++;
+      from = t;
+    } else if (p < pattern.length && (pattern[p] === '?' || pattern[p] === text[t])) {
+      p++;
+      t++;
+    } else if (star >= 0) {
+      p = star + 1;
+      t = ++from;
+    } else return false;
+  }
+  while (pattern[p] === '*') p++;
+  return p === pattern.length;
+}

@@ -1,0 +1,188 @@
+// The directory behind a script for nginx's auth_http. Promises: one answer or failure within `timeoutMs`, waits that the
+// script asks for included; so many connections and no more, kept open; headers of HEADER_BYTES_MAX at most, and the body
+// of an answer is not read. The password goes into the request and nowhere else. On failure: DIRECTORY_DOWN. Owns its
+// connections.
+
+import http from 'node:http';
+import https from 'node:https';
+
+import { GateError } from '../errors.ts';
+import type { World } from '../world.ts';
+import { type Outcome, readAnswer, requestHeaders } from './auth-http.ts';
+import { type Answer, commonKey, type Directory, type Login } from './directory.ts';
+import { plainAccount } from './everyone.ts';
+import type { NameBook } from './login-id.ts';
+
+export interface HttpDirectoryOptions {
+  readonly url: string;
+  /** PEM; null: the system's. */
+  readonly ca: string | null;
+  /** `Name: value`, once more. */
+  readonly header: string | null;
+  readonly timeoutMs: number;
+  readonly connections: number;
+  readonly names: NameBook;
+  readonly world: World;
+}
+
+const HEADER_BYTES_MAX = 16_384;
+const QUEUE_MAX = 1024;
+/** The request is one GET with all in its headers. */
+const ID_BYTES_MAX = 4096;
+
+export function httpDirectory(options: HttpDirectoryOptions): Directory {
+  return new HttpDirectory(options);
+}
+
+class HttpDirectory implements Directory {
+  readonly needsPassword = true as const;
+  readonly #options: HttpDirectoryOptions;
+  readonly #agent: http.Agent;
+  readonly #url: URL;
+  #pending = 0;
+  #closed = false;
+
+  constructor(options: HttpDirectoryOptions) {
+    const { url, ca, connections } = options;
+    this.#options = options;
+    this.#url = new URL(url);
+    const kept = { keepAlive: true, maxSockets: connections, maxFreeSockets: connections };
+    this.#agent =
+      this.#url.protocol === 'https:'
+        ? new https.Agent({ ...kept, ...(ca === null ? {} : { ca }) })
+        : new http.Agent(kept);
+  }
+
+  keyOf(login: Login): string {
+    return JSON.stringify([commonKey(login), login.client.address]);
+  }
+
+  async find(login: Login, password: string | null): Promise<Answer> {
+    const { world, timeoutMs } = this.#options;
+    const tooLong = Buffer.byteLength(login.id) + Buffer.byteLength(password ?? '') > ID_BYTES_MAX;
+    if (login.id === '' || tooLong) return { kind: 'nobody' };
+    if (this.#pending >= QUEUE_MAX) throw this.#failure('too many logins wait for it');
+    const stop = new AbortController();
+    const timer = world.after(timeoutMs, () => stop.abort());
+    this.#pending++;
+    try {
+      return this.#answerOf(await this.#ask(login, password, stop.signal), login, password);
+    } catch (cause) {
+      if (cause instanceof GateError) throw cause;
+      throw this.#failure(stop.signal.aborted ? `no answer in ${timeoutMs} ms` : null, cause);
+    } finally {
+      timer.cancel();
+      this.#pending--;
+      if (this.#closed && this.#pending === 0) this.#agent.destroy();
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#pending === 0) this.#agent.destroy();
+  }
+
+  async #ask(login: Login, password: string | null, stop: AbortSignal): Promise<Outcome> {
+    for (;;) {
+      const outcome = await this.#request(
+        requestHeaders({ login, password, attempt: login.attempt ?? 1 }),
+        stop,
+      );
+      if (outcome.kind !== 'wait') return outcome;
+      await this.#pause(Math.max(outcome.ms, 100), stop);
+    }
+  }
+
+  #pause(ms: number, stop: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#options.world.after(ms, resolve);
+      stop.addEventListener('abort', () => {
+        timer.cancel();
+        reject(new Error('it asks to wait for too long'));
+      });
+    });
+  }
+
+  /** One request; a kept connection that the other side has closed meanwhile is replaced once. */
+  async #request(headers: readonly [string, string][], stop: AbortSignal): Promise<Outcome> {
+    for (let again = false; ; again = true) {
+      try {
+        return await this.#send(headers, stop);
+      } catch (error) {
+        if (again || stop.aborted || !(error instanceof StaleConnection)) throw error;
+      }
+    }
+  }
+
+  #send(headers: readonly [string, string][], stop: AbortSignal): Promise<Outcome> {
+    const { header } = this.#options;
+    const [, name = '', value = ''] = /^([^:]+):\s*(.*)$/.exec(header ?? '') ?? [];
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+    const send = this.#url.protocol === 'https:' ? https.request : http.request;
+    const request = send(this.#url, {
+      agent: this.#agent,
+      headers: Object.fromEntries(name === '' ? headers : [...headers, [name, value]]),
+      maxHeaderSize: HEADER_BYTES_MAX,
+      signal: stop,
+    });
+    request.on('response', (response) => {
+      resolve(readAnswer(plainHeaders(response.headers), response.statusCode ?? 0));
+      let left = HEADER_BYTES_MAX;
+      // A short body is read over, so that the connection can be kept.
+      response.on('data', (chunk: Buffer) => {
+        left -= chunk.length;
+        if (left < 0) response.destroy();
+      });
+      response.on('error', () => undefined);
+    });
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      const stale = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+      reject(stale ? new StaleConnection() : error);
+    });
+    request.end();
+    return promise;
+  }
+
+  #answerOf(outcome: Outcome, login: Login, password: string | null): Answer {
+    switch (outcome.kind) {
+      case 'refused':
+        return outcome;
+      case 'wait':
+      case 'unusable':
+        throw this.#failure(outcome.kind === 'wait' ? 'it asks to wait' : outcome.reason);
+      case 'ok': {
+        const { names } = this.#options;
+        const plain = plainAccount(
+          names.split(login.id, { service: login.service, address: login.server.address }),
+        );
+        const user = outcome.user ?? plain.user;
+        const account = {
+          ...plain,
+          user,
+          // As nginx: what the client sent, unless the script says otherwise.
+          replay: outcome.user ?? plain.replay,
+          hosts: outcome.server === null ? [] : [outcome.server],
+          ...(outcome.password === null ? {} : { replayPassword: outcome.password }),
+        };
+        return { kind: 'account', account, proof: password === null ? null : 'right' };
+      }
+    }
+  }
+
+  #failure(reason: string | null, cause?: unknown): GateError {
+    const { origin, pathname } = this.#url;
+    return new GateError(
+      'DIRECTORY_DOWN',
+      { url: `${origin}${pathname}`, reason: reason ?? undefined },
+      cause,
+    );
+  }
+}
+
+class StaleConnection extends Error {}
+
+function plainHeaders(headers: http.IncomingHttpHeaders): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value[0] : value]),
+  );
+}

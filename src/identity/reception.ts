@@ -1,0 +1,201 @@
+// Where the path asks about a login: the directory behind a cache, and whether the password is right where that is the
+// directory's business. Promises: one search for however many ask for one user at the same time; an answer that is still
+// believed is given while the directory is down; an unknown user costs the same work as a wrong password; a password is
+// remembered as a keyed hash, under a key that this process alone has; one line in the log when the directory goes and
+// one when it comes back. On failure: the directory's GateError; nothing that could not be asked is a wrong password.
+
+import { createHmac } from 'node:crypto';
+
+import { asGateError, GateError } from '../errors.ts';
+import { explain, type Log } from '../log.ts';
+import type { World } from '../world.ts';
+import { Cache, Together } from './cache.ts';
+import {
+  type Account,
+  type Answer,
+  commonKey,
+  type Directory,
+  type Login,
+  type Refusal,
+} from './directory.ts';
+import { passwordFits } from './password.ts';
+
+export interface ReceptionOptions {
+  readonly directory: Directory;
+  readonly cache: {
+    readonly size: number;
+    readonly ttlMs: number;
+    readonly missTtlMs: number;
+    readonly passwordTtlMs: number;
+  };
+  readonly world: World;
+  readonly log: Log;
+}
+
+export interface Inquiry {
+  readonly login: Login;
+  /** null: the login is proven, or will be, by something else. */
+  readonly password: string | null;
+  /** Who checks passwords where the account does not say otherwise. */
+  readonly checker: 'directory' | 'others';
+}
+
+export type Ruling =
+  | {
+      readonly kind: 'account';
+      readonly account: Account;
+      /** Whether it is the directory that checks the password of this account. */
+      readonly checked: boolean;
+      /** null where it does not. */
+      readonly proof: 'right' | 'wrong' | null;
+    }
+  | { readonly kind: 'nobody' }
+  | Refusal;
+
+/** Passwords that are compared at once, and those that wait. */
+const COMPARED_MAX = 4;
+const WAITING_MAX = 512;
+/** Values of one account that are tried. */
+const SECRETS_MAX = 8;
+
+export class Reception {
+  readonly #options: ReceptionOptions;
+  readonly #accounts: Cache<Answer>;
+  readonly #passwords: Cache<Account>;
+  readonly #searches = new Together<Answer>();
+  readonly #proofs = new Together<'right' | 'wrong'>();
+  readonly #key: Buffer;
+  readonly #waiting: (() => void)[] = [];
+  #comparing = 0;
+  #down = false;
+  /** What an unknown user's password is compared with: the last value that anybody's was. */
+  #decoy = '{SSHA512}';
+
+  constructor(options: ReceptionOptions) {
+    this.#options = options;
+    this.#accounts = new Cache(options.cache.size);
+    this.#passwords = new Cache(options.cache.size);
+    this.#key = options.world.random(32);
+  }
+
+  async ask(inquiry: Inquiry): Promise<Ruling> {
+    const { directory } = this.#options;
+    const { login, password, checker } = inquiry;
+    const key = directory.keyOf?.(login) ?? commonKey(login);
+    if (directory.needsPassword === true) return this.#askWhole(key, inquiry);
+    const found = await this.#search(key, login, null);
+    if (found.kind === 'nobody' && checker === 'directory' && password !== null) {
+      await this.#compare([this.#decoy], password);
+    }
+    if (found.kind !== 'account') return found;
+    const { account } = found;
+    const checked = account.preAuth ?? checker === 'directory';
+    const proof = checked && password !== null ? await this.#prove(key, { login, account, password }) : null;
+    return { kind: 'account', account, checked, proof };
+  }
+
+  close(): void {
+    this.#options.directory.close();
+  }
+
+  /** A directory that has to be told the password: search and proof are one. */
+  async #askWhole(key: string, { login, password, checker }: Inquiry): Promise<Ruling> {
+    const whole = password === null ? key : `${key} ${this.#digest(key, password)}`;
+    const found = await this.#search(whole, login, password);
+    if (found.kind !== 'account') return found;
+    const checked = found.account.preAuth ?? checker === 'directory';
+    const proof = checked && password !== null ? (found.proof ?? 'wrong') : null;
+    return { kind: 'account', account: found.account, checked, proof };
+  }
+
+  async #search(key: string, login: Login, password: string | null): Promise<Answer> {
+    const { directory, cache, world } = this.#options;
+    const known = this.#accounts.get(key, world.monotonic());
+    if (known !== undefined) return known;
+    const ask = async (): Promise<Answer> => {
+      const answer = await this.#watched(() => directory.find(login, password));
+      const ttlMs = answer.kind === 'account' ? cache.ttlMs : answer.kind === 'nobody' ? cache.missTtlMs : 0;
+      const isWrong = answer.kind === 'account' && answer.proof === 'wrong';
+      if (ttlMs > 0 && cache.ttlMs > 0 && !isWrong)
+        this.#accounts.set(key, answer, world.monotonic() + ttlMs);
+      return answer;
+    };
+    // Whoever is not to be remembered is asked for each time.
+    return cache.ttlMs > 0 ? this.#searches.do(key, ask) : ask();
+  }
+
+  async #prove(
+    key: string,
+    {
+      login,
+      account,
+      password,
+    }: { readonly login: Login; readonly account: Account; readonly password: string },
+  ): Promise<'right' | 'wrong'> {
+    const { directory, cache, world } = this.#options;
+    if (password === '') return 'wrong';
+    const hashed = this.#digest(key, password);
+    // Another account, searched anew, is proven anew.
+    if (this.#passwords.get(hashed, world.monotonic()) === account) return 'right';
+    const proof = await this.#proofs.do(hashed, async () => {
+      if (directory.prove !== undefined) {
+        return this.#watched(async () => directory.prove?.(login, account, password) ?? 'wrong');
+      }
+      if (account.secrets.length > 0) return this.#compare(account.secrets, password);
+      const answer = await this.#watched(() => directory.find(login, password));
+      return answer.kind === 'account' ? (answer.proof ?? 'wrong') : 'wrong';
+    });
+    const ttlMs = Math.min(cache.passwordTtlMs, cache.ttlMs);
+    if (proof === 'right' && ttlMs > 0) this.#passwords.set(hashed, account, world.monotonic() + ttlMs);
+    return proof;
+  }
+
+  async #compare(secrets: readonly string[], password: string): Promise<'right' | 'wrong'> {
+    await this.#enter();
+    try {
+      this.#decoy = secrets[0] ?? this.#decoy;
+      for (const secret of secrets.slice(0, SECRETS_MAX)) {
+        if (await passwordFits(secret, password)) return 'right';
+      }
+      return 'wrong';
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#comparing--;
+      else next();
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#comparing < COMPARED_MAX) {
+      this.#comparing++;
+      return;
+    }
+    if (this.#waiting.length >= WAITING_MAX) {
+      throw new GateError('DIRECTORY_DOWN', { phase: 'too many passwords wait to be compared' });
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  async #watched<T>(work: () => Promise<T>): Promise<T> {
+    const { log } = this.#options;
+    try {
+      const result = await work();
+      if (this.#down) log.info('directory-up', {});
+      this.#down = false;
+      return result;
+    } catch (cause) {
+      const error = asGateError(cause);
+      if (error.code === 'DIRECTORY_DOWN' && !this.#down) {
+        this.#down = true;
+        log.error('directory-down', { code: error.code, cause: explain(error) });
+      }
+      throw error;
+    }
+  }
+
+  #digest(key: string, password: string): string {
+    return createHmac('sha256', this.#key)
+      .update(JSON.stringify([key, password]))
+      .digest('base64');
+  }
+}

@@ -1,0 +1,98 @@
+// From settings and material to the directory that a worker asks, behind its cache. What has not changed since the
+// settings before is kept, with what it remembers and its connections; one that is replaced is closed when nobody can
+// be on the way to it any more.
+
+import type { Settings } from '../config/settings.ts';
+import type { Directory, Login } from '../identity/directory.ts';
+import { everyone } from '../identity/everyone.ts';
+import { fileDirectory } from '../identity/file-directory.ts';
+import { httpDirectory } from '../identity/http-directory.ts';
+import type { SplitId } from '../identity/ldap-directory.ts';
+import { NameBook, type NameRules, placeKey } from '../identity/login-id.ts';
+import { Reception } from '../identity/reception.ts';
+import type { Log } from '../log.ts';
+import type { World } from '../world.ts';
+import type { DirectoryMaterial } from './directory-material.ts';
+import { makeLdap } from './ldap-material.ts';
+
+export interface DirectoryParts {
+  readonly settings: Settings;
+  readonly material: DirectoryMaterial;
+  readonly world: World;
+  readonly log: Log;
+}
+
+export class Directories {
+  #key = '';
+  #reception: Reception | null = null;
+
+  /** What these settings ask for. */
+  update(parts: DirectoryParts): Reception | null {
+    const { settings, material, world } = parts;
+    const isNeeded = !isPlain(settings);
+    const domains = Object.values(settings.services).map(({ name, domains: own }) => [name, own]);
+    const key = JSON.stringify([settings.directory, domains, material]);
+    if (isNeeded && this.#reception !== null && key === this.#key) return this.#reception;
+    const old = this.#reception;
+    // Connections that came before may still log in.
+    if (old !== null) world.after(2 * settings.timeouts.loginMs, () => old.close());
+    this.#key = key;
+    this.#reception = isNeeded ? makeReception(parts) : null;
+    return this.#reception;
+  }
+}
+
+/** Nobody's mail is anywhere else, and nobody's name is changed. */
+function isPlain({ directory, services }: Settings): boolean {
+  const { type, defaultDomain, domainDelimiters, canonicalDelimiter } = directory;
+  const asGiven = defaultDomain === null && domainDelimiters === canonicalDelimiter;
+  return (
+    type === 'none' &&
+    asGiven &&
+    Object.values(services).every(({ domains }) => Object.keys(domains).length === 0)
+  );
+}
+
+export function makeReception(parts: DirectoryParts): Reception {
+  const { settings, world, log } = parts;
+  return new Reception({ directory: makeDirectory(parts), cache: settings.directory.cache, world, log });
+}
+
+function makeDirectory({ settings, material, world, log }: DirectoryParts): Directory {
+  const { directory } = settings;
+  const names = nameBook(settings);
+  switch (directory.type) {
+    case 'none':
+      return everyone(names);
+    case 'file':
+      return fileDirectory(material.users, names);
+    case 'ldap': {
+      const delimiter = directory.canonicalDelimiter;
+      const split = ({ id, service, server }: Login): SplitId => {
+        const { user, domain } = names.split(id, { service, address: server.address });
+        return { user, domain, delimiter };
+      };
+      return makeLdap({ settings, material: material.ldap, split, world, log });
+    }
+    case 'http': {
+      const { url, timeoutMs, connections } = directory.http;
+      if (url === null) throw new Error('directory.http.url is missing and no mistake was reported');
+      const { ca, header } = material;
+      return httpDirectory({ url, ca, header, timeoutMs, connections, names, world });
+    }
+  }
+}
+
+function nameBook({ directory, services }: Settings): NameBook {
+  const { defaultDomain, domainDelimiters: delimiters, canonicalDelimiter } = directory;
+  const byAddress = new Map<string, Partial<NameRules>>();
+  for (const service of Object.values(services)) {
+    for (const [address, own] of Object.entries(service.domains)) {
+      byAddress.set(placeKey(service.name, address), {
+        ...(own.defaultDomain === null ? {} : { defaultDomain: own.defaultDomain }),
+        ...(own.domainDelimiters === null ? {} : { delimiters: own.domainDelimiters }),
+      });
+    }
+  }
+  return new NameBook({ defaultDomain, delimiters, canonicalDelimiter }, byAddress);
+}

@@ -1,0 +1,259 @@
+// The directory behind a script for nginx's auth_http: what it is asked, what its answers mean, and scripts that
+// misbehave, none of which is ever a wrong password.
+
+import assert from 'node:assert/strict';
+import https from 'node:https';
+import net from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { readAnswer, requestHeaders } from '../../src/identity/auth-http.ts';
+import type { Directory, Login } from '../../src/identity/directory.ts';
+import { httpDirectory } from '../../src/identity/http-directory.ts';
+import { NameBook } from '../../src/identity/login-id.ts';
+import { realWorld } from '../../src/world.ts';
+import { testMaterial } from '../support/gateway.ts';
+
+const LOGIN: Login = {
+  id: 'anna',
+  service: 'imap',
+  protocol: 'imap',
+  tls: false,
+  client: { address: '192.0.2.7', port: 50_001 },
+  server: { address: '198.51.100.1', port: 143 },
+  certificateSubject: null,
+  attempt: 2,
+};
+
+function sent(login: Partial<Login> = {}, password: string | null = 'secret'): Record<string, string> {
+  return Object.fromEntries(requestHeaders({ login: { ...LOGIN, ...login }, password, attempt: 2 }));
+}
+
+test('the request has the headers of the contract, and the ports besides', () => {
+  assert.deepEqual(sent(), {
+    'Auth-Method': 'plain',
+    'Auth-User': 'anna',
+    'Auth-Pass': 'secret',
+    'Auth-Protocol': 'imap',
+    'Auth-Login-Attempt': '2',
+    'Client-IP': '192.0.2.7',
+    'Client-Port': '50001',
+    'Auth-Server-Address': '198.51.100.1',
+    'Auth-Server-Port': '143',
+  });
+  assert.equal(sent({ protocol: 'smtp' })['Client-Host'], '[UNAVAILABLE]');
+  assert.deepEqual([sent({ tls: true })['Auth-SSL'], sent({ tls: true })['Auth-SSL-Verify']], ['on', 'NONE']);
+});
+
+test('a certificate takes the place of a password, and nothing else does', () => {
+  const shown = sent({ tls: true, certificateSubject: 'CN=anna' }, null);
+  assert.deepEqual(
+    [shown['Auth-Method'], shown['Auth-SSL-Verify'], shown['Auth-SSL-Subject']],
+    ['external', 'SUCCESS', 'CN=anna'],
+  );
+  assert.equal(sent({}, null)['Auth-Method'], 'plain');
+});
+
+test('nothing in a name or password begins another header', () => {
+  const headers = sent({ id: 'a b%\r\nX: y\0' }, '\r\nAuth-User: root ä');
+  assert.equal(headers['Auth-User'], 'a%20b%25%0D%0AX:%20y%00');
+  assert.equal(headers['Auth-Pass'], `%0D%0AAuth-User:%20root%20${Buffer.from('ä').toString('latin1')}`);
+});
+
+const OK = { 'auth-status': 'OK', 'auth-server': '192.0.2.1', 'auth-port': '143' };
+
+const ANSWERS: readonly (readonly [Record<string, string>, Record<string, unknown>])[] = [
+  [OK, { kind: 'ok', server: '192.0.2.1:143', user: null, password: null }],
+  [
+    { ...OK, 'auth-server': 'imap1.internal' },
+    { kind: 'ok', server: 'imap1.internal:143' },
+  ],
+  [
+    { ...OK, 'auth-server': '2001:db8::1' },
+    { kind: 'ok', server: '[2001:db8::1]:143' },
+  ],
+  [
+    { ...OK, 'auth-user': 'robert', 'auth-pass': 'p' },
+    { kind: 'ok', user: 'robert', password: 'p' },
+  ],
+  [{ 'auth-status': 'OK' }, { kind: 'ok', server: null }],
+  [
+    { 'auth-server': '192.0.2.1', 'auth-port': '143' },
+    { kind: 'ok', server: '192.0.2.1:143' },
+  ],
+  [
+    { 'auth-status': 'No', 'auth-wait': '3' },
+    { kind: 'refused', temporary: false, text: 'No', waitMs: 3000 },
+  ],
+  [{ 'auth-status': 'No' }, { kind: 'refused', waitMs: null }],
+  [
+    { 'auth-status': 'Later', 'auth-error-code': '451 4.3.0' },
+    { kind: 'refused', temporary: true, smtpCode: '451 4.3.0' },
+  ],
+  [{ 'auth-status': 'a\tb\x01' }, { kind: 'refused', text: 'a?b?' }],
+  [
+    { 'auth-status': 'WAIT', 'auth-wait': '2' },
+    { kind: 'wait', ms: 2000 },
+  ],
+  [{}, { kind: 'unusable' }],
+  [{ ...OK, 'auth-port': '0' }, { kind: 'unusable' }],
+  [{ ...OK, 'auth-port': '143x' }, { kind: 'unusable' }],
+  [{ 'auth-status': 'OK', 'auth-server': '192.0.2.1' }, { kind: 'unusable' }],
+  [{ ...OK, 'auth-server': 'a b' }, { kind: 'unusable' }],
+];
+
+for (const [headers, expected] of ANSWERS) {
+  test(`the answer ${JSON.stringify(headers)} means ${JSON.stringify(expected)}`, () => {
+    const outcome: Record<string, unknown> = { ...readAnswer(headers, 200) };
+    for (const [key, value] of Object.entries(expected)) assert.deepEqual(outcome[key], value, key);
+  });
+}
+
+test('a status that is no success is heard only where Auth-Status says something', () => {
+  assert.equal(readAnswer({ 'auth-server': '192.0.2.1', 'auth-port': '143' }, 500).kind, 'unusable');
+  assert.equal(readAnswer(OK, 500).kind, 'ok');
+});
+
+const names = new NameBook({ defaultDomain: null, delimiters: '@', canonicalDelimiter: '@' });
+
+async function serve(
+  t: TestContext,
+  answer: (socket: net.Socket, request: string) => void,
+): Promise<Directory> {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    let heard = '';
+    socket.on('data', (chunk) => {
+      heard += chunk.toString('latin1');
+      if (!heard.endsWith('\r\n\r\n')) return;
+      const request = heard;
+      heard = '';
+      answer(socket, request);
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as net.AddressInfo;
+  const directory = httpDirectory({
+    url: `http://127.0.0.1:${port}/auth?site=1`,
+    ca: null,
+    header: 'X-Auth-Key: mine',
+    timeoutMs: 400,
+    connections: 2,
+    names,
+    world: realWorld,
+  });
+  t.after(() => {
+    directory.close();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return directory;
+}
+
+const GOOD =
+  'HTTP/1.1 200 OK\r\nAuth-Status: OK\r\nAuth-Server: 192.0.2.1\r\nAuth-Port: 143\r\nContent-Length: 0\r\n\r\n';
+
+const MISBEHAVIOURS: Readonly<Record<string, (socket: net.Socket) => void>> = {
+  'is silent': () => undefined,
+  'hangs up': (socket) => void socket.destroy(),
+  'speaks something else': (socket) => void socket.end('220 mail ESMTP\r\n'),
+  fails: (socket) => void socket.end('HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n'),
+  'is not there any more': (socket) => void socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n'),
+  'sends headers without end': (socket) =>
+    void socket.write(`HTTP/1.1 200 OK\r\n${'X-Y: z\r\n'.repeat(10_000)}`),
+  'stops in the middle': (socket) => void socket.write('HTTP/1.1 200 OK\r\nAuth-Status: O'),
+  'names no port': (socket) => void socket.end(GOOD.replace('Auth-Port: 143\r\n', '')),
+  'asks to wait again and again': (socket) =>
+    void socket.write('HTTP/1.1 200 OK\r\nAuth-Status: WAIT\r\nContent-Length: 0\r\n\r\n'),
+};
+
+for (const [what, answer] of Object.entries(MISBEHAVIOURS)) {
+  test(`a script that ${what} is a directory that is down`, async (t) => {
+    const directory = await serve(t, answer);
+    await assert.rejects(directory.find(LOGIN, 'secret'), (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'DIRECTORY_DOWN');
+      assert.doesNotMatch(`${error.message} ${String(error.cause)}`, /secret|mine|site=1/);
+      return true;
+    });
+  });
+}
+
+test('a polite script is heard, with the header of the settings, whatever the body', async (t) => {
+  let heard = '';
+  const directory = await serve(t, (socket, request) => {
+    heard = request;
+    socket.write(`${GOOD.replace('Content-Length: 0', 'Content-Length: 100000')}${'x'.repeat(100_000)}`);
+  });
+  const answer = await directory.find(LOGIN, 'secret');
+  assert.ok(answer.kind === 'account' && answer.proof === 'right');
+  assert.deepEqual(answer.account.hosts, ['192.0.2.1:143']);
+  assert.match(heard, /^GET \/auth\?site=1 HTTP\/1\.1\r\n/);
+  assert.match(heard, /\r\nX-Auth-Key: mine\r\n/);
+});
+
+test('a kept connection that the script has closed meanwhile is replaced without anybody noticing', async (t) => {
+  let asked = 0;
+  const directory = await serve(t, (socket) => {
+    asked++;
+    // The second request of a connection finds it closed.
+    if (asked === 2) socket.destroy();
+    else socket.write(GOOD);
+  });
+  for (let time = 0; time < 2; time++) assert.equal((await directory.find(LOGIN, 'secret')).kind, 'account');
+  assert.equal(asked, 3);
+});
+
+test('no more connections than the settings say, however many ask', async (t) => {
+  let [open, most] = [0, 0];
+  const directory = await serve(t, (socket) => {
+    most = Math.max(most, ++open);
+    setImmediate(() => {
+      open--;
+      socket.write(GOOD);
+    });
+  });
+  await Promise.all(Array.from({ length: 20 }, () => directory.find(LOGIN, 'secret')));
+  assert.ok(most <= 2, String(most));
+});
+
+test('names and passwords that fit no header are nobody, and the script is not asked', async (t) => {
+  let asked = 0;
+  const directory = await serve(t, () => asked++);
+  assert.deepEqual(await directory.find({ ...LOGIN, id: 'x'.repeat(5000) }, 'secret'), { kind: 'nobody' });
+  assert.deepEqual(await directory.find({ ...LOGIN, id: '' }, 'secret'), { kind: 'nobody' });
+  assert.equal(asked, 0);
+});
+
+test('who asks after the end is answered still', async (t) => {
+  const directory = await serve(t, (socket) => void socket.end(GOOD));
+  directory.close();
+  assert.equal((await directory.find(LOGIN, 'secret')).kind, 'account');
+});
+
+test('https: a script that shows a certificate of the CA is asked, one that does not is not', async (t) => {
+  const { authority, store } = testMaterial();
+  const asked: unknown[] = [];
+  const server = https.createServer({ cert: store.cert, key: store.key }, (request, response) => {
+    asked.push(request.headers['auth-user']);
+    response.writeHead(200, { 'Auth-Status': 'OK' }).end();
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const url = `https://127.0.0.1:${(server.address() as net.AddressInfo).port}/`;
+  const common = { url, header: null, timeoutMs: 2000, connections: 2, names, world: realWorld };
+  const [trusting, others] = [authority.ca, null].map((ca) => httpDirectory({ ...common, ca }));
+  t.after(() => {
+    trusting?.close();
+    others?.close();
+  });
+  assert.equal((await trusting?.find(LOGIN, 'secret'))?.kind, 'account');
+  await assert.rejects(async () => others?.find(LOGIN, 'secret'), { code: 'DIRECTORY_DOWN' });
+  assert.deepEqual(asked, ['anna']);
+});

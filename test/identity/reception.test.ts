@@ -1,0 +1,219 @@
+// The cache before a directory: what is remembered, for how long, and what one search is enough for.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GateError } from '../../src/errors.ts';
+import type { Answer, Directory, Login } from '../../src/identity/directory.ts';
+import { plainAccount } from '../../src/identity/everyone.ts';
+import { splitLoginId } from '../../src/identity/login-id.ts';
+import { Reception, type Ruling } from '../../src/identity/reception.ts';
+import { createLog } from '../../src/log.ts';
+import { manualWorld } from '../support/manual-world.ts';
+
+const CACHE = { size: 100, ttlMs: 60_000, missTtlMs: 5000, passwordTtlMs: 30_000 };
+const RULES = { defaultDomain: null, delimiters: '@', canonicalDelimiter: '@' };
+
+function login(id: string): Login {
+  return {
+    id,
+    service: 'imap',
+    protocol: 'imap',
+    tls: false,
+    client: { address: '192.0.2.7', port: 1 },
+    server: { address: '198.51.100.1', port: 143 },
+    certificateSubject: null,
+  };
+}
+
+interface Scene {
+  readonly searches: string[];
+  readonly proofs: string[];
+  down: boolean;
+  secrets: readonly string[];
+  readonly events: unknown[];
+  readonly reception: Reception;
+  readonly ask: (id: string, password?: string | null) => Promise<Ruling>;
+  readonly pass: (ms: number) => void;
+}
+
+function scene(
+  more: Partial<Directory> & { proves?: boolean } = {},
+  cache: Partial<typeof CACHE> = {},
+): Scene {
+  const world = manualWorld();
+  const made = {
+    searches: [] as string[],
+    proofs: [] as string[],
+    down: false,
+    secrets: ['right'] as readonly string[],
+    events: [] as unknown[],
+  };
+  const { proves = false, ...rest } = more;
+  const directory: Directory = {
+    async find({ id }, password): Promise<Answer> {
+      made.searches.push(password === null ? id : `${id} ${password}`);
+      await Promise.resolve();
+      if (made.down) throw new GateError('DIRECTORY_DOWN');
+      if (id.startsWith('no')) return { kind: 'nobody' };
+      const account = { ...plainAccount(splitLoginId(id, RULES)), secrets: made.secrets };
+      return {
+        kind: 'account',
+        account,
+        proof: password === null ? null : password === 'right' ? 'right' : 'wrong',
+      };
+    },
+    ...(proves
+      ? {
+          async prove(_login, _account, password) {
+            made.proofs.push(password);
+            await Promise.resolve();
+            if (made.down) throw new GateError('DIRECTORY_DOWN');
+            return password === 'right' ? 'right' : 'wrong';
+          },
+        }
+      : {}),
+    close: () => undefined,
+    ...rest,
+  };
+  const log = createLog({
+    level: 'info',
+    format: 'json',
+    write: (line) => void made.events.push((JSON.parse(line) as { event: unknown }).event),
+  });
+  const reception = new Reception({ directory, cache: { ...CACHE, ...cache }, world, log });
+  return Object.assign(made, {
+    reception,
+    ask: (id: string, password: string | null = null) =>
+      reception.ask({ login: login(id), password, checker: password === null ? 'others' : 'directory' }),
+    pass: (ms: number) => world.advance(ms),
+  });
+}
+
+const proofOf = (ruling: Ruling): unknown => (ruling.kind === 'account' ? ruling.proof : ruling.kind);
+
+test('a hundred simultaneous logins of one user are one search, whatever their passwords', async () => {
+  const it = scene({ proves: true });
+  const asked = Array.from({ length: 100 }, (_, number) =>
+    it.ask('anna', number % 2 === 0 ? 'right' : 'guess'),
+  );
+  const proofs = (await Promise.all(asked)).map(proofOf);
+  assert.deepEqual(it.searches, ['anna']);
+  assert.deepEqual(it.proofs.toSorted(), ['guess', 'right']);
+  assert.equal(proofs.filter((proof) => proof === 'right').length, 50);
+});
+
+test('users are remembered for their time, and no longer', async () => {
+  const it = scene();
+  await it.ask('anna');
+  it.pass(59_000);
+  await it.ask('anna');
+  assert.equal(it.searches.length, 1);
+  it.pass(2000);
+  await it.ask('anna');
+  assert.equal(it.searches.length, 2);
+});
+
+test('users that are not there are remembered for a shorter time', async () => {
+  const it = scene();
+  for (let time = 0; time < 2; time++) assert.equal((await it.ask('nobody')).kind, 'nobody');
+  assert.equal(it.searches.length, 1);
+  it.pass(6000);
+  await it.ask('nobody');
+  assert.equal(it.searches.length, 2);
+});
+
+test('a right password is remembered, a wrong one is not', async () => {
+  const it = scene({ proves: true });
+  for (let time = 0; time < 3; time++) assert.equal(proofOf(await it.ask('anna', 'right')), 'right');
+  for (let time = 0; time < 3; time++) assert.equal(proofOf(await it.ask('anna', 'guess')), 'wrong');
+  assert.deepEqual(it.proofs, ['right', 'guess', 'guess', 'guess']);
+  it.pass(31_000);
+  await it.ask('anna', 'right');
+  assert.equal(it.proofs.length, 5);
+});
+
+test('when the user is searched anew, the password is proven anew', async () => {
+  const it = scene({ proves: true }, { ttlMs: 10_000 });
+  await it.ask('anna', 'right');
+  it.pass(11_000);
+  await it.ask('anna', 'right');
+  assert.equal(it.proofs.length, 2);
+});
+
+test('while the directory is down those who are remembered are let in, others are told to come later', async () => {
+  const it = scene({ proves: true });
+  await it.ask('anna', 'right');
+  it.down = true;
+  assert.equal(proofOf(await it.ask('anna', 'right')), 'right');
+  for (const id of ['bob', 'carl']) await assert.rejects(it.ask(id, 'right'), { code: 'DIRECTORY_DOWN' });
+  await assert.rejects(it.ask('anna', 'guess'), { code: 'DIRECTORY_DOWN' });
+  it.down = false;
+  await it.ask('bob', 'right');
+  assert.deepEqual(it.events, ['directory-down', 'directory-up']);
+});
+
+test('a failure is not remembered', async () => {
+  const it = scene();
+  it.down = true;
+  await assert.rejects(it.ask('anna'));
+  it.down = false;
+  assert.equal((await it.ask('anna')).kind, 'account');
+});
+
+test('no more users are remembered than the size says, the longest unused go', async () => {
+  const it = scene({}, { size: 2 });
+  for (const id of ['a', 'b', 'a', 'c', 'a', 'b']) await it.ask(id);
+  assert.deepEqual(it.searches, ['a', 'b', 'c', 'b']);
+});
+
+test('stored values are compared where the directory has them, and an empty password is never right', async () => {
+  const it = scene();
+  assert.deepEqual(
+    [
+      proofOf(await it.ask('anna', 'right')),
+      proofOf(await it.ask('anna', 'guess')),
+      proofOf(await it.ask('anna', '')),
+    ],
+    ['right', 'wrong', 'wrong'],
+  );
+  assert.deepEqual(it.searches, ['anna']);
+});
+
+test('a user without stored values is asked for with the password, and is right only if the directory says so', async () => {
+  const it = scene();
+  it.secrets = [];
+  assert.deepEqual(
+    [proofOf(await it.ask('anna', 'right')), proofOf(await it.ask('anna', 'guess'))],
+    ['right', 'wrong'],
+  );
+  assert.deepEqual(it.searches, ['anna', 'anna right', 'anna guess']);
+});
+
+test('what a domain says of checks wins over the service', async () => {
+  const account = { ...plainAccount(splitLoginId('anna', RULES)), secrets: ['right'] };
+  for (const [preAuth, password, expected] of [
+    [false, 'guess', null],
+    [true, 'guess', 'wrong'],
+    [true, 'right', 'right'],
+  ] as const) {
+    const it = scene({
+      find: async () => ({ kind: 'account', account: { ...account, preAuth }, proof: null }),
+    });
+    const checker = preAuth ? 'others' : 'directory';
+    const ruling = await it.reception.ask({ login: login('anna'), password, checker });
+    assert.equal(proofOf(ruling), expected);
+  }
+});
+
+test('a directory that needs the password is asked each time where nothing is to be remembered', async () => {
+  const it = scene({ needsPassword: true }, { ttlMs: 0 });
+  for (let time = 0; time < 2; time++) assert.equal(proofOf(await it.ask('anna', 'right')), 'right');
+  assert.equal(proofOf(await it.ask('anna', 'guess')), 'wrong');
+  assert.equal(it.searches.length, 3);
+});
+
+test('such answers are remembered by user and password where the settings say so, and wrong ones are not', async () => {
+  const it = scene({ needsPassword: true });
+  for (const password of ['right', 'right', 'guess', 'guess']) await it.ask('anna', password);
+  assert.deepEqual(it.searches, ['anna right', 'anna guess', 'anna guess']);
+});

@@ -1,0 +1,64 @@
+// A real nginx of the test's own as a mail proxy: IMAP and POP3 in clear on free loopback ports, asking one auth_http
+// script. Nothing in /etc is read. The caller removes the folder after stop().
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { freePorts } from './ports.ts';
+import { greetingOf, startProcess } from './program.ts';
+
+export interface Nginx {
+  readonly imap: number;
+  readonly pop3: number;
+  stop(): Promise<void>;
+}
+
+export interface NginxOptions {
+  readonly folder: string;
+  /** host:port/path of the script. */
+  readonly script: string;
+  /** `Name value`. */
+  readonly header: readonly [name: string, value: string];
+}
+
+export async function startNginx(options: NginxOptions): Promise<Nginx> {
+  for (let attempt = 1; ; attempt++) {
+    const [imap = 0, pop3 = 0] = await freePorts(2);
+    mkdirSync(options.folder, { recursive: true });
+    const file = join(options.folder, 'nginx.conf');
+    writeFileSync(file, configuration(options, { imap, pop3 }));
+    const server = startProcess('nginx', ['-p', options.folder, '-c', file, '-e', 'stderr']);
+    let greeting: string | undefined;
+    for (let wait = 0; wait < 200 && greeting === undefined && !server.exited(); wait++) {
+      greeting = await greetingOf(pop3);
+      if (greeting === undefined) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    if (greeting !== undefined) return { imap, pop3, stop: async () => void (await server.stop('SIGTERM')) };
+    await server.stop();
+    if (attempt === 3 || !server.output().includes('Address already in use')) {
+      throw new Error(`nginx did not start: ${server.output()}`);
+    }
+  }
+}
+
+function configuration(
+  { folder, script, header }: NginxOptions,
+  { imap, pop3 }: { readonly imap: number; readonly pop3: number },
+): string {
+  return `
+load_module /usr/lib/nginx/modules/ngx_mail_module.so;
+daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+error_log stderr warn;
+events { worker_connections 64; }
+mail {
+  server_name mail.example.com;
+  auth_http ${script};
+  auth_http_header ${header[0]} "${header[1]}";
+  proxy_pass_error_message on;
+  server { listen 127.0.0.1:${imap}; protocol imap; }
+  server { listen 127.0.0.1:${pop3}; protocol pop3; }
+}
+`;
+}
