@@ -75,7 +75,10 @@ export class StorePasswords {
     }
   }
 
-  async #ask({ user, whose, password, address }: PasswordLogin, deadline: number): Promise<'right' | 'wrong'> {
+  async #ask(
+    { user, whose, password, address }: PasswordLogin,
+    deadline: number,
+  ): Promise<'right' | 'wrong'> {
     const { world, stores, storeMs, target, backend } = this.#options;
     const order = stores({ whose, address });
     let failure: GateError | null = null;

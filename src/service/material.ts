@@ -205,7 +205,14 @@ class MaterialReader {
     this.#lookAtEngines();
     const trust = this.#trust.facts();
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
-    const front = { services, ...backends, tierPasswords, spoofs, directory, ticketKeys: this.#request.ticketKeys };
+    const front = {
+      services,
+      ...backends,
+      tierPasswords,
+      spoofs,
+      directory,
+      ticketKeys: this.#request.ticketKeys,
+    };
     const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];
     return { front, certificates: this.#facts(), trust, warnings };
   }

@@ -41,6 +41,11 @@ const FIELDS: Record<string, string> = {
   'penalties.decay': 'decayMs',
 };
 
+function settingsTypes(): string {
+  const files = ['settings.ts', 'settings-directory.ts'];
+  return files.map((file) => readFileSync(join(ROOT, 'src/config', file), 'utf8')).join('\n');
+}
+
 function settings(): { setting: string; field: string; doc: string }[] {
   return SCHEMAS.flatMap(({ place, schema }) =>
     [...leavesOf(schema)].map(([path, leaf]) => {
@@ -69,16 +74,13 @@ test('every setting has a sentence that says what it means', () => {
 });
 
 test('every setting of the schema is a field of the settings', () => {
-  const types = readFileSync(join(ROOT, 'src/config/settings.ts'), 'utf8');
+  const types = settingsTypes();
   const strange = settings().filter(({ field }) => !new RegExp(`readonly ${field}\\b`).test(types));
   assert.deepEqual(strange, []);
 });
 
 test('every field of the settings comes from a setting of the schema', () => {
-  const types = readFileSync(join(ROOT, 'src/config/settings.ts'), 'utf8').replace(
-    /^\s*(\/\*\*|\*|\/\/).*$/gm,
-    '',
-  );
+  const types = settingsTypes().replace(/^\s*(\/\*\*|\*|\/\/).*$/gm, '');
   const interfaces = [...types.matchAll(/export interface (\w+) \{([^]*?)\n\}/g)];
   const known = new Set(settings().map(({ field }) => field));
   // Made by the loader: the file, an entry's own name, the parts of `client`, and what stands for several settings.

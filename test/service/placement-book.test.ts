@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { BackendSettings, Settings } from '../../src/config/settings.ts';
+import type { BackendSettings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
 import { moveUser } from '../../src/service/move.ts';
 import {
