@@ -141,7 +141,7 @@ export const serviceSchema = {
     when: {
       doc:
         'When a login is shown that mailbox in place of a failure: its store is `unreachable`, or answers `tempfail` ' +
-        '([SYS/TEMP]); pop3 only. Empty: never. Mail programs may fetch the whole real mailbox again later.',
+        '([SYS/TEMP]), as which counts too that the directory has the user on hold; pop3 only. Empty: never. Mail programs may fetch the whole real mailbox again later.',
       format: 'choices',
       choices: ['unreachable', 'tempfail'],
       default: [],

@@ -74,6 +74,17 @@ test('a move says where the user is now, for people and as JSON', async () => {
   assert.equal((await run('anna', '--back')).out, 'anna: stores: back to where hashing puts it\n');
 });
 
+test('what the supervisor has to say besides goes to standard error', async () => {
+  answer = {
+    ok: true,
+    user: 'anna',
+    moved: [{ backend: 'stores', to: 'store2' }],
+    note: 'but mind the step',
+  };
+  const { code, out, err } = await run('anna', 'store2');
+  assert.deepEqual([code, out, err], [0, 'anna: stores: now on store2\n', 'but mind the step\n']);
+});
+
 test('a move that failed fails, in the words of the supervisor', async () => {
   answer = { ok: false, error: 'anna was not moved and is where it was: it took too long' };
   const { code, out, err } = await run('anna', 'store2');
