@@ -159,3 +159,23 @@ test('an unknown server is refused, and nobody is kicked for it', async () => {
   assert.deepEqual([failed.code, /^no such server; there are: /m.test(failed.text)], [1, true], failed.text);
   await session.ask('n NOOP', /^n OK /);
 });
+
+test('on one machine without Redis a move outlives a kill of the supervisor', async () => {
+  const alone = { ...settings, redis: null };
+  const place = join(folder, 'alone');
+  let node = await startFront({ folder: place, settings: alone });
+  nodes.push(node);
+  const home = await homeOf(node, anna);
+  const moved = await sallyport(node, 'move', anna, other(home));
+  assert.equal(moved.code, 0, moved.text);
+  assert.equal(await homeOf(node, anna), other(home));
+  await node.stop('SIGKILL');
+  nodes.pop();
+  node = await startFront({ folder: place, settings: alone });
+  nodes.push(node);
+  assert.equal(await homeOf(node, anna), other(home));
+  // The one that was killed has not signed off: it is waited for until its lease ends.
+  const back = await sallyport(node, 'move', anna, '--back', '--wait', '40');
+  assert.equal(back.code, 0, back.text);
+  assert.equal(await homeOf(node, anna), home);
+});
