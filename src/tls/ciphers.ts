@@ -6,7 +6,7 @@
 
 import tls from 'node:tls';
 import type { TlsVersion } from '../config/settings.ts';
-import { type CipherPreset, parseCiphers, safeList } from '../wire/cipher-names.ts';
+import { type CipherPreset, parseCiphers, safeList, strangeNewest } from '../wire/cipher-names.ts';
 
 const TLS13_SUITES = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'];
 
@@ -90,6 +90,8 @@ export function checkCiphers(list: string): string | null {
   if (preset !== null && openssl === '') return null;
   const tokens = tokensOf(openssl);
   if (tokens.length === 0) return 'the cipher list is empty';
+  const strange = strangeNewest(openssl);
+  if (strange !== null) return strange;
   const positive = tokens.filter((token) => !/^[!@+-]/.test(token));
   const unknown = positive.filter((token) => !isAccepted({ ciphers: token }));
   if (unknown.length > 0) {
