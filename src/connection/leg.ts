@@ -88,7 +88,9 @@ export class Leg implements Talk {
   }
 
   get secured(): boolean {
-    return this.#facts !== null || this.securedOutside;
+    if (this.#facts !== null) return true;
+    // A certificate that is required has to be shown here.
+    return this.securedOutside && this.#options.upgrader?.requiresCertificate !== true;
   }
 
   /** What ended every wait from outside. */

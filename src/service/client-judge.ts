@@ -30,6 +30,7 @@ export function clientUpgrader({ material, tickets, accept, ocsp, onTokenFailed 
   const trust = material.clients ?? null;
   const judge = trust === null ? null : new ClientJudge(trust, ocsp);
   return {
+    requiresCertificate: trust?.required === true,
     async upgrade(raw) {
       const socket = await acceptTls(raw, contexts, accept).catch((error: unknown) => {
         if (error instanceof GateError && error.code === 'TOKEN_FAILED') onTokenFailed?.();
