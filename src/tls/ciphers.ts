@@ -74,6 +74,11 @@ export function cipherList(ciphers: string, minVersion: TlsVersion): string {
   return [...suites, ...extra, ...(isOldest ? [OLD_LEVEL] : [])].join(':');
 }
 
+/** Whether OpenSSL then takes any signature and any key of a certificate, too. */
+export function allowsWeak(ciphers: string, minVersion: TlsVersion): boolean {
+  return cipherList(ciphers, minVersion).includes('@SECLEVEL=0');
+}
+
 let supportedGroups: string | null = null;
 
 /** The groups for OpenSSL: 'default' means what this runtime supports of the preferred ones. */
