@@ -100,10 +100,10 @@ export class ClientCertificates {
     const fault = dateFault(leaf, now);
     if (fault !== null || !this.#needsPath) return { leaf, path: null, facts: factsOf(leaf, fault) };
     const path = this.#anchors.path(leaf, presentedBy(leaf), now);
-    if (this.#strength === 'us' && (path === null || !isStrongPath(path))) {
-      const facts = path === null ? factsOf(leaf, 'no-path') : factsOf(leaf, 'invalid', 'TOO_WEAK');
-      return { leaf, path: null, facts };
-    }
+    // OpenSSL has found one; who hides it from us has a reason.
+    if (path === null) return { leaf, path, facts: factsOf(leaf, 'no-path') };
+    if (this.#strength === 'us' && !isStrongPath(path))
+      return { leaf, path: null, facts: factsOf(leaf, 'invalid', 'TOO_WEAK') };
     const verdict = this.#revocation.judge(path);
     return { leaf, path, facts: factsOf(leaf, verdict === 'good' ? null : verdict) };
   }

@@ -123,3 +123,18 @@ for (const silence of [{ responder: 'down' }, { responder: 'none' }, { status: '
     });
   });
 }
+
+test('OCSP, try: the way to a CA is not hidden behind more certificates than anybody needs', async (t) => {
+  const root = clientAuthority(t);
+  const below = root.intermediate('Client CA 2');
+  const responder = await Responder.start();
+  t.after(() => responder.close());
+  const anna = clientOf(below, { responder: responder.url });
+  responder.answer = ocspAnswer(below, anna, { status: 'revoked' });
+  const [leaf = '', ...above] = anna.cert.match(/-----BEGIN[^]*?-----END CERTIFICATE-----\n/g) ?? [];
+  const others = Array.from({ length: 40 }, () => clientAuthority(t).ca);
+  const site = openSite(t, { clients: trustIn([root], { ocsp: 'try' }) });
+  const hidden = { ...anna, cert: [leaf, ...others, ...above].join('') };
+  assertLine(factsIn(await visit(site, hidden)), { verified: false, fault: 'no-path' });
+  assertLine(factsIn(await visit(site, anna)), { verified: false, fault: 'revoked' });
+});
