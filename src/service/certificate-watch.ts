@@ -12,7 +12,7 @@ import { materialFiles } from './material.ts';
 import { crlWarnings } from './revocation-lists.ts';
 import { watchFiles } from './watch.ts';
 import type { FileWatch } from './watch.ts';
-import { needsNewWorkers } from './token-keeper.ts';
+import { loadedWith, needsNewWorkers, NOTHING_LOADED } from './token-keeper.ts';
 import { TokenWatch } from './token-watch.ts';
 
 const CRL_LOOK_MS = 600_000;
@@ -30,7 +30,7 @@ export class CertificateWatch {
   readonly #options: CertificateWatchOptions;
   readonly #tokens: TokenWatch | null;
   #watch: FileWatch | null = null;
-  #followed: Configuration | null = null;
+  #loaded = NOTHING_LOADED;
   #stale: Timer | null = null;
 
   constructor(options: CertificateWatchOptions) {
@@ -81,9 +81,9 @@ export class CertificateWatch {
   /** What OpenSSL has loaded once stays in a worker. */
   #replaceIfNeeded(next: Configuration): void {
     const { crew, changes } = this.#options;
-    const before = this.#followed;
-    this.#followed = next;
-    if (before !== null && needsNewWorkers(before, next)) void crew.replaceWorkers(changes);
+    const before = this.#loaded;
+    this.#loaded = loadedWith(before, next);
+    if (needsNewWorkers(before, this.#loaded)) void crew.replaceWorkers(changes);
   }
 
   /** What was known when they were read, the log has already. */
