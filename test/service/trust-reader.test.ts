@@ -109,6 +109,11 @@ test('a PEM file names CAs for clients besides the database, each CA once', asyn
     await mistakesOf(load(place, { clientCa: 'none.pem' })),
     /none\.pem: the CA file cannot be read .*\(for services\.imap\)/,
   );
+  writeFileSync(join(folder.path, 'cut.pem'), `${other.ca}${authority.ca.slice(0, -40)}`);
+  assert.match(
+    await mistakesOf(load(place, { clientCa: 'cut.pem' })),
+    /cut\.pem: certificate 2 in it is damaged \(for services\.imap\)/,
+  );
 });
 
 test('a service may ask for none while others do', async () => {
