@@ -137,7 +137,8 @@ export function meansNothing({ preset, openssl }: CipherWords): boolean {
 }
 
 /** All suites of TLS 1.3 that encrypt. */
-const NEWEST = /^TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256|AES_128_CCM(_8)?_SHA256)$/;
+const NEWEST =
+  /^TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256|AES_128_CCM(_8)?_SHA256)$/;
 
 /**
  * What is wrong with a list's names of the form TLS_…; null: nothing. To Node all of these are of TLS 1.3, and a list with
