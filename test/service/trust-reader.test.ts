@@ -144,6 +144,13 @@ test('require needs a CA, and TLS that clients cannot do without', async () => {
   const imap = { protocol: 'imap', listen: ['127.0.0.1:0'], backend: 'stores' };
   const maytls = { services: { imap: { ...imap, tls: 'maytls' } } };
   assert.match(await mistakesOf(load(place, trusted, maytls)), /a client can do without TLS/);
+  const notls = { services: { imap: { ...imap, tls: 'notls' } } };
+  assert.match(
+    await mistakesOf(load(place, trusted, notls)),
+    /services\.imap\..* a client can do without TLS/,
+  );
+  const off = { services: { imap: { ...imap, tls: { mode: 'notls', clientCertificates: 'off' } } } };
+  await load(place, trusted, off);
   assert.equal((await load(place, trusted)).material.services['imap']?.clients?.required, true);
   const smtp = (keywords: string, tls?: string): Yaml => ({
     services: {
