@@ -104,7 +104,7 @@ export class ClientCertificates {
     if (path === null) return { leaf, path, facts: factsOf(leaf, 'no-path') };
     if (this.#strength === 'us' && !isStrongPath(path))
       return { leaf, path: null, facts: factsOf(leaf, 'invalid', 'TOO_WEAK') };
-    const verdict = this.#revocation.judge(path);
+    const verdict = this.#revocation.judge(this.#anchors.upward(path));
     return { leaf, path, facts: factsOf(leaf, verdict === 'good' ? null : verdict) };
   }
 }
