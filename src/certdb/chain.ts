@@ -16,17 +16,27 @@ export function servedChain(
   return pathOf(leaf, known).filter((certificate, place) => place === 0 || !isSelfSigned(certificate));
 }
 
-/** The same with the root, where it is known. */
+/** The same with the root, where it is known. Of several issuers the first one that outlives the leaf counts. */
 export function pathOf(leaf: X509Certificate, known: readonly X509Certificate[]): readonly X509Certificate[] {
   const chain = [leaf];
   while (chain.length < MAX_CHAIN) {
     const last = chain.at(-1) ?? leaf;
     if (isSelfSigned(last)) break;
-    const issuer = known.find((candidate) => !chain.includes(candidate) && isIssuedBy(last, candidate));
+    const issuers = known.filter((candidate) => !chain.includes(candidate) && isIssuedBy(last, candidate));
+    const issuer = issuers.find((candidate) => endOf(candidate) >= endOf(leaf)) ?? lastingLongest(issuers);
     if (issuer === undefined) break;
     chain.push(issuer);
   }
   return chain;
+}
+
+/** A CA that was renewed with its key has several certificates; clients refuse the way through one that has expired. */
+function lastingLongest(issuers: readonly X509Certificate[]): X509Certificate | undefined {
+  return issuers.toSorted((one, other) => endOf(other) - endOf(one))[0];
+}
+
+function endOf(certificate: X509Certificate): number {
+  return Date.parse(certificate.validTo);
 }
 
 export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {

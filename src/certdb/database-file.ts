@@ -18,6 +18,10 @@ export function checkFile(file: string): void {
     throw wrong(file, `cannot be read (${code})`);
   }
   const us = process.getuid?.() ?? uid;
+  if (uid !== 0 && uid !== us && us === 0) {
+    const ways = `do this as that user (sudo -u '#${uid}' …), or give it to root: chown 0 ${file}`;
+    throw wrong(file, `belongs to user ${uid}, and this is root: ${ways}`);
+  }
   if (uid !== 0 && uid !== us) {
     throw wrong(file, `belongs to user ${uid}, it must belong to root or to user ${us}: chown ${us} ${file}`);
   }
@@ -25,12 +29,17 @@ export function checkFile(file: string): void {
     const found = (mode & 0o777).toString(8).padStart(4, '0');
     throw wrong(file, `has mode ${found}, it must be its owner's only: chmod 600 ${file}`);
   }
+  if (uid !== us && !isAllowed(file, constants.R_OK))
+    throw wrong(file, 'cannot be read: it belongs to root, do this as root');
 }
 
 export function isWritable(file: string): boolean {
+  return isAllowed(file, constants.W_OK) && isAllowed(path.dirname(file), constants.W_OK);
+}
+
+function isAllowed(file: string, mode: number): boolean {
   try {
-    accessSync(file, constants.W_OK);
-    accessSync(path.dirname(file), constants.W_OK);
+    accessSync(file, mode);
     return true;
   } catch {
     return false;

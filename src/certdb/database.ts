@@ -240,6 +240,18 @@ export class CertificateDatabase {
     });
   }
 
+  /** Fails as this change would, a disk that is full aside, and changes nothing. */
+  rehearse(work: (change: Change) => void): void {
+    this.#guard(() => {
+      this.#database.exec('BEGIN IMMEDIATE');
+      try {
+        work(this.#changes());
+      } finally {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      }
+    });
+  }
+
   #changes(): Change {
     const database = this.#database;
     const hasKey = (keyId: string): boolean =>
@@ -327,6 +339,7 @@ export class CertificateDatabase {
       if (!(error instanceof Error && 'errcode' in error)) throw error;
       const code = Number(error.errcode) & 0xff;
       if (code === 5 || code === 6) throw wrong(this.file, 'is busy: another change is going on, try again');
+      if (code === 8) throw wrong(this.file, 'cannot be changed: the file or its folder is read-only for us');
       if (code === 11 || code === 26) throw wrong(this.file, 'is damaged or not a certificate database');
       throw wrong(this.file, `cannot be used (${reasonOf(error)})`);
     }

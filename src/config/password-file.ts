@@ -40,12 +40,22 @@ export function databasePassword(passwords: ReadonlyMap<string, string>): string
   return null;
 }
 
-/** Writes the file anew with this module's password, all at once, mode 0600; other lines stay. */
+/** Writes the file anew with this module's password, all at once, mode 0600; other lines and comments stay. */
 export function keepPassword(file: string, module: string, password: string): void {
-  const kept = [...readPasswordFile(file)].filter(
-    ([name]) => name !== module && !(module === INTERNAL_MODULE && INTERNAL_NAMES.includes(name)),
-  );
-  const text = [[module, password], ...kept].map(([name, secret]) => `${name}:${secret}\n`).join('');
+  readPasswordFile(file);
+  const lines = existsSync(file) ? resolveSecret({ kind: 'file', path: file }).split(/\r?\n/) : [];
+  const isReplaced = (line: string): boolean => {
+    const name = line.slice(0, Math.max(line.indexOf(':'), 0)).trim();
+    return name === module || (module === INTERNAL_MODULE && INTERNAL_NAMES.includes(name));
+  };
+  const place = lines.findIndex(isReplaced);
+  const text = [
+    ...lines.slice(0, Math.max(place, 0)),
+    `${module}:${password}`,
+    ...lines.slice(Math.max(place, 0)).filter((line) => !isReplaced(line)),
+  ]
+    .map((line) => `${line}\n`)
+    .join('');
   const draft = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
   try {
     const descriptor = openSync(draft, 'wx', 0o600);

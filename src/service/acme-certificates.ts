@@ -61,12 +61,18 @@ export class AcmeCertificates {
     });
   }
 
-  /** PEM of the account's key at this CA. It is made once, and kept beside the certificates. */
+  /**
+   * PEM of the account's key at this CA. It is made once, and kept beside the certificates. Fails where the database
+   * could not be written to: what a CA issued for nothing counts towards its limits all the same.
+   */
   accountKey(directory: string): string {
     return this.#use((keeper) => {
       const database = keeper.database();
       const found = database.accountKey(directory);
-      if (found !== null) return pemOf(found);
+      if (found !== null) {
+        database.rehearse((change) => change.keepAccount(directory, found));
+        return pemOf(found);
+      }
       // RFC 8555 6.2: ES256 is one that every CA takes.
       const key = generateKey({ type: 'ec' });
       database.change((change) => change.keepAccount(directory, key));

@@ -176,7 +176,7 @@ export class AcmeKeeper {
   async #askRenewals(followed: Followed): Promise<void> {
     const { acme, certificates, suggested, stop } = followed;
     const now = this.#options.world.now();
-    if (now - followed.askedAt < LOOK_MS / 2) return;
+    if (Math.abs(now - followed.askedAt) < LOOK_MS / 2) return;
     followed.askedAt = now;
     for (const nickname of Object.keys(acme.names)) {
       if (stop.signal.aborted) return;
@@ -201,10 +201,14 @@ export class AcmeKeeper {
   }
 
   #nextAt(followed: Followed, nickname: string): number {
+    const now = this.#options.world.now();
     const failure = followed.memory.failure(nickname, followed.mark);
-    const apart = (followed.issuedAt.get(nickname) ?? -Infinity) + APART_MS;
+    const issuedAt = followed.issuedAt.get(nickname) ?? -Infinity;
+    // What lies in the future was noted by a clock that was wrong then.
+    const apart = issuedAt > now ? 0 : issuedAt + APART_MS;
+    const again = failure === null || failure.at > now ? 0 : failure.nextAt;
     const due = Math.min(this.#plan(followed, nickname).dueAt, followed.suggested.get(nickname) ?? Infinity);
-    return Math.max(due, failure?.nextAt ?? 0, apart);
+    return Math.max(due, again, apart);
   }
 
   /** A database that cannot be read is looked into again in a day, or after a change of it. */

@@ -1,6 +1,7 @@
 // The certificate database as a running server uses it: opened unattended by the password in sslpassword.conf, read and
 // closed again; and made at a first start, with a random password and a self-signed certificate. Certificates of
 // versions before 0.3, PEM files in the same folder, are taken in when the database is made; the files are left alone.
+// One of them that cannot be read stops that where the settings name it, else it is told of and left out.
 // On failure: SettingsError that names file and nickname.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto';
@@ -40,10 +41,13 @@ export class CertificateKeeper {
   readonly #folder: string;
   readonly #passwordFile: string;
   readonly #world: World;
+  readonly #named: ReadonlySet<string>;
   #database: CertificateDatabase | null = null;
   #isUnlocked = false;
 
-  constructor({ certificates }: Settings, world: World) {
+  constructor(settings: Settings, world: World) {
+    const { certificates } = settings;
+    this.#named = nicknamesIn(settings);
     this.#folder = certificates.database;
     this.#passwordFile = certificates.passwordFile;
     this.#world = world;
@@ -65,6 +69,17 @@ export class CertificateKeeper {
     return !this.#open()
       .entries()
       .some((entry) => entry.nickname === nickname);
+  }
+
+  /** What the settings name and a database that is still to be made will take in. */
+  toTakeIn(): readonly string[] {
+    if (databaseExists(this.#folder)) return [];
+    return this.#looseNames().filter((nickname) => this.#named.has(nickname));
+  }
+
+  /** Does it; what was done, in words for the log. */
+  takeIn(): readonly string[] {
+    return this.toTakeIn().length === 0 ? [] : this.#makeDatabase();
   }
 
   /** What is in the database; nothing where there is none. No password is needed. */
@@ -105,6 +120,7 @@ export class CertificateKeeper {
 
   /** The certificates of a nickname with their keys, one per type of key. */
   pairs(nickname: string): readonly KeyPair[] {
+    if (this.toTakeIn().includes(nickname)) return [this.#loosePair(nickname)];
     const database = this.#unlocked();
     const known = database.entries();
     return database.find(nickname).map((entry) => {
@@ -162,14 +178,7 @@ export class CertificateKeeper {
       const refusal = makeFolder(folder);
       if (refusal !== null) throw new SettingsError([`certificates.database: ${folder} ${refusal}`]);
     }
-    const loose = this.#looseNames().map((nickname) => ({
-      nickname,
-      pair: readKeyPair({
-        cert: join(this.#folder, `${nickname}${CERT_ENDING}`),
-        key: join(this.#folder, `${nickname}${KEY_ENDING}`),
-        passphrase: null,
-      }),
-    }));
+    const { loose, leftOut } = this.#readLoose();
     let password = databasePassword(readPasswordFile(this.#passwordFile));
     if (password === null) {
       password = randomPassword();
@@ -190,7 +199,31 @@ export class CertificateKeeper {
         `${file}: took in ${nickname} from ${nickname}${CERT_ENDING} and ${nickname}${KEY_ENDING} beside it, ` +
         `which nothing reads any more: remove them`,
     );
-    return [made, ...taken];
+    return [made, ...taken, ...leftOut];
+  }
+
+  #readLoose(): { loose: { nickname: string; pair: KeyPair }[]; leftOut: string[] } {
+    const loose: { nickname: string; pair: KeyPair }[] = [];
+    const leftOut: string[] = [];
+    for (const nickname of this.#looseNames()) {
+      try {
+        loose.push({ nickname, pair: this.#loosePair(nickname) });
+      } catch (error) {
+        if (!(error instanceof SettingsError) || this.#named.has(nickname)) throw error;
+        leftOut.push(
+          `${error.mistakes.join('; ')}; ${nickname} is not taken in, nothing in the settings names it`,
+        );
+      }
+    }
+    return { loose, leftOut };
+  }
+
+  #loosePair(nickname: string): KeyPair {
+    return readKeyPair({
+      cert: join(this.#folder, `${nickname}${CERT_ENDING}`),
+      key: join(this.#folder, `${nickname}${KEY_ENDING}`),
+      passphrase: null,
+    });
   }
 
   /** Pairs of PEM files, as versions before 0.3 had them. */
@@ -205,6 +238,15 @@ export class CertificateKeeper {
       return [];
     }
   }
+}
+
+function nicknamesIn({ services, backends, certificates }: Settings): Set<string> {
+  const refs = [
+    ...Object.values(services).flatMap(({ tls }) => [...tls.certificates, ...Object.values(tls.sni).flat()]),
+    ...Object.values(backends).flatMap(({ tls }) => tls.certificates),
+  ];
+  const named = refs.flatMap((ref) => (ref.kind === 'nickname' ? [ref.nickname] : []));
+  return new Set([...named, ...Object.keys(certificates.acme?.names ?? {})]);
 }
 
 /** Those that came with it first, then what else the database knows. */

@@ -144,11 +144,26 @@ class MaterialReader {
   /** The default certificate, and those that ACME will bring, so that the services can start. */
   async makeMissing(): Promise<void> {
     const { settings, missing } = this.#request;
+    this.#takeIn();
     const ordered = settings.certificates.acme?.names ?? {};
     for (const [nickname, names] of Object.entries({ [DEFAULT_NICKNAME]: [settings.hostname], ...ordered })) {
       const isOrdered = Object.hasOwn(ordered, nickname);
       if (!this.#wanted.has(nickname) || (missing === 'refuse' && !isOrdered)) continue;
       await this.#makeOne(nickname, names);
+    }
+  }
+
+  /** What a version before 0.3 left there. */
+  #takeIn(): void {
+    const { settings, missing } = this.#request;
+    const waiting = this.#keeper.toTakeIn();
+    if (waiting.length === 0 || missing === 'refuse') return;
+    const { database } = settings.certificates;
+    try {
+      const words = `${database}: ${waiting.join(', ')} will be taken into a certificate database at the next start`;
+      this.#warnings.push(...(missing === 'make' ? this.#keeper.takeIn() : [words]));
+    } catch (error) {
+      this.#fail(error, '');
     }
   }
 

@@ -1,5 +1,6 @@
-// Watches files by asking for their size, time and inode at an interval. Certificate tools write over, rename into
-// place or switch a symbolic link; polling sees all of these, on every file system, and needs no descriptor.
+// Watches files by asking for their size, time, inode, mode and owner at an interval. Certificate tools write over, rename
+// into place or switch a symbolic link, and a refused file is mended with chmod; polling sees all of these, on every file
+// system, and needs no descriptor.
 // Take the fingerprints first and read the files then: so a change between the two is seen in the next round.
 // Calls `onChange` once per round in which anything changed. A file that is missing is a state like any other.
 // Rounds never overlap. close() ends it.
@@ -60,8 +61,8 @@ export async function takeFingerprints(files: Iterable<string>): Promise<Fingerp
 
 async function fingerprint(file: string): Promise<string> {
   try {
-    const { mtimeMs, size, ino } = await stat(file);
-    return `${mtimeMs} ${size} ${ino}`;
+    const { mtimeMs, size, ino, mode, uid } = await stat(file);
+    return `${mtimeMs} ${size} ${ino} ${mode} ${uid}`;
   } catch {
     return 'missing';
   }

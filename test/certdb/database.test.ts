@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -184,4 +193,33 @@ test('what is no database is called that, and none is told how to be made', () =
   new DatabaseSync(databaseFile(folder)).close();
   chmodSync(databaseFile(folder), 0o600);
   refuses(() => openDatabase(folder, world), /is not a certificate database$/);
+});
+
+test('a change that is rehearsed fails as it would, and else leaves no trace', async () => {
+  const { folder, database } = await made('rehearsed');
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const before = readFileSync(databaseFile(folder));
+  database.rehearse((change) => change.keepAccount('https://ca.test', privateKey));
+  refuses(() => database.rehearse((change) => change.removeCertificate('Mail')), /no certificate has/);
+  assert.equal(database.accountKey('https://ca.test'), null);
+  database.close();
+  assert.deepEqual(readFileSync(databaseFile(folder)), before);
+});
+
+test('root is not told to take the database from the user that the server runs as', async (t) => {
+  if (process.getuid?.() !== 0) t.mock.method(process as { getuid(): number }, 'getuid', () => 0);
+  const { folder, database } = await made('owned');
+  database.close();
+  const file = databaseFile(folder);
+  const stats = statSync(file);
+  t.mock.method(fs, 'statSync', () => Object.assign(Object.create(stats), { uid: 12_345, mode: stats.mode }));
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  refuses(
+    () => openDatabase(folder, world),
+    /belongs to user 12345, and this is root: do this as that user \(sudo -u '#12345' …\), or give it to root: chown 0 /,
+  );
 });

@@ -74,6 +74,26 @@ test('a file that others may read is refused with the command that mends it', (t
 test('a kept password takes the place of the old line, others stay, and nobody else may read the file', (t) => {
   const file = passwordFile(t, 'softhsm:1234\nInternal (Software) Token:netscape!\n');
   keepPassword(file, INTERNAL_MODULE, 'new:one');
-  assert.equal(readFileSync(file, 'utf8'), 'Internal (Software) Token:new:one\nsofthsm:1234\n');
+  assert.equal(readFileSync(file, 'utf8'), 'softhsm:1234\nInternal (Software) Token:new:one\n');
   assert.equal(statSync(file).mode & 0o777, 0o600);
+});
+
+test('what somebody wrote beside the passwords stays when one is changed, in its place', (t) => {
+  const file = passwordFile(
+    t,
+    '# tokens of the HSM\n\nsofthsm:1234\n#the rest\ninternal:old\nInternal (Software) Token:old\n# end',
+  );
+  keepPassword(file, INTERNAL_MODULE, 'new');
+  assert.equal(
+    readFileSync(file, 'utf8'),
+    '# tokens of the HSM\n\nsofthsm:1234\n#the rest\nInternal (Software) Token:new\n# end\n',
+  );
+  keepPassword(file, 'softhsm', '5678');
+  assert.deepEqual(
+    [...readPasswordFile(file)],
+    [
+      ['softhsm', '5678'],
+      [INTERNAL_MODULE, 'new'],
+    ],
+  );
 });

@@ -3,10 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 
 import { renewalId } from '../../src/certdb/renewal-id.ts';
 import { inlineSecret } from '../../src/config/secret.ts';
+import type { AcmeFailure } from '../../src/service/acme-memory.ts';
 import { rig, settled } from './stub-acme-ca.ts';
 
 const DAY = 86_400_000;
@@ -268,5 +272,51 @@ test('a certificate of another type of key stays beside it, but for one that onl
       .pairs('Mail')
       .map(({ keyType }) => keyType),
     ['ec', 'rsa'],
+  );
+});
+
+test('a failure of a clock that was years ahead holds nothing up when the clock is right again', async (t) => {
+  const { keeper, settings, pass, ca, again } = rig(t);
+  ca.refusal = { cause: 'no', retryAfterMs: null };
+  keeper.follow(settings());
+  await pass(1000);
+  keeper.close();
+  const file = join(settings().dataDir, 'acme.json');
+  const { failures } = JSON.parse(readFileSync(file, 'utf8')) as { failures: Record<string, AcmeFailure> };
+  const ahead = Object.entries(failures).map(([nickname, failure]) => [
+    nickname,
+    { ...failure, at: failure.at + 3650 * DAY, nextAt: failure.nextAt + 3650 * DAY },
+  ]);
+  writeFileSync(file, JSON.stringify({ failures: Object.fromEntries(ahead) }));
+  const next = again();
+  next.follow(settings());
+  await pass(1000);
+  assert.equal(ca.orders.length, 2);
+  assert.equal(next.status()[0]?.failures, 2);
+  await pass(10 * MINUTE);
+  assert.equal(ca.orders.length, 2, 'and is waited for by the right one');
+});
+
+test('nothing is ordered for a database that could not keep it', async (t) => {
+  const { keeper, settings, certificates, pass, ca, events } = rig(t);
+  await certificates().makePlaceholder('Mail', ['mail.test']);
+  keeper.follow(settings());
+  await pass(1000);
+  assert.equal(ca.orders.length, 1);
+  const { database } = settings().certificates;
+  certificates()
+    .database()
+    .change((change) => change.removeCertificate('Mail'));
+  const held = new DatabaseSync(join(database, 'cert.db'));
+  t.after(() => held.close());
+  // What a full disk or a folder that became read-only does to every write.
+  held.exec("CREATE TRIGGER full BEFORE INSERT ON accounts BEGIN SELECT RAISE(ABORT, 'disk is full'); END");
+  await pass(2 * 60 * MINUTE);
+  keeper.lookSoon();
+  await pass(1000);
+  assert.equal(ca.orders.length, 1);
+  assert.match(
+    String(named(events, 'acme-failed')[0]?.['cause']),
+    /cert\.db: cannot be used \(disk is full\)/,
   );
 });

@@ -15,6 +15,21 @@ import { temporaryFolder } from './stub-supervisor.ts';
 
 const world = manualWorld();
 
+function acmeFor(nicknames: readonly string[]): Settings['certificates']['acme'] {
+  return {
+    directory: 'https://ca.test/directory',
+    contact: [],
+    agreeTerms: true,
+    names: Object.fromEntries(nicknames.map((nickname) => [nickname, ['old.test']])),
+    challenge: 'http-01',
+    listen: null,
+    keyType: 'rsa',
+    renewBeforeMs: null,
+    ca: null,
+    eab: null,
+  };
+}
+
 function settingsIn(folder: string): Settings {
   const certificates = {
     ...defaultSettings().certificates,
@@ -104,4 +119,33 @@ test('without a password for the database, or with a wrong one, both files are n
     /cert\.db: the certificate database password is wrong \(from .*sslpassword\.conf\)/,
   );
   assert.ok(existsSync(join(settings.certificates.database, 'cert.db')));
+});
+
+test('a pair of an older version that cannot be read is left out and told of, but not where the settings name it', () => {
+  using folder = temporaryFolder();
+  const settings = settingsIn(folder.path);
+  const { database } = settings.certificates;
+  mkdirSync(database, { mode: 0o700 });
+  const issued = makeAuthority(folder.path).issue({ names: ['old.test'], keyType: 'rsa' });
+  copyFileSync(issued.certFile, join(database, 'Mail.cert.pem'));
+  copyFileSync(issued.keyFile, join(database, 'Mail.key.pem'));
+  for (const name of ['Other.cert.pem', 'Other.key.pem'])
+    writeFileSync(join(database, name), 'broken', { mode: 0o600 });
+  const naming = (...nicknames: string[]): CertificateKeeper =>
+    new CertificateKeeper(
+      {
+        ...settings,
+        certificates: { ...settings.certificates, acme: acmeFor(nicknames) },
+      },
+      world,
+    );
+  assert.throws(() => naming('Mail', 'Other').takeIn(), /Other\.cert\.pem: holds no PEM/);
+  assert.equal(existsSync(join(database, 'cert.db')), false);
+  const keeper = naming('Mail');
+  assert.deepEqual(keeper.toTakeIn(), ['Mail']);
+  assert.deepEqual(keeper.pairs('Mail')[0]?.names, ['old.test'], 'read where it is, as by check');
+  assert.match(keeper.takeIn().join('\n'), /took in Mail .*\n.*Other\.cert\.pem: .*Other is not taken in/);
+  assert.deepEqual(keeper.toTakeIn(), []);
+  assert.deepEqual(keeper.pairs('Mail')[0]?.names, ['old.test']);
+  keeper.close();
 });

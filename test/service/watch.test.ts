@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { renameSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, renameSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -116,4 +116,15 @@ test('files that come and go in a folder are told, where the list is asked for a
     await turn();
   }
   assert.deepEqual(changes, [['b'], ['a']]);
+});
+
+test('the chmod that mends a file which was refused for its mode is a change of it', async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, 'cert.db');
+  writeFileSync(file, 'x', { mode: 0o600 });
+  chmodSync(file, 0o644);
+  const before = await takeFingerprints([file]);
+  assert.deepEqual(await takeFingerprints([file]), before);
+  chmodSync(file, 0o600);
+  assert.notDeepEqual(await takeFingerprints([file]), before);
 });

@@ -1,8 +1,7 @@
 // change-password: another password for the database, in sslpassword.conf too. No key is encrypted anew for it.
 
-import { INTERNAL_MODULE, keepPassword } from '../../config/password-file.ts';
-import { SettingsError } from '../../errors.ts';
-import { databaseOf, readPasswordLine, withDatabase } from './place.ts';
+import { readPasswordFile } from '../../config/password-file.ts';
+import { databaseOf, keepBeside, readPasswordLine, withDatabase } from './place.ts';
 import { DATABASE_OPTIONS } from './verb.ts';
 import type { Verb } from './verb.ts';
 
@@ -24,6 +23,8 @@ export const changePassword: Verb = {
     const file = given.text('new-pwd-file');
     return (desk) =>
       withDatabase(desk, async (database) => {
+        // Before anything is changed: a file that cannot be read could not keep the password either.
+        readPasswordFile(desk.place.passwordFile);
         const password =
           file === undefined
             ? await desk.prompt.newPassword(
@@ -32,15 +33,8 @@ export const changePassword: Verb = {
               )
             : readPasswordLine(file, desk);
         database.change((change) => change.setPassword(password));
-        const { passwordFile } = desk.place;
-        try {
-          keepPassword(passwordFile, INTERNAL_MODULE, password);
-        } catch (error) {
-          if (!(error instanceof SettingsError)) throw error;
-          const remedy = `the database has its new password all the same; write it as "${INTERNAL_MODULE}:password"`;
-          throw new SettingsError([...error.mistakes, `${passwordFile}: ${remedy}`]);
-        }
-        desk.say(`${databaseOf(desk)}: the password is changed, and kept in ${passwordFile}`);
+        keepBeside(desk, password, 'the database has its new password all the same');
+        desk.say(`${databaseOf(desk)}: the password is changed, and kept in ${desk.place.passwordFile}`);
       });
   },
 };

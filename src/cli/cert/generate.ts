@@ -5,11 +5,11 @@ import { readdirSync, statSync } from 'node:fs';
 import { createDatabase, databaseExists, databaseFile } from '../../certdb/database.ts';
 import { makeSelfSigned } from '../../certdb/issue.ts';
 import { defaultSettings } from '../../config/load.ts';
-import { INTERNAL_MODULE, keepPassword } from '../../config/password-file.ts';
+import { readPasswordFile } from '../../config/password-file.ts';
 import { SettingsError } from '../../errors.ts';
 import { DEFAULT_NICKNAME } from '../../service/certificate-keeper.ts';
 import { makeFolder } from '../../service/machine.ts';
-import { databaseOf, readPasswordLine } from './place.ts';
+import { databaseOf, keepBeside, readPasswordLine } from './place.ts';
 import { endOf, USUAL_VALIDITY } from './validity.ts';
 import { DATABASE_OPTIONS } from './verb.ts';
 import type { Desk, Verb } from './verb.ts';
@@ -29,6 +29,8 @@ export const generateDatabase: Verb = {
 async function generate(desk: Desk): Promise<void> {
   const { place, program, prompt } = desk;
   refuseExisting(desk);
+  // Before anything is made: a file that cannot be read could not keep the password either.
+  readPasswordFile(place.passwordFile);
   const password =
     desk.passwordFile === undefined
       ? await prompt.newPassword(
@@ -52,7 +54,7 @@ async function generate(desk: Desk): Promise<void> {
       change.addCertificate({ nickname: DEFAULT_NICKNAME, cert });
     },
   });
-  keepPassword(place.passwordFile, INTERNAL_MODULE, password);
+  keepBeside(desk, password, 'the database is made');
   desk.say(`${databaseOf(desk)}: made the certificate database`);
   desk.say(`${place.passwordFile}: keeps its password, so that the server opens it unattended`);
   desk.say(`${DEFAULT_NICKNAME}: made, self-signed, for ${hostname}; clients will not trust it`);

@@ -8,7 +8,12 @@ import { join, resolve } from 'node:path';
 import { databaseFile, openDatabase } from '../../certdb/database.ts';
 import type { CertificateDatabase } from '../../certdb/database.ts';
 import { findSettingsFile, loadSettings } from '../../config/load.ts';
-import { databasePassword, INTERNAL_MODULE, readPasswordFile } from '../../config/password-file.ts';
+import {
+  databasePassword,
+  INTERNAL_MODULE,
+  keepPassword,
+  readPasswordFile,
+} from '../../config/password-file.ts';
 import type { Settings } from '../../config/settings.ts';
 import { SettingsError } from '../../errors.ts';
 import type { Desk, Given } from './verb.ts';
@@ -105,6 +110,17 @@ export function readPasswordLine(file: string, desk: Pick<Desk, 'note'>): string
   return password;
 }
 
+/** In sslpassword.conf, for the server. `done` is what has happened already, for the message of a failure. */
+export function keepBeside({ place }: Desk, password: string, done: string): void {
+  try {
+    keepPassword(place.passwordFile, INTERNAL_MODULE, password);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    const remedy = `${done}; the server opens it by a line "${INTERNAL_MODULE}:password", which you can write yourself`;
+    throw new SettingsError([...error.mistakes, `${place.passwordFile}: ${remedy}`]);
+  }
+}
+
 /** A pipe will do, as in `-W <(command)`. */
 function readBounded(file: string, { note }: Pick<Desk, 'note'>): string {
   try {
@@ -125,7 +141,9 @@ function readBounded(file: string, { note }: Pick<Desk, 'note'>): string {
   } catch (error) {
     if (error instanceof SettingsError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw new SettingsError([`${file}: the password cannot be read (${code})`]);
+    const hint = code === 'ENOENT' ? '; a file with the password is wanted, not the password itself' : '';
+    const reason = code.startsWith('ERR_ENCODING') ? 'it is not UTF-8' : code;
+    throw new SettingsError([`${file}: the password cannot be read (${reason})${hint}`]);
   }
 }
 

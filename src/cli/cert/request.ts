@@ -14,6 +14,7 @@ import { deliver, OUTPUT_OPTION, refuseTerminal } from './result.ts';
 import { USE_OPTION, VALIDITY_OPTION, validityOf } from './self-signed.ts';
 import {
   ALTERNATIVE_OPTIONS,
+  hostWarning,
   KEY_OPTIONS,
   readAlternatives,
   readKeyWish,
@@ -64,6 +65,8 @@ export const requestCertificate: Verb = {
         const bytes = format === 'ascii' ? Buffer.from(pemOf(der)) : der;
         const change = (): void => void database.change((changes) => changes.addKey(key));
         deliver(desk, bytes, { output, kind: 'public', change });
+        const warning = hostWarning(subject, names);
+        if (warning !== null) desk.note(warning);
         desk.note(
           `its private key waits in ${databaseOf(desk)}; when the certificate comes: ${desk.tool} add-cert CERT_ALIAS CERT_FILE`,
         );

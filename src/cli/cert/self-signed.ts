@@ -13,6 +13,7 @@ import { replaceCertificates } from './replace.ts';
 import type { Replacement } from './replace.ts';
 import {
   ALTERNATIVE_OPTIONS,
+  hostWarning,
   KEY_OPTIONS,
   readAlternatives,
   readKeyWish,
@@ -86,6 +87,8 @@ export const addSelfSigned: Verb = {
         const { subject: name, notAfter } = factsOf(entry);
         desk.say(`${nickname}: made, ${name}, self-signed, valid until ${dateText(notAfter)}`);
         if (use === 'ca') tellOfAuthority(nickname, desk);
+        const warning = use === 'server' ? hostWarning(subject, names) : null;
+        if (warning !== null) desk.note(warning);
       });
   },
 };

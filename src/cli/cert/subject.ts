@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 
 import { commonNameOf, nameOf, parseName } from '../../certdb/distinguished-name.ts';
 import type { Name } from '../../certdb/distinguished-name.ts';
-import { checkedNames } from '../../certdb/extensions.ts';
+import { checkedNames, withHostOf } from '../../certdb/extensions.ts';
 import type { AlternativeNames } from '../../certdb/extensions.ts';
 import { keyWishProblem } from '../../certdb/keys.ts';
 import type { KeyWish } from '../../certdb/keys.ts';
@@ -90,6 +90,13 @@ export function readAlternatives(given: Given, subject: Name, use: Use): Alterna
   // Without any host the issuing code takes the common name.
   const isLeftOut = isHost && dns.length + ip.length > 0;
   return checkedNames({ dns: isLeftOut ? [common, ...dns] : dns, ip, email: listOf(given, 'email') });
+}
+
+/** What to say of a server that no client will believe: clients look at alternative names first of all (RFC 6125 6.4.4). */
+export function hostWarning(subject: Name, names: AlternativeNames): string | null {
+  const { dns, ip, email } = withHostOf(subject, names);
+  if (dns.length + ip.length + email.length > 0) return null;
+  return 'warning: it is valid for no host name, so no mail program accepts a server with it: --dns HOST gives it one';
 }
 
 export function readKeyWish(given: Given): KeyWish {

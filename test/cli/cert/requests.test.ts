@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { makeAuthority } from '../../support/authority.ts';
@@ -195,4 +195,30 @@ test('a site has its own CA: it signs requests for servers and clients, and noth
     await tool.refused(1, 'sign-request', '--ca', 'Site CA', 'nowhere'),
     /nowhere: does not exist/,
   );
+});
+
+test('no result is written over the database or its password, by whatever name', async () => {
+  using tool = await toolWithDatabase();
+  const before = readFileSync(tool.file('certs/cert.db'));
+  symlinkSync(tool.file('certs/cert.db'), tool.file('link'));
+  for (const output of ['certs/cert.db', 'link', './certs/../sslpassword.conf'])
+    assert.match(
+      await tool.refused(1, 'request-cert', '--name', 'a.test', '-o', output),
+      /itself, which is not overwritten/,
+    );
+  assert.deepEqual(readFileSync(tool.file('certs/cert.db')), before);
+  await tool.ok('request-cert', '--name', 'a.test', '-o', 'certs/request');
+});
+
+test('a name that is no host name is said to serve nobody, one that is or an address is not', async () => {
+  using tool = await toolWithDatabase();
+  const said = async (...words: string[]): Promise<string> =>
+    (
+      await tool.msgcert(['request-cert', '-W', tool.passwordFile, '-F', 'ascii', ...words])
+    ).stderr.toString();
+  for (const name of ['münchen.example', 'Mail Server'])
+    assert.match(await said('--name', name), /warning: it is valid for no host name.*--dns HOST/);
+  assert.doesNotMatch(await said('--name', 'Mail Server', '--dns', 'a.test'), /warning/);
+  assert.doesNotMatch(await said('--name', 'aqua'), /warning/);
+  assert.doesNotMatch(await said('--name', 'Jo Doe', '--email', 'jo@a.test'), /warning/);
 });

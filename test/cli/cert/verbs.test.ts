@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { certTool, PASSWORD, toolWithDatabase } from '../../support/cert-tool.ts';
@@ -94,8 +94,15 @@ test('-W takes a line, a sslpassword.conf, or a pipe, and refuses what is none o
   });
   assert.equal(piped.code, 0, piped.text);
   assert.match((await withFile(tool.write('two', 'one\ntwo\n'))).text, /expected one line with the password/);
+  assert.match(
+    (await withFile(tool.write('old', Buffer.from('p\xe4ss\n', 'latin1')))).text,
+    /\(it is not UTF-8\)/,
+  );
   assert.match((await withFile(tool.write('none', '\n'))).text, /expected a password, found an empty line/);
-  assert.match((await withFile('nowhere')).text, /nowhere: the password cannot be read \(ENOENT\)/);
+  assert.match(
+    (await withFile('nowhere')).text,
+    /nowhere: the password cannot be read \(ENOENT\); a file with the password is wanted/,
+  );
   execFileSync('chmod', ['644', tool.passwordFile]);
   const loose = await withFile(tool.passwordFile);
   assert.equal(loose.code, 0);
@@ -201,4 +208,21 @@ test('generate-certDB overlooks no certificates of an older version', async () =
   );
   rmSync(tool.file('certs/Org-Cert.cert.pem'));
   assert.match(await tool.ok('generate-certDB'), /made the certificate database/);
+});
+
+test('a sslpassword.conf that cannot keep a password is refused before anything is made or changed for it', async () => {
+  using tool = certTool();
+  const line = 'Internal (Software) Token:netscape!\n';
+  chmodSync(tool.write('sslpassword.conf', line), 0o644);
+  assert.match(await tool.refused(1, 'generate-certDB'), /sslpassword\.conf: has mode 0644.*chmod 600/);
+  assert.equal(existsSync(tool.file('certs/cert.db')), false);
+  chmodSync(tool.file('sslpassword.conf'), 0o600);
+  await tool.ok('generate-certDB');
+  tool.write('sslpassword.conf', 'no colon\n');
+  const next = tool.write('next', 'another one\n');
+  assert.match(
+    await tool.refused(1, 'change-password', '-N', next),
+    /sslpassword\.conf:1: expected moduleName/,
+  );
+  await tool.ok('list-certs');
 });
