@@ -46,25 +46,36 @@ test('a CRL that becomes stale is warned of once, and again only when another do
   assert.equal(world.pending, 0);
 });
 
+/** A configuration with a key of this library. */
+function holding(library: string | null): object {
+  const certificates = library === null ? [] : [{ cert: '', token: { library, parameters: null } }];
+  return {
+    settings: { certificates: { watchMs: HOUR_MS, engine: null }, services: {}, backends: {} },
+    material: { services: { imaps: { certificates, sni: [] } }, backendSecrets: {} },
+    fingerprints: new Map(),
+  };
+}
+
 /** How often workers are replaced, with keys of these libraries one after another. */
 function replacements(libraries: readonly (string | null)[]): number {
   const world = manualWorld();
   let count = 0;
   const watch = new CertificateWatch({
     source: {} as never,
-    crew: { configuration: null, replaceWorkers: () => count++ } as never,
+    crew: {
+      configuration: null,
+      replaceWorkers: async () => {
+        count++;
+        return { failure: null };
+      },
+    } as never,
     changes: new ChangeRecord(world),
     inTurn: (change) => change(),
     world,
     log: {} as never,
   });
   for (const library of libraries) {
-    const certificates = library === null ? [] : [{ cert: '', token: { library, parameters: null } }];
-    watch.follow({
-      settings: { certificates: { watchMs: HOUR_MS, engine: null }, services: {}, backends: {} },
-      material: { services: { imaps: { certificates, sni: [] } }, backendSecrets: {} },
-      fingerprints: new Map(),
-    } as never);
+    watch.follow(holding(library) as never);
   }
   watch.close();
   return count;
@@ -75,4 +86,30 @@ test('a library of tokens stays in workers, so that another one needs new ones, 
   assert.equal(replacements(['a.so', 'b.so']), 1);
   assert.equal(replacements(['a.so', null, 'b.so']), 1);
   assert.equal(replacements(['a.so', null, 'b.so', null, 'b.so']), 1);
+});
+
+test('workers that could not be replaced at once are replaced later, also after a reload that needs none', async () => {
+  const world = manualWorld();
+  let count = 0;
+  const watch = new CertificateWatch({
+    source: {} as never,
+    crew: {
+      configuration: null,
+      replaceWorkers: async () => ({ failure: ++count < 3 ? 'workers are being replaced already' : null }),
+    } as never,
+    changes: new ChangeRecord(world),
+    inTurn: (change) => change(),
+    world,
+    log: {} as never,
+  });
+  const counts: number[] = [];
+  for (const library of ['a.so', 'b.so', 'b.so']) watch.follow(holding(library) as never);
+  for (let minute = 0; minute < 4; minute++) {
+    await new Promise(setImmediate);
+    counts.push(count);
+    world.advance(60_000);
+  }
+  assert.deepEqual(counts, [1, 2, 3, 3]);
+  watch.close();
+  assert.equal(world.pending, 0);
 });
