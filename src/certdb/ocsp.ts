@@ -217,6 +217,7 @@ function isDelegate(candidate: X509Certificate, issuer: X509Certificate, now: nu
     (candidate.keyUsage ?? []).includes(OCSP_SIGNING) &&
     Date.parse(candidate.validFrom) <= now + CLOCK_SKEW_MS &&
     Date.parse(candidate.validTo) > now &&
+    signatureKeyType(candidate.signatureAlgorithmOid) !== null &&
     isIssuedBy(candidate, issuer)
   );
 }

@@ -29,6 +29,7 @@ import {
   EXPONENT_65537,
 } from './token-attributes.ts';
 import {
+  WITHOUT_ID,
   failure,
   findTokenKey,
   isHalfOf,
@@ -119,7 +120,10 @@ function putCertificate(
   return { nickname, id: id.toString('hex'), cert, keyType: keyTypeOf(certificate.publicKey) };
 }
 
-/** The certificates of a nickname, or the one of a key type; `keys: 'too'` takes their keys, which are gone for good. */
+/**
+ * The certificates of a nickname, or the one of a key type; `keys: 'too'` takes their keys, which are gone for good, but
+ * those that other certificates have as well. Tells of each whether its key went.
+ */
 export function removeTokenCertificate(
   session: TokenSession,
   nickname: string,
@@ -132,8 +136,13 @@ export function removeTokenCertificate(
     throw failure(session, `no certificate has the nickname "${nickname}"${nearOrAll(nickname, names)}`);
   }
   for (const one of gone) for (const object of certificateObjects(session, one)) session.destroy(object);
-  if (keys === 'too') for (const { id } of gone) removeTokenKey(session, id);
-  return gone;
+  const needed = new Set(all.flatMap((one) => (gone.includes(one) ? [] : [one.id])));
+  const removed = gone.map((one) => ({
+    ...one,
+    hasKey: keys === 'too' && one.hasKey && !needed.has(one.id),
+  }));
+  for (const { id, hasKey } of removed) if (hasKey) removeTokenKey(session, id);
+  return removed;
 }
 
 /** A new certificate for the key that the nickname's has, in the place of that one. */
@@ -164,8 +173,9 @@ function certificateObjects(session: TokenSession, { cert }: TokenCertificate): 
     .filter((object) => session.read(object, VALUE)?.equals(raw) === true);
 }
 
-/** Both halves. */
+/** Both halves. All keys without an id are one to a token. */
 export function removeTokenKey(session: TokenSession, id: string): void {
+  if (id === '') throw failure(session, WITHOUT_ID);
   for (const half of [CLASS.privateKey, CLASS.publicKey]) {
     for (const object of objectsById(session, half, id)) session.destroy(object);
   }

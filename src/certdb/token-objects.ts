@@ -144,7 +144,11 @@ export function findTokenKey(session: TokenSession, name: string): TokenKeyEntry
   return first;
 }
 
+export const WITHOUT_ID =
+  'the key has no id (CKA_ID), by which it would be told from others: give it one with pkcs11-tool --set-id';
+
 export function tokenSigner(session: TokenSession, { id, label, publicKey, keyType }: TokenKeyEntry): Signer {
+  if (id === '') throw failure(session, WITHOUT_ID);
   if (publicKey === null)
     throw failure(session, `the token does not tell the public half of the key "${label}"`);
   return {

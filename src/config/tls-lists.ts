@@ -8,6 +8,7 @@ import {
   oldCipherNotes,
   parseCiphers,
   safeList,
+  strangeNewest,
 } from '../wire/cipher-names.ts';
 import { found } from './misfit.ts';
 import { suggest } from './suggest.ts';
@@ -29,6 +30,8 @@ export function wrongCiphers(text: string): string | null {
     return `: there is no cipher ${found(unknown)}${suggest(unknown, OLD_CIPHER_NAMES)}`;
   }
   if (meansNothing(words)) return `: ${oldCipherNotes(words).join('; ') || 'it switches every cipher off'}`;
+  const strange = strangeNewest(words.openssl);
+  if (strange !== null) return `: ${strange}`;
   if (words.openssl === '' || openSslTakes({ ciphers: safeList(words.openssl) })) return null;
   return suggest(text, ['default', ...CIPHER_PRESETS]);
 }

@@ -75,20 +75,25 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
 }
 
 const SUBJECT_MAX = 256;
+// RFC 5280 4.1.2.2: 20 octets.
+const SERIAL_MAX = 40;
 
 function certificateText(
   certificate: ClientCertificate | null,
 ): Readonly<Record<string, unknown>> | undefined {
   if (certificate === null) return undefined;
   const { subject, verified, fault, detail, serial } = certificate;
-  const shown = subject.length <= SUBJECT_MAX ? subject : `${subject.slice(0, SUBJECT_MAX)}…`;
   return {
-    subject: shown,
-    serial,
+    subject: shortened(subject, SUBJECT_MAX),
+    serial: shortened(serial, SERIAL_MAX),
     verified,
     fault: fault ?? undefined,
     detail: detail ?? undefined,
   };
+}
+
+function shortened(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max)}…`;
 }
 
 function contextOf(error: GateError | null): string | undefined {

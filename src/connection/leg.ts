@@ -67,7 +67,7 @@ export class Leg implements Talk {
   #handshaking = false;
   /** What waits unread came behind an opening, and nothing was said since. */
   #opened = false;
-  /** Somebody whom we trust has ended TLS for us. */
+  /** Somebody whom we trust has ended TLS for us; not enough where a certificate has to be shown here. */
   securedOutside = false;
   /** What the client showed of itself in the handshake, believed or not. */
   clientCertificate: ClientCertificate | null = null;
@@ -88,7 +88,8 @@ export class Leg implements Talk {
   }
 
   get secured(): boolean {
-    return this.#facts !== null || this.securedOutside;
+    const isOutside = this.securedOutside && this.#options.upgrader?.requiresCertificate !== true;
+    return isOutside || this.#facts !== null;
   }
 
   /** What ended every wait from outside. */

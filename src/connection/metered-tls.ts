@@ -11,6 +11,7 @@ export function metered(client: Client): Upgrader | null {
   const { upgrader, guard } = client.gate;
   if (upgrader === null) return null;
   return {
+    ...upgrader,
     mayBegin() {
       if (!client.isFrontTier && !guard.mayHandshake(client.remote.address)) throw new GateError('TLS_LIMIT');
     },

@@ -17,6 +17,8 @@ export interface Secured {
 
 /** Shared by all legs of a service or server. */
 export interface Upgrader {
+  /** TLS that somebody else has ended is not enough. */
+  readonly requiresCertificate?: boolean;
   /** Called before anything is said or done; throws where TLS may not begin now. */
   mayBegin?(): void;
   upgrade(raw: net.Socket): Promise<Secured>;

@@ -104,11 +104,11 @@ function attempt<T>(reader: BackendReader, name: string, read: () => T): T | nul
   }
 }
 
-// A file of CAs is read whole: one damaged certificate in it is a mistake, not one CA less.
+// A file of CAs is read whole: one certificate in it that is damaged or cut off is a mistake, not one CA less.
 export function readAuthorities(file: string): readonly string[] {
   const text = readBounded(file);
   const blocks =
-    text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^]*?-----END [A-Z0-9 ]+-----/g) ?? [];
+    text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^]*?(?:-----END [A-Z0-9 ]+-----|$)/g) ?? [];
   if (blocks.length === 0) throw new SettingsError([`${file}: expected CA certificates in PEM, found none`]);
   return blocks.map((block, index) => {
     try {

@@ -12,10 +12,11 @@ import { materialFiles } from './material.ts';
 import { crlWarnings } from './revocation-lists.ts';
 import { watchFiles } from './watch.ts';
 import type { FileWatch } from './watch.ts';
-import { needsNewWorkers } from './token-keeper.ts';
+import { loadedWith, needsNewWorkers, NOTHING_LOADED } from './token-keeper.ts';
 import { TokenWatch } from './token-watch.ts';
 
 const CRL_LOOK_MS = 600_000;
+const REPLACE_AGAIN_MS = 30_000;
 
 export interface CertificateWatchOptions {
   readonly source: ConfigurationSource;
@@ -30,8 +31,9 @@ export class CertificateWatch {
   readonly #options: CertificateWatchOptions;
   readonly #tokens: TokenWatch | null;
   #watch: FileWatch | null = null;
-  #followed: Configuration | null = null;
+  #loaded = NOTHING_LOADED;
   #stale: Timer | null = null;
+  #again: Timer | null = null;
 
   constructor(options: CertificateWatchOptions) {
     this.#options = options;
@@ -51,7 +53,7 @@ export class CertificateWatch {
   /** Looks at the files and tokens of these settings from now on, and at no others. */
   follow(configuration: Configuration): void {
     const { settings, fingerprints } = configuration;
-    this.close();
+    this.#unfollow();
     this.#replaceIfNeeded(configuration);
     this.#tokens?.follow(settings.certificates.watchMs);
     const { world, inTurn } = this.#options;
@@ -66,6 +68,12 @@ export class CertificateWatch {
   }
 
   close(): void {
+    this.#unfollow();
+    this.#again?.cancel();
+    this.#again = null;
+  }
+
+  #unfollow(): void {
     this.#watch?.close();
     this.#watch = null;
     this.#tokens?.close();
@@ -80,10 +88,19 @@ export class CertificateWatch {
 
   /** What OpenSSL has loaded once stays in a worker. */
   #replaceIfNeeded(next: Configuration): void {
-    const { crew, changes } = this.#options;
-    const before = this.#followed;
-    this.#followed = next;
-    if (before !== null && needsNewWorkers(before, next)) void crew.replaceWorkers(changes);
+    const before = this.#loaded;
+    this.#loaded = loadedWith(before, next);
+    if (needsNewWorkers(before, this.#loaded)) void this.#replace();
+  }
+
+  /** Until it is done: workers that cannot take up new settings go on by the old ones. */
+  async #replace(): Promise<void> {
+    const { crew, changes, world } = this.#options;
+    this.#again?.cancel();
+    this.#again = null;
+    const { failure } = await crew.replaceWorkers(changes);
+    if (failure === null || this.#watch === null) return;
+    this.#again = world.after(REPLACE_AGAIN_MS, () => void this.#replace());
   }
 
   /** What was known when they were read, the log has already. */

@@ -6,8 +6,13 @@ import type tls from 'node:tls';
 import type { Secured, Upgrader } from '../connection/upgrader.ts';
 import { GateError } from '../errors.ts';
 import { ClientCertificates, withFault } from '../tls/client-certificate.ts';
-import type { ClientCertificate, ClientTrust, JudgedCertificate } from '../tls/client-certificate.ts';
-import { buildServerContexts } from '../tls/context.ts';
+import type {
+  ClientCertificate,
+  ClientTrust,
+  JudgedCertificate,
+  StrengthJudge,
+} from '../tls/client-certificate.ts';
+import { buildServerContexts, strengthJudge } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import { serverFacts } from '../tls/facts.ts';
 import { acceptTls } from '../tls/server.ts';
@@ -28,8 +33,9 @@ export interface ServiceTls {
 export function clientUpgrader({ material, tickets, accept, ocsp, onTokenFailed }: ServiceTls): Upgrader {
   const contexts = buildServerContexts(material, tickets);
   const trust = material.clients ?? null;
-  const judge = trust === null ? null : new ClientJudge(trust, ocsp);
+  const judge = trust === null ? null : new ClientJudge({ trust, ocsp, strength: strengthJudge(material) });
   return {
+    requiresCertificate: trust?.required === true,
     async upgrade(raw) {
       const socket = await acceptTls(raw, contexts, accept).catch((error: unknown) => {
         if (error instanceof GateError && error.code === 'TOKEN_FAILED') onTokenFailed?.();
@@ -46,14 +52,20 @@ type Verdict = Pick<Secured, 'clientCertificate' | 'refusal'>;
 
 const NOTHING_SHOWN: Verdict = {};
 
+interface JudgeOptions {
+  readonly trust: ClientTrust;
+  readonly ocsp: ClientOcsp;
+  readonly strength: StrengthJudge;
+}
+
 class ClientJudge {
   readonly #trust: ClientTrust;
   readonly #certificates: ClientCertificates;
   readonly #ocsp: ClientOcsp;
 
-  constructor(trust: ClientTrust, ocsp: ClientOcsp) {
+  constructor({ trust, ocsp, strength }: JudgeOptions) {
     this.#trust = trust;
-    this.#certificates = new ClientCertificates(trust);
+    this.#certificates = new ClientCertificates(trust, strength);
     this.#ocsp = ocsp;
   }
 

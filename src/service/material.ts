@@ -186,7 +186,10 @@ class MaterialReader {
   read(): Material {
     for (const wanted of this.#wanted.values()) wanted.pairs = this.#readPairs(wanted);
     const services: Record<string, ServerTlsMaterial | null> = {};
-    for (const { name } of Object.values(this.#request.settings.services)) services[name] = null;
+    for (const service of Object.values(this.#request.settings.services)) {
+      services[service.name] = null;
+      if (!this.#services.includes(service)) this.#trust.checkWays(service);
+    }
     for (const service of this.#services) services[service.name] = this.#serviceMaterial(service);
     const backends = readBackendMaterial({
       settings: this.#request.settings,

@@ -120,12 +120,25 @@ export class TokenKeeper {
   }
 }
 
-/** Whether workers that have used the keys of the one cannot use those of the other. */
-export function needsNewWorkers(before: Holding, after: Holding): boolean {
-  const [old, next] = [before, after].map(({ material }) => engineIdentity(keysOf(material)));
-  if (old !== '' && next !== '' && old !== next) return true;
-  const [engine, other] = [before, after].map(({ settings }) => settings.certificates.engine);
-  return engine !== null && engine !== other;
+/** What OpenSSL has in a worker, once used, for the worker's life. */
+export interface Loaded {
+  /** As engineIdentity() names it; '': none. */
+  readonly library: string;
+  readonly engine: string | null;
+}
+
+export const NOTHING_LOADED: Loaded = { library: '', engine: null };
+
+/** A library stays when nothing names a token for a while. */
+export function loadedWith(before: Loaded, { settings, material }: Holding): Loaded {
+  const library = engineIdentity(keysOf(material));
+  return { library: library === '' ? before.library : library, engine: settings.certificates.engine };
+}
+
+/** Whether workers that have the one cannot use the other. */
+export function needsNewWorkers(before: Loaded, after: Loaded): boolean {
+  if (before.library !== '' && before.library !== after.library) return true;
+  return before.engine !== null && before.engine !== after.engine;
 }
 
 interface Holding {

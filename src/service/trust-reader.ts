@@ -71,7 +71,15 @@ export class TrustReader {
       ...tls.clientCa.flatMap((file) => this.#file(file, where).map((cert) => ({ source: file, cert }))),
     ]);
     const required = tls.clientCertificates === 'require';
-    if (required) this.#checkRequired(service, authorities.length);
+    if (required) {
+      if (authorities.length === 0) {
+        this.#mistake(
+          `services.${name}.tls.clientCertificates: require, and no CA is trusted for clients: give one of the ` +
+            `certificate database the trust T (sallyport cert trust), or name a file in clientCa`,
+        );
+      }
+      this.checkWays(service);
+    }
     if (authorities.length === 0) return null;
     const names = authorities.map((pem) => commonName(new X509Certificate(pem)));
     this.#clients[name] = { required, authorities: names, crl: crls.length > 0, ocsp: tls.clientOcsp };
@@ -121,16 +129,10 @@ export class TrustReader {
     return [...pem.values()];
   }
 
-  /** A client that can go on without TLS would never be asked. */
-  #checkRequired(service: ServiceSettings, authorities: number): void {
+  /** Of any service: a client that can go on without TLS would never be asked for the certificate that is required. */
+  checkWays(service: ServiceSettings): void {
+    if (service.tls.clientCertificates !== 'require' || service.tlsMode === 'implicit') return;
     const key = `services.${service.name}.tls.clientCertificates: require`;
-    if (authorities === 0) {
-      this.#mistake(
-        `${key}, and no CA is trusted for clients: give one of the certificate database the trust T ` +
-          `(sallyport cert trust), or name a file in clientCa`,
-      );
-    }
-    if (service.tlsMode === 'implicit') return;
     const { settings } = this.#request;
     const channels = channelsOf(service, settings.channels, grantChannelOf(service, settings));
     const modes = (channels.length === 0 ? [null] : channels).map(

@@ -6,7 +6,7 @@
 
 import tls from 'node:tls';
 import type { TlsVersion } from '../config/settings.ts';
-import { type CipherPreset, parseCiphers, safeList } from '../wire/cipher-names.ts';
+import { type CipherPreset, parseCiphers, safeList, strangeNewest } from '../wire/cipher-names.ts';
 
 const TLS13_SUITES = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'];
 
@@ -74,6 +74,11 @@ export function cipherList(ciphers: string, minVersion: TlsVersion): string {
   return [...suites, ...extra, ...(isOldest ? [OLD_LEVEL] : [])].join(':');
 }
 
+/** Whether OpenSSL then takes any signature and any key of a certificate, too. */
+export function allowsWeak(ciphers: string, minVersion: TlsVersion): boolean {
+  return cipherList(ciphers, minVersion).includes('@SECLEVEL=0');
+}
+
 let supportedGroups: string | null = null;
 
 /** The groups for OpenSSL: 'default' means what this runtime supports of the preferred ones. */
@@ -90,6 +95,8 @@ export function checkCiphers(list: string): string | null {
   if (preset !== null && openssl === '') return null;
   const tokens = tokensOf(openssl);
   if (tokens.length === 0) return 'the cipher list is empty';
+  const strange = strangeNewest(openssl);
+  if (strange !== null) return strange;
   const positive = tokens.filter((token) => !/^[!@+-]/.test(token));
   const unknown = positive.filter((token) => !isAccepted({ ciphers: token }));
   if (unknown.length > 0) {

@@ -2,13 +2,15 @@
 // never ends the handshake here: the client may still have a password, and Node would drop it without an alert.
 // OpenSSL verifies (chain up to a CA that is trusted for clients, dates, purpose); then the CRLs are asked. `verified` is
 // true only where all of that holds. A certificate is looked at again on a resumed session, where OpenSSL tells what it
-// found at first; services that have something to ask about revocation resume none (context.ts).
+// found at first; services that have something to ask about revocation resume none (context.ts). Neither do those at
+// OpenSSL's security level 0, where it would take signatures by MD5 and keys of 512 bits: there we look at the whole way.
 // Reads only, never throws; a connection without a certificate costs one question to the runtime.
 
 import { createHash, X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 
 import { nameFromLines } from '../certdb/name-lines.ts';
+import { isStrongPath } from '../certdb/signature.ts';
 import { Anchors, presentedBy, Revocation } from './revocation.ts';
 
 /** Which certificates of clients are asked for and believed. Plain data, for workers. */
@@ -70,16 +72,21 @@ const FAULTS: Readonly<Record<string, ClientCertificateFault>> = {
   CERT_REVOKED: 'revoked',
 };
 
+/** Who sees to it that signatures and keys are of today. */
+export type StrengthJudge = 'OpenSSL' | 'us';
+
 /** The client CAs of one service, and its CRLs. */
 export class ClientCertificates {
   readonly #anchors: Anchors;
   readonly #revocation: Revocation;
   readonly #needsPath: boolean;
+  readonly #strength: StrengthJudge;
 
-  constructor({ authorities, crls, ocsp }: ClientTrust) {
+  constructor({ authorities, crls, ocsp }: ClientTrust, strength: StrengthJudge = 'OpenSSL') {
     this.#anchors = new Anchors(authorities);
     this.#revocation = new Revocation(crls);
-    this.#needsPath = !this.#revocation.isEmpty || ocsp !== 'off';
+    this.#strength = strength;
+    this.#needsPath = !this.#revocation.isEmpty || ocsp !== 'off' || strength === 'us';
   }
 
   /** null: the client showed none. */
@@ -93,7 +100,11 @@ export class ClientCertificates {
     const fault = dateFault(leaf, now);
     if (fault !== null || !this.#needsPath) return { leaf, path: null, facts: factsOf(leaf, fault) };
     const path = this.#anchors.path(leaf, presentedBy(leaf), now);
-    const verdict = this.#revocation.judge(path);
+    // OpenSSL has found one; who hides it from us has a reason.
+    if (path === null) return { leaf, path, facts: factsOf(leaf, 'no-path') };
+    if (this.#strength === 'us' && !isStrongPath(path))
+      return { leaf, path: null, facts: factsOf(leaf, 'invalid', 'TOO_WEAK') };
+    const verdict = this.#revocation.judge(this.#anchors.upward(path));
     return { leaf, path, facts: factsOf(leaf, verdict === 'good' ? null : verdict) };
   }
 }

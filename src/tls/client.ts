@@ -217,7 +217,7 @@ function revocationOf(options: BackendTlsOptions): ((socket: tls.TLSSocket) => R
     const leaf = socket.getPeerX509Certificate();
     return leaf === undefined
       ? 'no-path'
-      : lists.judge(anchors.path(leaf, presentedBy(leaf), revocation.now()));
+      : lists.judge(anchors.upward(anchors.path(leaf, presentedBy(leaf), revocation.now())));
   };
 }
 

@@ -7,7 +7,7 @@
 // is chosen here by what the client can verify; the service's own pair is left to OpenSSL.
 // Where certificates of clients are asked for, their CAs are in every context: those given, never the system's. If there
 // is something to ask about revocation, no session is resumed, since a ticket holds the client's certificate without its
-// chain, and what was found out of it before the CRLs were asked.
+// chain, and what was found out of it before the CRLs were asked. Likewise where OpenSSL lets weak signatures pass.
 // On failure: SettingsError. Nothing here reads files.
 
 import { constants, X509Certificate } from 'node:crypto';
@@ -16,11 +16,11 @@ import type { KeyPair } from '../certdb/pem.ts';
 import type { TokenKey } from '../certdb/token-values.ts';
 import type { TlsVersion } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
-import { cipherList, groupList } from './ciphers.ts';
+import { allowsWeak, cipherList, groupList } from './ciphers.ts';
 import { addTokenKeys } from './engine.ts';
 import type { TokenKeys } from './engine.ts';
 import { forbidsResumption } from './client-certificate.ts';
-import type { ClientTrust } from './client-certificate.ts';
+import type { ClientTrust, StrengthJudge } from './client-certificate.ts';
 
 /** PEM texts, or a key that is in a token. */
 export type ServerCertificate =
@@ -137,6 +137,16 @@ function choose({ context, byKey }: Choice, sigalgs: readonly string[]): tls.Sec
   return context;
 }
 
+/** Who looks at the signatures and keys of clients' certificates. */
+export function strengthJudge({ ciphers, minVersion }: ServerTlsMaterial): StrengthJudge {
+  return allowsWeak(ciphers, minVersion) ? 'us' : 'OpenSSL';
+}
+
+function resumes(material: ServerTlsMaterial): boolean {
+  const clients = material.clients ?? null;
+  return clients === null || (!forbidsResumption(clients) && strengthJudge(material) === 'OpenSSL');
+}
+
 function plainName(name: string): string {
   const lower = name.toLowerCase();
   return lower.endsWith('.') ? lower.slice(0, -1) : lower;
@@ -158,8 +168,7 @@ function makeContext(
       ciphers: cipherList(material.ciphers, material.minVersion),
       ecdhCurve: groupList(material.groups),
       honorCipherOrder: true,
-      secureOptions:
-        clients !== null && forbidsResumption(clients) ? OPTIONS | constants.SSL_OP_NO_TICKET : OPTIONS,
+      secureOptions: resumes(material) ? OPTIONS : OPTIONS | constants.SSL_OP_NO_TICKET,
       sessionTimeout: SESSION_SECONDS,
       ticketKeys: tickets.ticketKeys,
       sessionIdContext: tickets.sessionIdContext,

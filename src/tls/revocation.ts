@@ -1,8 +1,9 @@
 // Whether certificates that OpenSSL has verified are revoked, by the CRLs that the settings name. (Node's own `crl` wants
 // a current one for every authority on the way, and fails every handshake without.) Here an authority that has a CRL is
 // asked, others are not; a CRL that is past its nextUpdate still counts, since what it revokes stays revoked.
-// Judged is the whole way from the certificate to one that is trusted. Where none can be found among what the peer sent,
-// the verdict is `no-path`, not `good`: OpenSSL may have gone by a certificate that we are not shown.
+// Judged is the whole way from the certificate to one that is trusted, and on to those above that are trusted too. Where
+// none can be found among what the peer sent, the verdict is `no-path`, not `good`: OpenSSL may have gone by a certificate
+// that we are not shown.
 // On the hot path only where there are CRLs; the signature of each is verified once per authority. Never throws.
 
 import { X509Certificate } from 'node:crypto';
@@ -15,6 +16,7 @@ export type RevocationVerdict = 'good' | 'revoked' | 'no-path';
 
 /** A PKI has a handful of levels. */
 const PATH_MAX = 10;
+const WHOLE_MAX = 2 * PATH_MAX;
 const PRESENTED_MAX = 32;
 const ISSUERS_MAX = 256;
 
@@ -53,6 +55,21 @@ export class Anchors {
       path.push(issuer);
     }
     return null;
+  }
+
+  /** A way and on from its end, over others that are trusted as well: one above may have revoked it. */
+  upward(path: readonly X509Certificate[] | null): readonly X509Certificate[] | null {
+    if (path === null) return null;
+    const whole = [...path];
+    for (let last = whole.at(-1); last !== undefined && whole.length < WHOLE_MAX;) {
+      const below = last;
+      last = this.#certificates?.find(
+        (one) =>
+          whole.every(({ fingerprint256 }) => fingerprint256 !== one.fingerprint256) && isIssued(below, one),
+      );
+      if (last !== undefined) whole.push(last);
+    }
+    return whole;
   }
 }
 

@@ -136,6 +136,22 @@ export function meansNothing({ preset, openssl }: CipherWords): boolean {
   return preset === null && openssl.trim() === '';
 }
 
+/** All suites of TLS 1.3 that encrypt. */
+const NEWEST =
+  /^TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256|AES_128_CCM(_8)?_SHA256)$/;
+
+/**
+ * What is wrong with a list's names of the form TLS_…; null: nothing. To Node all of these are of TLS 1.3, and a list with
+ * the name that the IANA gave to an older suite serves nobody.
+ */
+export function strangeNewest(openssl: string): string | null {
+  const strange = openssl.split(/[:, ]+/).find((token) => token.startsWith('TLS_') && !NEWEST.test(token));
+  if (strange === undefined) return null;
+  // RFC 9150 9: integrity only.
+  if (/^TLS_SHA\d+_SHA\d+$/.test(strange)) return `"${strange}" encrypts nothing (RFC 9150)`;
+  return `"${strange}" is no cipher suite of TLS 1.3; older ones go by OpenSSL's names, as ECDHE-RSA-AES128-GCM-SHA256`;
+}
+
 // RFC 9325 4.1: never without encryption or authentication. OpenSSL has such suites at security level 0.
 const NEVER = ':!eNULL:!aNULL';
 

@@ -107,6 +107,8 @@ test('a responder signs for the issuer if the issuer certified it for that, and 
   assert.equal(causeOf(await answerTo({ signer: expired })), 'bad-signature', 'expired');
   const early = authority.issue({ names, purpose: 'ocsp', startsInDays: 2 });
   assert.equal(causeOf(await answerTo({ signer: early })), 'bad-signature', 'not yet valid');
+  const weak = authority.issue({ names, purpose: 'ocsp', hash: 'sha1' });
+  assert.equal(causeOf(await answerTo({ signer: weak })), 'bad-signature', 'certified by SHA-1');
   const self = authority.issue({ names, purpose: 'ocsp', signer: 'self' });
   assert.equal(causeOf(await answerTo({ signer: self })), 'bad-signature', 'signed by itself');
   const stranger = makeAuthority(folder, 'Another CA').issue({ names, purpose: 'ocsp' });

@@ -2,13 +2,21 @@
 // a token that goes away looks like.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { generateTokenKey } from '../../src/certdb/token-changes.ts';
-import { findTokenKey, holdsKey, tokenKeys, unlockTokenKey } from '../../src/certdb/token-objects.ts';
+import { generateTokenKey, removeTokenCertificate, removeTokenKey } from '../../src/certdb/token-changes.ts';
+import {
+  findTokenKey,
+  holdsKey,
+  tokenKeys,
+  tokenSigner,
+  unlockTokenKey,
+} from '../../src/certdb/token-objects.ts';
+import { makeAuthority } from '../support/authority.ts';
 import { openModule } from '../../src/certdb/token.ts';
 import { makeSoftToken, SOFTHSM } from '../support/tokens.ts';
 
@@ -80,6 +88,31 @@ test('a worker does not log in where a wrong PIN was tried meanwhile', () => {
   module.open(right).close();
   unlockTokenKey(module, key).close();
   assert.throws(() => unlockTokenKey(module, { ...key, id: '0999' }), /there is another one in its place/);
+});
+
+test('a certificate takes no key along that is not its own, or that another one needs', async () => {
+  for (const label of ['nameless', 'nameless too'])
+    await token.tool(['--keypairgen', '--key-type', 'EC:prime256v1', '--label', label, '--usage-sign']);
+  const authority = makeAuthority(folder);
+  writeFileSync(join(folder, 'ca.der'), new X509Certificate(authority.ca).raw);
+  await token.tool(['--write-object', join(folder, 'ca.der'), '--type', 'cert', '--label', 'a CA']);
+  await token.makeKey('55', 'EC:prime256v1');
+  await token.certify('55', 'first', 'first.example.com');
+  await token.certify('55', 'second', 'second.example.com');
+  const session = module.open(right, 'write');
+  const labels = (): string[] => tokenKeys(session).map(({ label }) => label);
+  const there = labels();
+  assert.equal(removeTokenCertificate(session, 'a CA', { keys: 'too' })[0]?.hasKey, false);
+  assert.throws(() => removeTokenKey(session, ''), /has no id/);
+  assert.throws(() => tokenSigner(session, findTokenKey(session, 'nameless')), /has no id/);
+  assert.equal(removeTokenCertificate(session, 'first', { keys: 'too' })[0]?.hasKey, false);
+  assert.deepEqual(labels(), there);
+  assert.equal(removeTokenCertificate(session, 'second', { keys: 'too' })[0]?.hasKey, true);
+  assert.deepEqual(
+    labels(),
+    there.filter((label) => label !== 'key 55'),
+  );
+  session.close();
 });
 
 test('a token that goes is seen by whoever holds a session, and its way back by looking anew', () => {

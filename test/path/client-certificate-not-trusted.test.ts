@@ -106,6 +106,14 @@ test('a name with line ends and quotes, and one without an end, stay one line th
   }
 });
 
+test('a serial number without an end is shown by its beginning, by whomever it was made', async (t) => {
+  const [trusted, other] = [clientAuthority(t), clientAuthority(t, 'Other CA')];
+  const site = openSite(t, { clients: trustIn([trusted]) });
+  const line = await visit(site, other.issue({ ...ANNA, serial: '5a'.repeat(20_000) }));
+  const { serial } = line['clientCertificate'] as { serial: string };
+  assert.match(serial, /^(5A){20,40}…$/);
+});
+
 test('a service that staples a status asks for certificates as well', async (t) => {
   const authority = clientAuthority(t);
   const responder = await Responder.start();

@@ -68,6 +68,17 @@ test('a revoked intermediate takes all below it along', async (t) => {
   assertLine(factsIn(await visit(site, clientOf(beside))), { verified: true });
 });
 
+test('a revoked intermediate that is trusted itself is revoked all the same, where the CA above it is trusted too', async (t) => {
+  const root = clientAuthority(t);
+  const [below, beside] = [root.intermediate('Client CA 2'), root.intermediate('Client CA 3')];
+  const all = [below, beside, root];
+  const site = openSite(t, { clients: trustIn(all, { crls: [root.crl([below.serial])] }) });
+  assertLine(factsIn(await visit(site, clientOf(below))), { verified: false, fault: 'revoked' });
+  assertLine(factsIn(await visit(site, clientOf(beside))), { verified: true });
+  const alone = openSite(t, { clients: trustIn([below], { crls: [root.crl([below.serial])] }) });
+  assertLine(factsIn(await visit(alone, clientOf(below))), { verified: true });
+});
+
 test('a CRL of an intermediate that only the client brings is asked', async (t) => {
   const root = clientAuthority(t);
   const below = root.intermediate('Client CA 2');
@@ -123,3 +134,18 @@ for (const silence of [{ responder: 'down' }, { responder: 'none' }, { status: '
     });
   });
 }
+
+test('OCSP, try: the way to a CA is not hidden behind more certificates than anybody needs', async (t) => {
+  const root = clientAuthority(t);
+  const below = root.intermediate('Client CA 2');
+  const responder = await Responder.start();
+  t.after(() => responder.close());
+  const anna = clientOf(below, { responder: responder.url });
+  responder.answer = ocspAnswer(below, anna, { status: 'revoked' });
+  const [leaf = '', ...above] = anna.cert.match(/-----BEGIN[^]*?-----END CERTIFICATE-----\n/g) ?? [];
+  const others = Array.from({ length: 40 }, () => clientAuthority(t).ca);
+  const site = openSite(t, { clients: trustIn([root], { ocsp: 'try' }) });
+  const hidden = { ...anna, cert: [leaf, ...others, ...above].join('') };
+  assertLine(factsIn(await visit(site, hidden)), { verified: false, fault: 'no-path' });
+  assertLine(factsIn(await visit(site, anna)), { verified: false, fault: 'revoked' });
+});

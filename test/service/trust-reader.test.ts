@@ -109,6 +109,11 @@ test('a PEM file names CAs for clients besides the database, each CA once', asyn
     await mistakesOf(load(place, { clientCa: 'none.pem' })),
     /none\.pem: the CA file cannot be read .*\(for services\.imap\)/,
   );
+  writeFileSync(join(folder.path, 'cut.pem'), `${other.ca}${authority.ca.slice(0, -40)}`);
+  assert.match(
+    await mistakesOf(load(place, { clientCa: 'cut.pem' })),
+    /cut\.pem: certificate 2 in it is damaged \(for services\.imap\)/,
+  );
 });
 
 test('a service may ask for none while others do', async () => {
@@ -139,6 +144,13 @@ test('require needs a CA, and TLS that clients cannot do without', async () => {
   const imap = { protocol: 'imap', listen: ['127.0.0.1:0'], backend: 'stores' };
   const maytls = { services: { imap: { ...imap, tls: 'maytls' } } };
   assert.match(await mistakesOf(load(place, trusted, maytls)), /a client can do without TLS/);
+  const notls = { services: { imap: { ...imap, tls: 'notls' } } };
+  assert.match(
+    await mistakesOf(load(place, trusted, notls)),
+    /services\.imap\..* a client can do without TLS/,
+  );
+  const off = { services: { imap: { ...imap, tls: { mode: 'notls', clientCertificates: 'off' } } } };
+  await load(place, trusted, off);
   assert.equal((await load(place, trusted)).material.services['imap']?.clients?.required, true);
   const smtp = (keywords: string, tls?: string): Yaml => ({
     services: {

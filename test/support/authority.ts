@@ -11,8 +11,10 @@ import path from 'node:path';
 export interface IssueOptions {
   /** DNS names and IP addresses; the first is the common name too. */
   readonly names: readonly string[];
-  /** Default: 'ec' (P-256). 'rsa' is RSA-2048. */
-  readonly keyType?: 'rsa' | 'ec';
+  /** Default: 'ec' (P-256). 'rsa' is RSA-2048, 'weak' RSA-1024. */
+  readonly keyType?: 'rsa' | 'ec' | 'weak';
+  /** Of the signature, where the authority's key is 'ec'. Default: 'sha256'. */
+  readonly hash?: 'sha256' | 'sha1';
   /** Days from now until it expires; negative: it has expired. Default: 30. */
   readonly days?: number;
   /** Days from now until it becomes valid. Default: a day (for expired ones: a year) ago. */
@@ -48,7 +50,7 @@ export interface Authority {
   readonly serial: string;
   issue(options: IssueOptions): Issued;
   /** An authority below this one; what it issues brings its certificate along. */
-  intermediate(name: string): Authority;
+  intermediate(name: string, options?: Pick<IssueOptions, 'hash'>): Authority;
   /** PEM: a certificate of the same name and key, signed by that key; expired, so that OpenSSL looks for a better one. */
   selfSigned(): string;
   /** DER of a list that revokes these serial numbers. */
@@ -78,7 +80,7 @@ const DAY_MS = 86_400_000;
 
 export function makeAuthority(folder: string, name = 'Sallyport Test CA'): Authority {
   const signer: Signer = { name: commonName(name), key: newKey('ec') };
-  return authorityOf(folder, { name, signer, above: signer, chain: '' });
+  return authorityOf(folder, { name, signer, above: signer, chain: '', hash: 'sha256' });
 }
 
 interface Standing {
@@ -88,11 +90,12 @@ interface Standing {
   readonly above: Signer;
   /** PEM of the authorities above. */
   readonly chain: string;
+  readonly hash: 'sha256' | 'sha1';
 }
 
-function authorityOf(folder: string, { name, signer, above, chain }: Standing): Authority {
+function authorityOf(folder: string, { name, signer, above, chain, hash }: Standing): Authority {
   const slug = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
-  const own = { names: [], startsInDays: -400, days: 400, serial: newSerial() };
+  const own = { names: [], startsInDays: -400, days: 400, serial: newSerial(), hash };
   const ca = pem('CERTIFICATE', certificate(signer, above, own));
   const caFile = path.join(folder, `${slug}.ca.pem`);
   const caKeyFile = path.join(folder, `${slug}.ca.key.pem`);
@@ -124,12 +127,13 @@ function authorityOf(folder: string, { name, signer, above, chain }: Standing): 
       writeFileSync(issued.keyFile, key, { mode: 0o600 });
       return issued;
     },
-    intermediate: (below) =>
+    intermediate: (below, options = {}) =>
       authorityOf(folder, {
         name: below,
         signer: { name: commonName(below), key: newKey('ec') },
         above: signer,
         chain: ca + chain,
+        hash: options.hash ?? 'sha256',
       }),
     selfSigned: () =>
       pem('CERTIFICATE', certificate(signer, signer, { ...own, days: -1, serial: newSerial() })),
@@ -163,20 +167,21 @@ function newSerial(): string {
   return Buffer.concat([Buffer.of(0x40), randomBytes(15)]).toString('hex');
 }
 
-function newKey(type: 'rsa' | 'ec'): KeyPairObjects {
-  return type === 'rsa'
-    ? generateKeyPairSync('rsa', { modulusLength: 2048 })
-    : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+function newKey(type: 'rsa' | 'ec' | 'weak'): KeyPairObjects {
+  return type === 'ec'
+    ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    : generateKeyPairSync('rsa', { modulusLength: type === 'rsa' ? 2048 : 1024 });
 }
 
 // RFC 5280 4.1: the certificate as DER. A certificate without names is the CA's own.
 function certificate(subject: Signer, issuer: Signer, options: Numbered): Buffer {
   const days = options.days ?? 30;
+  const hash = options.hash ?? 'sha256';
   const start = options.startsInDays ?? (days < 0 ? -365 : -1);
   const algorithm =
     issuer.key.privateKey.asymmetricKeyType === 'rsa'
       ? sequence(oid('2a864886f70d01010b'), der(0x05))
-      : sequence(oid('2a8648ce3d040302'));
+      : sequence(oid(hash === 'sha1' ? '2a8648ce3d0401' : '2a8648ce3d040302'));
   const body = sequence(
     der(0xa0, der(0x02, Buffer.of(2))),
     der(0x02, integer(options.serial)),
@@ -187,7 +192,7 @@ function certificate(subject: Signer, issuer: Signer, options: Numbered): Buffer
     subject.key.publicKey.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(...extensions(subject, issuer, options))),
   );
-  return sequence(body, algorithm, bitString(sign('sha256', body, issuer.key.privateKey)));
+  return sequence(body, algorithm, bitString(sign(hash, body, issuer.key.privateKey)));
 }
 
 function extensions(subject: Signer, issuer: Signer, options: Numbered): Buffer[] {

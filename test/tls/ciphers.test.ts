@@ -38,6 +38,14 @@ test('suites without encryption or authentication come from no list', () => {
   assert.equal(checkCiphers('AES128-SHA:NULL-SHA'), null);
 });
 
+test('a suite of TLS 1.3 without encryption, or IANA’s name of an older suite, is refused: Node would serve it, or nothing', () => {
+  for (const name of ['TLS_SHA256_SHA256', 'TLS_SHA384_SHA384']) {
+    assert.match(checkCiphers(`${name}:AES128-SHA:@SECLEVEL=0`) ?? '', /encrypts nothing/);
+  }
+  assert.match(checkCiphers('TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256') ?? '', /no cipher suite of TLS 1\.3/);
+  assert.equal(checkCiphers('TLS_AES_128_CCM_8_SHA256:TLS_CHACHA20_POLY1305_SHA256'), null);
+});
+
 test('the suites of a list are found out, whatever notation it is in', () => {
   assert.deepEqual(suitesIn('ECDHE+AESGCM:!aECDSA:TLS_AES_128_GCM_SHA256'), [
     'ECDHE-RSA-AES128-GCM-SHA256',
