@@ -2,7 +2,7 @@
 // renewed by the tool: the new one is shown within seconds, and nobody notices anything else.
 
 import assert from 'node:assert/strict';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import tls from 'node:tls';
 
@@ -37,7 +37,7 @@ async function visit(): Promise<{ serial: string; greeting: string }> {
   }
 }
 
-test('renew-selfsign-cert under load: the new certificate within seconds, nothing refused, nothing cut', async () => {
+test('renew-selfsign-cert under load: the new certificate within seconds, nothing refused, nothing cut', async (t) => {
   const load = startMailLoad({
     port: site.ports.smtp,
     recipient: 'renewed@example.com',
@@ -49,6 +49,10 @@ test('renew-selfsign-cert under load: the new certificate within seconds, nothin
   const visits: string[] = [];
   const failures: string[] = [];
   let going = true;
+  t.after(async () => {
+    going = false;
+    await load.stop();
+  });
   const visitor = (async () => {
     while (going) {
       await visit().then(
@@ -61,7 +65,11 @@ test('renew-selfsign-cert under load: the new certificate within seconds, nothin
     }
   })();
   const args = [MAIN, 'cert', 'renew-selfsign-cert', 'Server-Cert', '--config', site.front.settingsFile];
-  const renewed = await run(process.execPath, [...args, '-W', join(site.folder, 'sslpassword.conf')]);
+  const renewed = await run(process.execPath, [
+    ...args,
+    '-W',
+    join(dirname(site.front.settingsFile), 'sslpassword.conf'),
+  ]);
   assert.equal(renewed.code, 0, renewed.text);
   await until(
     () => visits.at(-1) !== undefined && visits.at(-1) !== old,
