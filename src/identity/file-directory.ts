@@ -3,6 +3,7 @@
 // case are the same; no entry, nobody. It never fails.
 
 import type { UserEntry, UserMap } from '../config/user-map.ts';
+import { matchesGlob } from '../wire/glob.ts';
 import type { Account, Directory, Login } from './directory.ts';
 import { plainAccount } from './everyone.ts';
 import { fillReplay, type LoginId, type NameBook } from './login-id.ts';
@@ -18,7 +19,7 @@ export function fileDirectory(map: UserMap, names: NameBook): Directory {
   const patterns: (Placed & { readonly fits: (name: string) => boolean })[] = [];
   for (const [place, entry] of map.entries()) {
     const who = entry.who.toLowerCase();
-    if (/[*?]/.test(who)) patterns.push({ place, entry, fits: (name) => matches(who, name) });
+    if (/[*?]/.test(who)) patterns.push({ place, entry, fits: (name) => matchesGlob(who, name) });
     else if (who.startsWith('@')) domains.set(who.slice(1), { place, entry });
     else exact.set(who, entry);
   }
@@ -58,23 +59,4 @@ function accountOf(entry: UserEntry, id: LoginId, { protocol }: Login): Account 
     mail: entry.mail.length > 0 || !isOwn || id.domain === '' ? entry.mail : [user],
     secrets: entry.passwords,
   };
-}
-
-/** `*` and `?` as in a shell. */
-function matches(pattern: string, text: string): boolean {
-  let [p, t, star, from] = [0, 0, -1, 0];
-  while (t < text.length) {
-    if (pattern[p] === '*') {
-      star = p++;
-      from = t;
-    } else if (p < pattern.length && (pattern[p] === '?' || pattern[p] === text[t])) {
-      p++;
-      t++;
-    } else if (star >= 0) {
-      p = star + 1;
-      t = ++from;
-    } else return false;
-  }
-  while (pattern[p] === '*') p++;
-  return p === pattern.length;
 }

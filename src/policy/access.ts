@@ -9,6 +9,7 @@ import type {
   AccessService,
   ClientPattern,
 } from '../wire/access-rules.ts';
+import { matchesGlob } from '../wire/glob.ts';
 import { contains } from '../wire/network.ts';
 
 /** What the name service says of an address. */
@@ -83,7 +84,7 @@ function isClient(pattern: ClientPattern, { address, names }: AccessFacts): Fit 
     case 'octets':
       return address.startsWith(pattern.start);
     case 'name':
-      if (!/[a-z]/.test(pattern.pattern) && matches(pattern.pattern, address)) return true;
+      if (!/[a-z]/.test(pattern.pattern) && matchesGlob(pattern.pattern, address)) return true;
       break;
     default:
   }
@@ -103,27 +104,8 @@ function isNamed(pattern: ClientPattern, { claimed, confirmed }: ClientNames): b
     case 'domain':
       return confirmed.some((name) => name.toLowerCase().endsWith(pattern.suffix));
     case 'name':
-      return confirmed.some((name) => matches(pattern.pattern, name.toLowerCase()));
+      return confirmed.some((name) => matchesGlob(pattern.pattern, name.toLowerCase()));
     default:
       return false;
   }
-}
-
-/** `*` and `?` as in a shell, in linear time for each star. */
-function matches(pattern: string, text: string): boolean {
-  let [p, t, star, from] = [0, 0, -1, 0];
-  while (t < text.length) {
-    if (pattern[p] === '*') {
-      star = p++;
-      from = t;
-    } else if (p < pattern.length && (pattern[p] === '?' || pattern[p] === text[t])) {
-      p++;
-      t++;
-    } else if (star >= 0) {
-      p = star + 1;
-      t = ++from;
-    } else return false;
-  }
-  while (pattern[p] === '*') p++;
-  return p === pattern.length;
 }
