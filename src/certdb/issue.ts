@@ -33,7 +33,7 @@ import {
 } from './extensions.ts';
 import type { AlternativeNames, CertificateUse } from './extensions.ts';
 import { generateKey, softwareSigner } from './keys.ts';
-import type { Signer } from './keys.ts';
+import type { KeyWish, Signer } from './keys.ts';
 import { keyIdOf } from './pem.ts';
 import { publicKeyInfo, readRequest, signatureAlgorithm } from './request.ts';
 
@@ -71,6 +71,8 @@ export interface SelfSignedOptions {
   readonly days: number;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** Default: ECDSA P-256. */
+  readonly key?: KeyWish;
 }
 
 const DAY_MS = 86_400_000;
@@ -134,12 +136,12 @@ export function renewSelfSigned(signer: Signer, certificate: X509Certificate, te
   });
 }
 
-/** A new certificate (PEM) of a first start and its key: ECDSA P-256, for servers. Nobody trusts it by itself. */
+/** A new certificate (PEM), as of a first start, and its key, for servers. Nobody trusts it by itself. */
 export async function makeSelfSigned(options: SelfSignedOptions): Promise<{ cert: string; key: KeyObject }> {
   const first = options.names[0] ?? 'localhost';
   const subject = nameOf({ name: first.length <= MAX_COMMON_NAME ? first : 'Sallyport' });
   if ('problem' in subject) throw new SettingsError([subject.problem]);
-  const key = generateKey({ type: 'ec' });
+  const key = generateKey(options.key ?? { type: 'ec' });
   const cert = await selfSign(softwareSigner(key), {
     subject,
     dns: options.names.filter((name) => net.isIP(name) === 0),

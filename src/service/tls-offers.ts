@@ -1,13 +1,19 @@
 // What `sallyport check` says of TLS: for each service what its clients are offered (asked of OpenSSL, tls/offer.ts), and
 // what became of the ciphers in the settings: old names that are not served, names that OpenSSL passes over, versions
-// without a suite. Where the certificate is still to be made, one of the kind that would be made stands in, in memory.
+// without a suite. Where the certificate is still to be made, one of the kind that would be made stands in, in memory; and
+// one with the same kind of key where the key is in a token, which is not asked for the dozens of handshakes that this takes.
+
+import { X509Certificate } from 'node:crypto';
 
 import { makeSelfSigned } from '../certdb/issue.ts';
+import { keyWishProblem } from '../certdb/keys.ts';
+import type { KeyWish } from '../certdb/keys.ts';
+import { keyTypeOf } from '../certdb/pem.ts';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
 import { offersTls } from '../policy/channel-map.ts';
 import { grantChannelOf } from '../policy/grants.ts';
 import { checkCiphers } from '../tls/ciphers.ts';
-import type { ServerTlsMaterial } from '../tls/context.ts';
+import type { ServerCertificate, ServerTlsMaterial } from '../tls/context.ts';
 import { offerOf, type TlsOffer } from '../tls/offer.ts';
 import { oldCipherNotes, parseCiphers } from '../wire/cipher-names.ts';
 import type { World } from '../world.ts';
@@ -20,14 +26,14 @@ export type TlsOffers = Readonly<Record<string, TlsOffer>>;
 export async function tlsOffers({ settings, material }: Configuration, world: World): Promise<TlsOffers> {
   const offers: Record<string, TlsOffer> = {};
   const known = new Map<string, TlsOffer>();
-  let standIn: ServerTlsMaterial['certificates'] | null = null;
+  const standIns = new StandIns(settings, world);
   for (const service of Object.values(settings.services)) {
     if (!offersTls(service, settings.channels, grantChannelOf(service, settings))) continue;
-    let served = material.services[service.name] ?? null;
-    if (served === null) {
-      standIn ??= await certificateToCome(settings, world);
-      served = materialOf(service, standIn);
-    }
+    const given = material.services[service.name] ?? null;
+    const served =
+      given === null
+        ? materialOf(service, [await standIns.made({ type: 'ec' })])
+        : await standIns.inFor(given);
     const id = JSON.stringify(served);
     const offer = known.get(id) ?? (await offerOf(served));
     known.set(id, offer);
@@ -36,12 +42,57 @@ export async function tlsOffers({ settings, material }: Configuration, world: Wo
   return offers;
 }
 
-async function certificateToCome(
-  { hostname }: Settings,
-  world: World,
-): Promise<ServerTlsMaterial['certificates']> {
-  const { cert, key } = await makeSelfSigned({ names: [hostname], days: 1, now: world.now() });
-  return [{ cert, key: key.export({ type: 'pkcs8', format: 'pem' }).toString() }];
+/** Certificates that nobody is shown, one for each kind of key. */
+class StandIns {
+  readonly #hostname: string;
+  readonly #world: World;
+  readonly #made = new Map<string, ServerCertificate>();
+
+  constructor({ hostname }: Settings, world: World) {
+    this.#hostname = hostname;
+    this.#world = world;
+  }
+
+  async made(wish: KeyWish): Promise<ServerCertificate> {
+    const id = JSON.stringify(wish);
+    const known = this.#made.get(id);
+    if (known !== undefined) return known;
+    const names = [this.#hostname];
+    const { cert, key } = await makeSelfSigned({ names, days: 1, now: this.#world.now(), key: wish });
+    const pair = { cert, key: key.export({ type: 'pkcs8', format: 'pem' }).toString() };
+    this.#made.set(id, pair);
+    return pair;
+  }
+
+  /** The same without keys in tokens. */
+  async inFor(material: ServerTlsMaterial): Promise<ServerTlsMaterial> {
+    const all = [material.certificates, ...material.sni.map(({ certificates }) => certificates)].flat();
+    if (all.every((certificate) => !('token' in certificate))) return material;
+    const replace = (some: readonly ServerCertificate[]): Promise<ServerCertificate[]> =>
+      Promise.all(
+        some.map(async (certificate) =>
+          'token' in certificate ? this.made(wishFor(certificate.cert)) : certificate,
+        ),
+      );
+    return {
+      ...material,
+      certificates: await replace(material.certificates),
+      sni: await Promise.all(
+        material.sni.map(async (entry) => ({ ...entry, certificates: await replace(entry.certificates) })),
+      ),
+    };
+  }
+}
+
+/** A key like that of the certificate; one of the usual size where we make none of its size. */
+function wishFor(cert: string): KeyWish {
+  const { publicKey } = new X509Certificate(cert);
+  const type = keyTypeOf(publicKey);
+  if (type === 'other' || type === 'ed25519') return { type: type === 'other' ? 'ec' : type };
+  const { modulusLength, namedCurve } = publicKey.asymmetricKeyDetails ?? {};
+  const bits = type === 'rsa' ? modulusLength : namedCurve === 'secp384r1' ? 384 : 256;
+  const wish = { type, bits } as const;
+  return keyWishProblem(wish) === null ? wish : { type };
 }
 
 function materialOf(

@@ -265,6 +265,19 @@ test('what is wrong with a token at the start is said in words, and ends the sta
   await token.tool(['--list-objects']);
 });
 
+test('check tells what clients of a service with its keys in a token are offered', async () => {
+  const passwordFile = keepPins('offer', `softhsm:${token.pin}\n`);
+  const file = join(folder, 'offer.yaml');
+  const settings = settingsOf({ imaps: imaps('softhsm:Server-Cert') }, { modules: softhsm, passwordFile });
+  writeFileSync(file, JSON.stringify({ dataDir: './data', ...settings }));
+  const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+  const { code, text } = await run(process.execPath, [main, 'check', '--config', file], { env: token.env });
+  assert.equal(code, 0, text);
+  assert.match(text, /TLSv1\.3: TLS_AES_128_GCM_SHA256/);
+  assert.match(text, /TLSv1\.2: .*ECDHE-ECDSA-AES128-GCM-SHA256.*ECDHE-RSA-AES128-GCM-SHA256/);
+  assert.doesNotMatch(text, /no cipher suite|no suite|48151623/);
+});
+
 test('a backend that asks for a certificate is shown one whose key is in the token', async () => {
   const shown = Promise.withResolvers<string>();
   const ca = readFileSync(ecFile);
