@@ -4,6 +4,7 @@
 import { harmless } from '../log.ts';
 import type { ListedGrant } from '../service/grant-answers.ts';
 import { askSupervisor, refusalText } from './ask.ts';
+import { tellList } from './listing.ts';
 import {
   CONFIG_HELP,
   CONFIG_OPTION,
@@ -64,14 +65,12 @@ async function list(values: OptionValues, program: Program, request: Request): P
     return FAILED;
   }
   const found = answer['grants'] as readonly ListedGrant[];
-  const count = Number(answer['count']);
-  if (values['json'] === true) {
-    program.out(`${JSON.stringify({ count, channel: answer['channel'], grants: found }, null, 2)}\n`);
-    return DONE;
-  }
-  program.out(found.map(grantLine).join(''));
-  const rest = count - found.length;
-  program.err(`${counted(count, 'grant')}${rest > 0 ? `, ${rest} of them not listed` : ''}\n`);
+  tellList(values, program, {
+    noun: 'grant',
+    lines: found.map(grantLine),
+    count: Number(answer['count']),
+    json: { channel: answer['channel'], grants: found },
+  });
   return DONE;
 }
 

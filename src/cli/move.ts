@@ -4,10 +4,10 @@
 import { harmless } from '../log.ts';
 import { type ListedMove, WAIT_MAX_S } from '../service/move-answers.ts';
 import { askSupervisor, refusalText } from './ask.ts';
+import { tellList } from './listing.ts';
 import {
   CONFIG_HELP,
   CONFIG_OPTION,
-  counted,
   DONE,
   FAILED,
   JSON_HELP,
@@ -94,14 +94,12 @@ async function list(values: OptionValues, program: Program): Promise<number> {
     return FAILED;
   }
   const moves = answer['moves'] as readonly ListedMove[];
-  const count = Number(answer['count']);
-  if (values['json'] === true) {
-    program.out(`${JSON.stringify({ count, moves }, null, 2)}\n`);
-    return DONE;
-  }
-  program.out(moves.map(listLine).join(''));
-  const rest = count - moves.length;
-  program.err(`${counted(count, 'place')}${rest > 0 ? `, ${rest} of them not listed` : ''}\n`);
+  tellList(values, program, {
+    noun: 'place',
+    lines: moves.map(listLine),
+    count: Number(answer['count']),
+    json: { moves },
+  });
   return DONE;
 }
 

@@ -3,16 +3,8 @@
 import { harmless } from '../log.ts';
 import type { ListedSession } from '../service/session-answers.ts';
 import { askSupervisor, refusalText } from './ask.ts';
-import {
-  CONFIG_HELP,
-  CONFIG_OPTION,
-  counted,
-  DONE,
-  FAILED,
-  JSON_HELP,
-  JSON_OPTION,
-  textOption,
-} from './usage.ts';
+import { tellList } from './listing.ts';
+import { CONFIG_HELP, CONFIG_OPTION, DONE, FAILED, JSON_HELP, JSON_OPTION, textOption } from './usage.ts';
 import type { Command, OptionValues, Program } from './usage.ts';
 
 export const FILTER_OPTIONS = {
@@ -50,16 +42,12 @@ export const sessions: Command = {
       return FAILED;
     }
     const found = answer['sessions'] as readonly ListedSession[];
-    const count = Number(answer['count']);
-    program.out(
-      values['json'] === true
-        ? `${JSON.stringify({ count, sessions: found }, null, 2)}\n`
-        : found.map(sessionLine).join(''),
-    );
-    if (values['json'] !== true) {
-      const rest = count - found.length;
-      program.err(`${counted(count, 'session')}${rest > 0 ? `, ${rest} of them not listed` : ''}\n`);
-    }
+    tellList(values, program, {
+      noun: 'session',
+      lines: found.map(sessionLine),
+      count: Number(answer['count']),
+      json: { sessions: found },
+    });
     return warnOfSilence(answer['silent'], program);
   },
 };
