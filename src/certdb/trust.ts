@@ -51,8 +51,6 @@ export function isAuthority(trust: string): boolean {
   return /[cCT]/.test(trust);
 }
 
-export type TrustField = keyof Trust;
-
 /** The words of show-cert for one field, in its order. */
 export function trustWords(field: string): readonly string[] {
   const words: string[] = [];

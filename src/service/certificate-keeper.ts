@@ -16,6 +16,7 @@ import type { KeyPair } from '../certdb/pem.ts';
 import { isClientAuthority, isServerAuthority } from '../certdb/trust.ts';
 import {
   databasePassword,
+  DOCUMENTED_PASSWORD,
   INTERNAL_MODULE,
   keepPassword,
   randomPassword,
@@ -44,6 +45,7 @@ export class CertificateKeeper {
   readonly #named: ReadonlySet<string>;
   #database: CertificateDatabase | null = null;
   #isUnlocked = false;
+  #hasDocumentedPassword = false;
 
   constructor(settings: Settings, world: World) {
     const { certificates } = settings;
@@ -132,6 +134,14 @@ export class CertificateKeeper {
     });
   }
 
+  /** What is to be said of the password that opened it; null: nothing, or it was not needed. */
+  passwordWarning(): string | null {
+    return this.#hasDocumentedPassword
+      ? `${this.#passwordFile}: the password of the certificate database is the one that Sun's documentation prints: ` +
+          `sallyport cert change-password`
+      : null;
+  }
+
   /** The CAs that the database trusts for one side; without a database there are none. No password is needed. */
   authorities(side: 'clients' | 'servers'): readonly { readonly source: string; readonly cert: string }[] {
     return this.#entries()
@@ -170,6 +180,7 @@ export class CertificateKeeper {
       throw new SettingsError(error.mistakes.map((mistake) => `${mistake} (from ${this.#passwordFile})`));
     }
     this.#isUnlocked = true;
+    this.#hasDocumentedPassword = password === DOCUMENTED_PASSWORD;
     return database;
   }
 

@@ -207,6 +207,8 @@ class MaterialReader {
     );
     this.#lookAtEngines();
     const trust = this.#trust.facts();
+    const aboutPassword = this.#keeper.passwordWarning();
+    if (aboutPassword !== null) this.#warnings.push(aboutPassword);
     if (this.#mistakes.length > 0) throw new SettingsError([...new Set(this.#mistakes)]);
     const front = {
       services,

@@ -67,6 +67,7 @@ test('a password that stands in the file already is the one of the new database'
   const keeper = new CertificateKeeper(settings, world);
   await keeper.makeFirst('mx.test');
   keeper.close();
+  assert.match(keeper.passwordWarning() ?? '', /sslpassword\.conf: .*documentation prints/);
   assert.equal(readPasswordFile(passwordFile).get('softhsm'), '1234');
   const opened = openDatabase(database, world);
   opened.unlock('netscape!');
