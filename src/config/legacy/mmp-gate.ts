@@ -1,0 +1,138 @@
+// The options of the MMP about who may log in, as settings of a service or of one address of it (vdmap). Pure.
+
+import { parseAccessRules } from '../../wire/access-rules.ts';
+import type { Protocol } from '../settings.ts';
+import { parseCertmap } from './certmap.ts';
+import { hasOption, type Migration, sourced, sourceOf } from './mmp-files.ts';
+import type { Scope } from './mmp-scope.ts';
+import type { Line } from './option-table.ts';
+import { type SettingsMap, Sourced } from './yaml-text.ts';
+
+/** What is offered by itself. */
+const USUAL = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'EXTERNAL'] as const;
+const EVERYBODY = ['0.0.0.0/0', '::/0'];
+
+export interface GateRules {
+  readonly protocol: Protocol;
+  readonly migration: Migration;
+  /** Whether somebody has grants that could be asked for. */
+  readonly hasGrants: boolean;
+}
+
+export function gateOf(scope: Scope, rules: GateRules): SettingsMap {
+  const has = (name: string): boolean => hasOption(rules.protocol, name);
+  return {
+    ...(has('PreAuth') ? verifyOf(scope, rules.protocol) : {}),
+    ...flag(scope, has('RestrictPlainPasswords') && 'RestrictPlainPasswords', 'restrictPlainPasswords'),
+    ...accessOf(scope),
+    ...(has('AuthService') ? authServiceOf(scope, rules) : {}),
+    ...flag(scope, has('ClientLookup') && 'ClientLookup', 'clientLookup'),
+  };
+}
+
+function flag(scope: Scope, name: string | false, key: string): SettingsMap {
+  const line = name === false ? null : scope.take(name);
+  const isOn = line === null ? null : scope.table.flagOf(line);
+  return line === null || isOn === null ? {} : { [key]: sourced(line, isOn) };
+}
+
+/** CRAMs compare with passwords of the directory, so it is the directory that verifies. */
+function verifyOf(scope: Scope, protocol: Protocol): SettingsMap {
+  const preAuth = scope.take('PreAuth');
+  const isFirst = preAuth === null ? null : scope.table.flagOf(preAuth);
+  const challenge = scope.take('CRAMs');
+  const isOffered = challenge === null ? null : scope.table.flagOf(challenge);
+  const source = [preAuth, challenge].flatMap((line) => (line === null ? [] : sourceOf(line))).join('; ');
+  const isHere = isFirst === true || isOffered === true;
+  const isSaid = isFirst !== null || isOffered !== null;
+  const settings: SettingsMap = isSaid
+    ? { verify: new Sourced(isHere ? 'directory' : 'backend', source) }
+    : {};
+  if (challenge === null || isOffered !== true) return settings;
+  if (isFirst !== true)
+    scope.table.note(
+      challenge,
+      'answers are compared here, so passwords are checked here too, as by PreAuth',
+    );
+  scope.table.note(
+    challenge,
+    'carried (DIGEST-MD5 is gone, RFC 6331); BindDN must be allowed to read userPassword, and the values must be plain',
+  );
+  const apop = protocol === 'pop3' ? ['APOP'] : [];
+  return { ...settings, mechanisms: sourced(challenge, [...USUAL, 'CRAM-MD5', ...apop]) };
+}
+
+export function wantsCompare(scope: Scope): Line | null {
+  const line = scope.take('CRAMs');
+  return line !== null && /^(1|yes|on|true|y)$/i.test(line.value) ? line : null;
+}
+
+function accessOf(scope: Scope): SettingsMap {
+  const line = scope.take('TCPAccess');
+  if (line === null || line.value === '') return {};
+  const parsed = parseAccessRules(line.value);
+  if (parsed.kind === 'rules') return { access: sourced(line, line.value) };
+  scope.table.note(line, `${parsed.reason}; left out, so EVERYBODY is let in`);
+  return {};
+}
+
+function authServiceOf(scope: Scope, { hasGrants }: GateRules): SettingsMap {
+  const line = scope.take('AuthService');
+  if (line === null) return {};
+  const isOn = scope.table.flagOf(line);
+  if (isOn !== true) return isOn === null ? {} : { authService: { from: sourced(line, []) } };
+  if (!hasGrants) {
+    scope.table.note(line, 'left out: without popBeforeSmtp nobody has a grant that could be asked for');
+    return {};
+  }
+  scope.table.note(line, 'carried: anybody may ask, as before; name those who should in authService.from');
+  return { authService: { from: sourced(line, EVERYBODY) } };
+}
+
+/** The store administrator; null: none, or no password of it. */
+export function adminOf(scope: Scope, migration: Migration, secret = 'storeadmin'): SettingsMap | null {
+  const user = scope.take('StoreAdmin');
+  const password = scope.take('StoreAdminPass');
+  if (user === null && password === null) return null;
+  if (user === null || password === null || user.value === '' || password.value === '') {
+    const given = user ?? password;
+    if (given !== null)
+      scope.table.note(given, 'StoreAdmin and StoreAdminPass go together; left out, the other is missing');
+    return null;
+  }
+  const file = migration.secret(password, secret);
+  return { user: sourced(user, user.value), passwordFile: sourced(password, file) };
+}
+
+export function adminPolicyOf(scope: Scope): SettingsMap {
+  const line = scope.take('adminpolicy');
+  if (line === null) return {};
+  const policy = line.value.toLowerCase();
+  if (policy === 'simple') return { adminPolicy: sourced(line, policy) };
+  if (policy === 'group') {
+    scope.table.note(
+      line,
+      'carried; who is an administrator (store.admins, store.serviceadmingroupdn) is in no file of the MMP: fill in directory.admins or directory.ldap.adminGroup',
+    );
+    return { adminPolicy: sourced(line, policy) };
+  }
+  scope.table.note(line, 'expected simple or group');
+  return {};
+}
+
+/** The certmap.conf that is named, by its whole path; null: none that can be read. */
+export function certmapOf(scope: Scope, migration: Migration): Sourced | null {
+  const line = scope.take('CertMapFile');
+  if (line === null || line.value === '') return null;
+  const found = migration.files.read(line.value);
+  if (found === null) {
+    scope.table.note(line, 'the file is not there; left out');
+    return null;
+  }
+  const parsed = parseCertmap(found.text);
+  if (parsed.kind === 'certmap') return sourced(line, found.path);
+  for (const { line: number, text } of parsed.mistakes)
+    migration.notes.push({ file: found.path, line: number, option: null, reason: text });
+  scope.table.note(line, 'left out, for the file has mistakes');
+  return null;
+}
