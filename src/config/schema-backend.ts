@@ -177,7 +177,8 @@ export const backendSchema = {
   },
   admin: {
     user: {
-      doc: 'Store administrator for `login: proxy`.',
+      doc:
+        'Store administrator: for `login: proxy`, and for logins whose password is not at hand (`adminPolicy` of a service).',
       format: 'text',
       default: null,
       nullable: true,

@@ -7,6 +7,7 @@ import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { DirectorySettings, DomainSettings } from './settings-directory.ts';
 
 export type {
+  DirectoryCacheSettings,
   DirectorySettings,
   DirectoryType,
   DomainSettings,
@@ -112,6 +113,8 @@ export interface ServiceSettings {
   /** Replaces the greeting text behind the host name. */
   readonly banner: string | null;
   readonly verify: Verify;
+  /** Who may log in for somebody else; imap and pop3 only. */
+  readonly adminPolicy: 'none' | 'simple' | 'group';
   /** By address of ours, as the system writes it. */
   readonly domains: Readonly<Record<string, DomainSettings>>;
   /** null: probed from the backends. Never holds STARTTLS, AUTH or SASL lines, those are ours. */
@@ -125,6 +128,8 @@ export interface ServiceSettings {
   readonly clientLookup: boolean;
   /** Takes part in popBeforeSmtp. */
   readonly grants: boolean;
+  /** null: as those of popBeforeSmtp. */
+  readonly grantTtlMs: number | null;
   /** pop3 only. */
   readonly authService: AuthServiceSettings;
   /** pop3 only. */

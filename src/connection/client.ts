@@ -6,26 +6,21 @@ import type net from 'node:net';
 import type { Limits } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
 import type { AuthService, FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
-import { ipOf } from '../wire/address.ts';
 import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
-import type { Gate } from './gate.ts';
+import { type Gate, gateAt } from './gate.ts';
 import { authServiceOf } from './grants.ts';
 import { noPlaces, type Places } from './guard.ts';
 import { ChannelCourse } from './channel-course.ts';
 import { CLIENT_ROLE, Leg } from './leg.ts';
 import { metered } from './metered-tls.ts';
 import { lookUpNames } from './names.ts';
+import { type Peer, peer } from './peer.ts';
 import type { Stay } from './placements.ts';
 
 /** The step a connection is in; SMTP's relay tells apart whom it waits for. */
 export type Phase =
   'login' | 'penalty' | 'backend' | 'client' | 'relay' | 'end of data' | 'bytes' | 'closing';
-
-export interface Peer {
-  readonly address: string;
-  readonly port: number;
-}
 
 export interface ClientOptions {
   readonly id: string;
@@ -42,7 +37,6 @@ const QUIET_MS = 200;
 
 export class Client implements Visitor {
   readonly id: string;
-  readonly gate: Gate;
   readonly leg: Leg;
   /** Null where the service has no channels. */
   readonly course: ChannelCourse | null;
@@ -68,6 +62,9 @@ export class Client implements Visitor {
   outerEsmtp: boolean | null = null;
   #isFrontTier: boolean | null = null;
   #local: Peer | null = null;
+  /** The service, and what it is for clients of the address that this one has connected to. */
+  readonly #service: Gate;
+  #gate: Gate;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
   readonly onDecision: (channel: string, rule: string) => void;
@@ -111,7 +108,8 @@ export class Client implements Visitor {
   #progress = 0;
 
   constructor(gate: Gate, socket: net.Socket, options: ClientOptions) {
-    this.gate = gate;
+    this.#service = gate;
+    this.#gate = gateAt(gate, () => socket.localAddress);
     this.id = options.id;
     this.onClose = options.onClose;
     this.#onLogin = options.onLogin;
@@ -121,11 +119,16 @@ export class Client implements Visitor {
       lineBytesMax: gate.limits.commandBytes,
     });
     this.onDecision = options.onDecision;
-    this.course = gate.channels === null ? null : new ChannelCourse(this, gate.channels);
-    this.session = gate.dialect.front(this.leg, gate.rules, this);
+    this.course = gate.channels === null ? null : new ChannelCourse(this, gate.channels.start);
+    this.session = gate.dialect.front(this.leg, this.#gate.rules, this);
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
+  }
+
+  /** As the service is for clients of the address that this one has connected to, as far as that is known. */
+  get gate(): Gate {
+    return this.#gate;
   }
 
   /** The address that the client connected to; asked for only where a backend is told. */
@@ -156,7 +159,7 @@ export class Client implements Visitor {
       this.remote = peer(address, port);
       this.#name = name === undefined ? null : Promise.resolve(name);
     }
-    if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
+    if (localAddress !== undefined) this.#cameTo(peer(localAddress, localPort));
     if (tls !== undefined) this.outerTls = tls;
     if (sessionId !== undefined) this.outerId = sessionId;
     this.outerHelo = introduction.helo ?? null;
@@ -165,6 +168,17 @@ export class Client implements Visitor {
     if (ttl === undefined) return;
     if (ttl <= 1) throw new GateError('PROXY_LOOP', { tier: this.via?.address, ttl });
     this.ttl = ttl - 1;
+  }
+
+  /** Whatever is still to be decided goes by the rules for that address. */
+  #cameTo(local: Peer): void {
+    this.#local = local;
+    const gate = gateAt(this.#service, () => local.address);
+    if (gate === this.#gate) return;
+    this.#gate = gate;
+    this.#name = null;
+    this.admitted = null;
+    this.session.govern(this.course?.gate.rules ?? gate.rules);
   }
 
   /** The peer was a tier and not the client: neither its TLS nor a login of the client before is this client's. */
@@ -378,10 +392,6 @@ export class Client implements Visitor {
 }
 
 const NO_NAME = Promise.resolve(null);
-
-function peer(address: string | undefined, port: number | undefined): Peer {
-  return { address: address === undefined ? '' : (ipOf(address)?.address ?? address), port: port ?? 0 };
-}
 
 async function lookUp(gate: Gate, address: string): Promise<string | null> {
   return (await lookUpNames(gate, address))[0] ?? null;

@@ -7,7 +7,8 @@ import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
 import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
-import type { Backend } from './backend-leg.ts';
+import type { AdminLogin, Backend } from './backend-leg.ts';
+import { peer } from './peer.ts';
 import type { Placements } from './placements.ts';
 import type { AccessRules } from '../wire/access-rules.ts';
 import type { GateGrants } from './grants.ts';
@@ -23,6 +24,10 @@ export interface Gate {
   readonly name: string;
   readonly dialect: Dialect;
   readonly settings: ServiceSettings;
+  /** The same service for clients that have connected to an address with settings of its own; null: there is none. */
+  readonly domains: ReadonlyMap<string, Gate> | null;
+  /** Who logs in for others, whatever the backend; null: the admin of each. */
+  readonly admin: AdminLogin | null;
   readonly rules: FrontRules;
   /** Null: no certificate, so no TLS. */
   readonly upgrader: Upgrader | null;
@@ -57,6 +62,12 @@ export interface Gate {
   readonly timeouts: Timeouts;
   readonly world: World;
   readonly log: Log;
+}
+
+/** What a service is for clients that have connected to an address of ours; that is asked for only where it matters. */
+export function gateAt(service: Gate, address: () => string | undefined): Gate {
+  if (service.domains === null) return service;
+  return service.domains.get(peer(address(), 0).address) ?? service;
 }
 
 /**

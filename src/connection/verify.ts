@@ -34,7 +34,8 @@ export async function proveLogin(
   }: { readonly credentials: Replayable; readonly passport: Passport; readonly target: Target },
 ): Promise<Replayable | Refusal> {
   const { passwordCheck } = client.gate;
-  const { settings, admin } = backend;
+  const { settings } = backend;
+  const admin = client.gate.admin ?? backend.admin;
   const byProxy = settings.login === 'proxy';
   if (credentials.kind !== 'password') {
     // A token means something to its issuer only; the backend, if it is given it, asks there.

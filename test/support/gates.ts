@@ -51,6 +51,8 @@ export function testGate(options: GateOptions): TestGate {
     name: 'mail',
     dialect: DIALECTS[protocol],
     settings: { name: 'mail', protocol, clientLookup: false, ...service } as ServiceSettings,
+    domains: null,
+    admin: null,
     rules: frontRules(),
     upgrader: null,
     implicitTls,
