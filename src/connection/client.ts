@@ -8,6 +8,7 @@ import { GateError } from '../errors.ts';
 import type { AuthService, FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
 import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
+import { ownCertificate } from './certificate.ts';
 import { type Gate, gateAt } from './gate.ts';
 import { authServiceOf } from './grants.ts';
 import { noPlaces, type Places } from './guard.ts';
@@ -17,10 +18,7 @@ import { metered } from './metered-tls.ts';
 import { lookUpNames } from './names.ts';
 import { type Peer, peer } from './peer.ts';
 import type { Stay } from './placements.ts';
-
-/** The step a connection is in; SMTP's relay tells apart whom it waits for. */
-export type Phase =
-  'login' | 'penalty' | 'backend' | 'client' | 'relay' | 'end of data' | 'bytes' | 'closing';
+import { limitMs, type Phase, signsOfLife } from './waits.ts';
 
 export interface ClientOptions {
   readonly id: string;
@@ -76,6 +74,8 @@ export class Client implements Visitor {
   /** Who was last tried; unproven. */
   claimed: string | null = null;
   mechanism: string | null = null;
+  /** SMTP: whom a certificate has proven it to be, for a relay that is told and not logged in to. */
+  proven: string | null = null;
   back: BackLeg | null = null;
   /** Of the last backend leg, for the closing line. */
   server: string | null = null;
@@ -185,8 +185,12 @@ export class Client implements Visitor {
   #comeByTier(): void {
     if (this.tier === null) this.outerTls = null;
     this.tier ??= this.remote;
-    this.user = this.claimed = this.mechanism = null;
+    this.user = this.claimed = this.mechanism = this.proven = null;
     this.leave('user');
+  }
+
+  get certified(): boolean {
+    return ownCertificate(this) !== null;
   }
 
   /** Where its logins and its mail go. */
@@ -234,7 +238,7 @@ export class Client implements Visitor {
   enter(phase: Phase): void {
     this.#phase = phase;
     this.#since = this.gate.world.monotonic();
-    this.#progress = this.#passed();
+    this.#progress = signsOfLife(this);
   }
 
   /** Waits; ends early where the connection is to end. */
@@ -265,7 +269,7 @@ export class Client implements Visitor {
     }
     // A relay that hung up between two commands is not kept half-closed until the client speaks again.
     if (this.#phase === 'client' && this.back?.leg.ended === true) this.leaveBackend();
-    const passed = this.#passed();
+    const passed = signsOfLife(this);
     // Before login there is one budget for everything; later each sign of life starts the wait anew.
     if (passed !== this.#progress && this.#phase !== 'login') {
       this.#progress = passed;
@@ -276,7 +280,7 @@ export class Client implements Visitor {
     const quiet = this.#phase === 'bytes' && now - this.#since >= QUIET_MS;
     if (this.draining && quiet && this.relayed?.farewellFits === true) {
       this.relayed.finish(new GateError('DRAINING'));
-    } else if (now - since >= this.#limitMs()) this.#expire();
+    } else if (now - since >= limitMs(this)) this.#expire();
   }
 
   /** Asks the connection to end at its next idle point. */
@@ -325,29 +329,6 @@ export class Client implements Visitor {
     this.back?.leg.destroy();
   }
 
-  #limitMs(): number {
-    const { timeouts, dialect } = this.gate;
-    switch (this.#phase) {
-      case 'login':
-        return timeouts.loginMs;
-      case 'penalty':
-        return Number.POSITIVE_INFINITY;
-      case 'client':
-        return dialect.protocol === 'pop3' ? timeouts.pop3Ms : timeouts.smtpMs;
-      case 'relay':
-      case 'backend':
-        return timeouts.replyMs;
-      case 'end of data':
-        return timeouts.dataMs;
-      case 'closing':
-        return timeouts.closeMs;
-      case 'bytes':
-        if (this.relayed?.backendEnded === true) return timeouts.closeMs;
-        if (dialect.protocol === 'pop3') return timeouts.pop3Ms;
-        return this.relayed?.inIdle === true ? timeouts.imapIdleMs : timeouts.imapMs;
-    }
-  }
-
   #expire(): void {
     switch (this.#phase) {
       case 'login':
@@ -369,24 +350,6 @@ export class Client implements Visitor {
         // Once relaying, nothing goes on without the relay, whichever leg is being waited on.
         if (this.#phase !== 'backend') this.leg.fail(failure);
       }
-    }
-  }
-
-  /** What counts as a sign of life of the side that is waited for. */
-  #passed(): number {
-    switch (this.#phase) {
-      case 'closing':
-        return this.leg.socket.writableLength;
-      case 'bytes':
-        return (this.relayed?.up ?? 0) + (this.relayed?.down ?? 0);
-      case 'backend':
-      case 'relay':
-      case 'end of data':
-        return this.back?.leg.bytesIn ?? 0;
-      case 'login':
-      case 'penalty':
-      case 'client':
-        return this.leg.bytesIn;
     }
   }
 }

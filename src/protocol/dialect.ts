@@ -56,7 +56,7 @@ export type Credentials =
     }
   | { readonly kind: 'external'; readonly mechanism: 'EXTERNAL'; readonly user: string };
 
-/** What can be repeated to a backend. EXTERNAL cannot: the certificate's proof ends with the client leg. */
+/** What can be given to a backend. EXTERNAL cannot: the certificate's proof ends with the client leg. */
 export type Replayable = Exclude<Credentials, { readonly kind: 'external' }>;
 
 /** What a backend's login ended with, in the words of its own protocol. */
@@ -135,6 +135,8 @@ export interface Visitor {
    * introduced is not wanted.
    */
   introduce(introduction: Introduction): void;
+  /** It has shown a certificate of its own that is believed, on this leg. */
+  readonly certified: boolean;
   /** Its way through the channels; null: the service has none. */
   readonly course: Course | null;
   /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */

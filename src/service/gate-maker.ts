@@ -129,6 +129,7 @@ export class GateMaker {
       spoof: spoofOf(service, material.spoofs),
       refusals,
       passwordCheck: this.#passwordCheck(service),
+      certmap: null,
       reception: this.#options.receptions?.common ?? null,
       backendNamed: this.#named(service, dialect),
       refusalTime: { ms: 0 },

@@ -186,6 +186,7 @@ export function frontRules(options: RulesOptions = {}): FrontRules {
 /** A client like any other: it may not say that it is somebody else. */
 export const STRANGER: Visitor = {
   isFrontTier: false,
+  certified: false,
   introduce() {
     throw new Error('a stranger was believed');
   },

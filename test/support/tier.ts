@@ -37,6 +37,7 @@ export class Tier implements Visitor {
   }
 
   readonly authService = null;
+  readonly certified = false;
 
   askChannel(name: string): boolean {
     this.asked.push(name);
