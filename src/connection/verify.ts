@@ -79,7 +79,7 @@ export interface Told {
   readonly user: string;
 }
 
-/** Proven by route.ts, or by nobody. */
+/** Proven by route.ts, or by nobody. A password of the directory's own (Auth-Pass) is as good as an administrator. */
 function forCertificate(
   client: Client,
   { admin, settings }: Backend,
@@ -87,8 +87,20 @@ function forCertificate(
 ): Replayable | Told | Refusal {
   const mailbox = target.replay ?? target.user ?? '';
   if (!target.checked || target.proof !== 'right' || mailbox === '') return 'cannot be checked here';
-  const tells = client.gate.dialect.protocol === 'smtp' && settings.client.some(tellsLogin);
-  return admin === null && tells ? { kind: 'told', user: mailbox } : byAdmin(admin, mailbox);
+  const { replayPassword: password } = target;
+  if (password !== null)
+    return { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
+  const { protocol } = client.gate.dialect;
+  const isTold = admin === null && takesProven({ admin, settings }, protocol);
+  return isTold ? { kind: 'told', user: mailbox } : byAdmin(admin, mailbox);
+}
+
+/** Whether somebody who has shown no password can be brought there. */
+export function takesProven(
+  { admin, settings }: Pick<Backend, 'admin' | 'settings'>,
+  protocol: string,
+): boolean {
+  return admin !== null || (protocol === 'smtp' && settings.client.some(tellsLogin));
 }
 
 /** Where it is optional it may be passed over, and the mail would come from nobody. */
