@@ -99,7 +99,8 @@ function complete(
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
   const tls = completeTls(values.tls, shown, locate);
-  const above: Above = { tls, rules: values.tls, locate, access: values.access, directory: values.directory };
+  const { access, certmap, directory } = values;
+  const above: Above = { tls, rules: values.tls, locate, access, certmap, directory };
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -107,7 +108,7 @@ function complete(
     workers: values.workers,
     user: values.user,
     redis: secretOf(values.redis, locate),
-    pidFile: values.pidFile === null ? null : locate(values.pidFile),
+    pidFile: locateFile(values.pidFile, locate),
     log: values.log,
     certificates: completeCertificates({ top, modules, acme }, locate),
     tickets: {
@@ -173,6 +174,7 @@ interface Above {
   readonly rules: GivenVersions;
   readonly locate: Locate;
   readonly access: string | null;
+  readonly certmap: string | null;
   readonly directory: GivenSettings['top']['values']['directory'];
 }
 
@@ -204,6 +206,7 @@ function completeService(name: string, service: GivenService, above: Above): Ser
     access: values.access ?? above.access,
     banner: values.banner,
     verify: values.verify,
+    certmap: locateFile(values.certmap ?? above.certmap, locate),
     adminPolicy: values.adminPolicy,
     domains: mapEntries(domains, (_address, domain) =>
       completeDomain(service, domain, { directory, locate, complete }),
@@ -217,7 +220,7 @@ function completeService(name: string, service: GivenService, above: Above): Ser
     grantTtlMs: values.grantTtl,
     authService: values.authService,
     spoof: {
-      message: values.spoof.message === null ? null : locate(values.spoof.message),
+      message: locateFile(values.spoof.message, locate),
       when: values.spoof.when,
     },
     frontTier: {
@@ -354,6 +357,10 @@ function namesOf(
 
 function secretOf(secret: Secret | null, locate: Locate): Secret | null {
   return secret?.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
+}
+
+function locateFile(name: string | null, locate: Locate): string | null {
+  return name === null ? null : locate(name);
 }
 
 function mapEntries<In, Out>(

@@ -10,6 +10,7 @@ import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
 import { checkAcme } from './references-acme.ts';
 import { checkChannels } from './references-channels.ts';
+import { checkCertmaps } from './references-certmap.ts';
 import { checkBackends } from './references-backend.ts';
 import { checkDirectory } from './references-directory.ts';
 import { checkDomains } from './references-domains.ts';
@@ -40,6 +41,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkBackends(given, report);
   checkDirectory(given, report);
   checkDomains(given, report);
+  checkCertmaps(given, report);
   checkTiers(given, report);
   checkGrants(given, report);
   checkTokens(given, report);

@@ -10,6 +10,7 @@ import { serviceSchema } from './schema-service.ts';
 export const DOMAIN_KEYS = [
   'verify',
   'access',
+  'certmap',
   'mechanisms',
   'clientLookup',
   'grants',

@@ -3,7 +3,7 @@
 import type { Group } from './formats.ts';
 import { inherit, serverTlsLeaves, TLS_MODES } from './schema-tls.ts';
 
-const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'] as const;
+const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'EXTERNAL'] as const;
 
 export const serviceSchema = {
   protocol: {
@@ -94,6 +94,12 @@ export const serviceSchema = {
     format: 'entries',
     default: {},
   },
+  certmap: {
+    doc: 'certmap.conf for this service; empty: that of the file.',
+    format: 'path',
+    default: null,
+    nullable: true,
+  },
   capabilities: {
     doc:
       'What is offered: `probe` (what all the servers behind offer), or a list. ' +
@@ -107,7 +113,10 @@ export const serviceSchema = {
     default: [],
   },
   mechanisms: {
-    doc: 'SASL mechanisms that are offered.',
+    doc:
+      'SASL mechanisms that are offered. EXTERNAL (the client is who its certificate stands for, see `certmap`) to ' +
+      'clients that have shown a certificate of a CA that is trusted for clients, where the backend has an `admin`, or ' +
+      '(smtp) is told by `client: xclient` or `xpehlo`.',
     format: 'choices',
     choices: MECHANISMS,
     default: MECHANISMS,

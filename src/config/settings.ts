@@ -18,7 +18,7 @@ export type {
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
-export type Mechanism = 'PLAIN' | 'LOGIN' | 'XOAUTH2' | 'OAUTHBEARER';
+export type Mechanism = 'PLAIN' | 'LOGIN' | 'XOAUTH2' | 'OAUTHBEARER' | 'EXTERNAL';
 
 export type Endpoint =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -117,6 +117,8 @@ export interface ServiceSettings {
   readonly adminPolicy: 'none' | 'simple' | 'group';
   /** By address of ours, as the system writes it. */
   readonly domains: Readonly<Record<string, DomainSettings>>;
+  /** certmap.conf; null: certificates stand for whoever has their mail address. */
+  readonly certmap: string | null;
   /** null: probed from the backends. Never holds STARTTLS, AUTH or SASL lines, those are ours. */
   readonly capabilities: readonly string[] | null;
   /** smtp: EHLO keywords of the relay to let through besides the known ones. */

@@ -19,7 +19,7 @@ import type { Upgrader } from './upgrader.ts';
 import type { Refusals } from './refusals.ts';
 import type { Balancers } from './proxy-header.ts';
 import type { GateSpoof } from './spoof.ts';
-import type { PasswordCheck } from './verify.ts';
+import { type PasswordCheck, takesProven } from './verify.ts';
 
 export interface Gate {
   readonly name: string;
@@ -73,14 +73,31 @@ export function gateAt(service: Gate, address: () => string | undefined): Gate {
   return service.domains.get(peer(address(), 0).address) ?? service;
 }
 
+/** Where a service leads to, and who logs in there for others. */
+export interface Lead {
+  readonly backend: Backend;
+  readonly admin: AdminLogin | null;
+}
+
 /**
  * What clients of a service are shown of its backend. Where the backend cannot be asked, IMAP and POP3 clients see the
  * least that every store has; SMTP has no such least, so the failure is the client's answer (421).
  */
-export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Backend): () => Promise<Offer> {
+export function offerOf(
+  service: ServiceSettings,
+  dialect: Dialect,
+  { backend, admin }: Lead,
+): () => Promise<Offer> {
+  const { settings } = backend;
   const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
+  const own = service.mechanisms.filter(
+    (m) => m === 'EXTERNAL' && takesProven({ admin, settings }, dialect.protocol),
+  );
   // Nobody here can tell what a token is worth, and an administrator's login does not ask.
-  const allowed = backend.settings.login === 'proxy' ? passwords : service.mechanisms;
+  const isProxy = settings.login === 'proxy';
+  const allowed = service.mechanisms.filter((m) =>
+    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || !isProxy,
+  );
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
       capabilities: service.capabilities,
@@ -88,7 +105,7 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
     });
     return () => fixed;
   }
-  const least: Offer = { capabilities: [], mechanisms: passwords };
+  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own] };
   let seen: { readonly from: object; readonly offer: Offer } | null = null;
   return async () => {
     const known = await backend.knowledge().catch((error: unknown) => {
@@ -101,9 +118,11 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
       service.protocol !== 'smtp' || known.mechanisms.some((m) => m === 'PLAIN' || m === 'LOGIN');
     const offer: Offer = {
       capabilities: dialect.shown(known.capabilities, service.ehloKeywords),
-      mechanisms: allowed.filter((mechanism) =>
-        passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism),
-      ),
+      mechanisms: allowed.filter((mechanism) => {
+        // RFC 4616 2: only PLAIN carries an identity to act as.
+        if (own.includes(mechanism)) return admin === null || known.mechanisms.includes('PLAIN');
+        return passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism);
+      }),
     };
     seen = { from: known, offer };
     return offer;

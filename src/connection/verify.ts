@@ -80,14 +80,26 @@ export interface Told {
   readonly user: string;
 }
 
-/** Proven by route.ts, or by nobody. */
+/** Proven by route.ts, or by nobody. A password of the directory's own (Auth-Pass) is as good as an administrator. */
 function forCertificate(client: Client, backend: Backend, target: Target): Replayable | Told | Refusal {
   const { settings } = backend;
   const admin = client.gate.admin ?? backend.admin;
   const mailbox = target.replay ?? target.user ?? '';
   if (!target.checked || target.proof !== 'right' || mailbox === '') return 'cannot be checked here';
-  const tells = client.gate.dialect.protocol === 'smtp' && settings.client.some(tellsLogin);
-  return admin === null && tells ? { kind: 'told', user: mailbox } : byAdmin(admin, mailbox);
+  const { replayPassword: password } = target;
+  if (password !== null)
+    return { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
+  const { protocol } = client.gate.dialect;
+  const isTold = admin === null && takesProven({ admin, settings }, protocol);
+  return isTold ? { kind: 'told', user: mailbox } : byAdmin(admin, mailbox);
+}
+
+/** Whether somebody who has shown no password can be brought there. */
+export function takesProven(
+  { admin, settings }: { readonly admin: AdminLogin | null; readonly settings: Backend['settings'] },
+  protocol: string,
+): boolean {
+  return admin !== null || (protocol === 'smtp' && settings.client.some(tellsLogin));
 }
 
 /** Where it is optional it may be passed over, and the mail would come from nobody. */

@@ -15,6 +15,7 @@ import type {
   Visitor,
   Wish,
 } from './dialect.ts';
+import { offeredNow, type Standing } from './mechanisms.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials, type SaslResult } from './sasl.ts';
 
@@ -153,10 +154,11 @@ export class ImapFront implements FrontSession {
     }
     if (this.#mustSecure()) return this.#needsTls(command.tag);
     const { mechanisms } = await this.#rules.offer();
+    const offered = offeredNow(mechanisms, this.#visitor);
     const result = await collectCredentials({
       mechanism,
       initial: initial ?? null,
-      offered: mechanisms,
+      offered,
       bytesMax: this.#rules.limits.commandBytes,
       ask: async (challenge) => {
         this.#talk.send(`+ ${challenge}\r\n`);
@@ -224,7 +226,9 @@ export class ImapFront implements FrontSession {
 
   #capabilities(offer: Offer): string {
     const cached = texts.get(offer)?.get(this.#rules);
-    const pair = cached ?? capabilityTexts(offer, this.#rules);
+    if (this.#visitor.certified && this.#talk.secured)
+      return capabilityTexts(offer, this.#rules, this.#visitor).secured;
+    const pair = cached ?? capabilityTexts(offer, this.#rules, { certified: false });
     if (cached === undefined) remember(offer, this.#rules, pair);
     return this.#talk.secured ? pair.secured : pair.clear;
   }
@@ -280,8 +284,8 @@ function remember(offer: Offer, rules: FrontRules, pair: CapabilityTexts): void 
   texts.set(offer, byRules);
 }
 
-function capabilityTexts(offer: Offer, rules: FrontRules): CapabilityTexts {
-  const auth = offer.mechanisms.map((mechanism) => `AUTH=${mechanism}`);
+function capabilityTexts(offer: Offer, rules: FrontRules, standing: Standing): CapabilityTexts {
+  const auth = offeredNow(offer.mechanisms, standing).map((mechanism) => `AUTH=${mechanism}`);
   const base = offer.capabilities.filter((capability) => !capability.startsWith('IMAP4'));
   // RFC 9051 writes them so, and there are clients that compare letter by letter.
   const versions = offer.capabilities

@@ -8,6 +8,7 @@ import { ipOf } from '../wire/address.ts';
 import { parsePop3Xclient } from '../wire/introduction.ts';
 import { parseCommand } from '../wire/pop3.ts';
 import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Visitor, Wish } from './dialect.ts';
+import { offeredNow } from './mechanisms.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials } from './sasl.ts';
 
@@ -106,10 +107,11 @@ export class Pop3Front implements FrontSession {
     const offer = await this.#rules.offer();
     const { tls } = this.#rules;
     const secured = this.#talk.secured;
+    const mechanisms = offeredNow(offer.mechanisms, this.#visitor);
     const login =
       tls === 'musttls' && !secured
         ? []
-        : ['USER', ...(offer.mechanisms.length > 0 ? [`SASL ${offer.mechanisms.join(' ')}`] : [])];
+        : ['USER', ...(mechanisms.length > 0 ? [`SASL ${mechanisms.join(' ')}`] : [])];
     const lines = [
       ...offer.capabilities,
       'RESP-CODES',
@@ -174,7 +176,8 @@ export class Pop3Front implements FrontSession {
   }
 
   async #auth(argument: string): Promise<Wish | null> {
-    const { mechanisms } = await this.#rules.offer();
+    const offer = await this.#rules.offer();
+    const mechanisms = offeredNow(offer.mechanisms, this.#visitor);
     if (this.#mustSecure()) return this.#needsTls();
     const [mechanism, initial, ...rest] = argument.split(' ').filter((word) => word !== '');
     if (mechanism === undefined) {

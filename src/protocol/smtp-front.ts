@@ -15,6 +15,7 @@ import type {
   Visitor,
   Wish,
 } from './dialect.ts';
+import { offeredNow } from './mechanisms.ts';
 import { Patience } from './patience.ts';
 import { collectCredentials } from './sasl.ts';
 import { SmtpIntroduction } from './smtp-introduction.ts';
@@ -38,6 +39,7 @@ const LOGIN_FAILED = 454;
 export class SmtpFront implements FrontSession {
   readonly talk: Talk;
   readonly #course: Course | null;
+  readonly #visitor: Visitor;
   #rules: FrontRules;
   readonly #patience: Patience;
   readonly #introduction: SmtpIntroduction;
@@ -49,6 +51,7 @@ export class SmtpFront implements FrontSession {
     this.talk = talk;
     this.#rules = rules;
     this.#course = visitor.course;
+    this.#visitor = visitor;
     this.#introduction = new SmtpIntroduction(rules, visitor);
     this.#patience = new Patience(rules.limits.badCommands);
   }
@@ -291,11 +294,12 @@ export class SmtpFront implements FrontSession {
     const carried = offer.capabilities.filter(
       (line) => secured || parseEhloKeyword(line).keyword !== 'REQUIRETLS',
     );
-    const auth = sasl === 'nosasl' || mustSecure(this.rules, secured) || offer.mechanisms.length === 0;
+    const mechanisms = offeredNow(offer.mechanisms, this.#visitor);
+    const auth = sasl === 'nosasl' || mustSecure(this.rules, secured) || mechanisms.length === 0;
     return [
       ...carried,
       ...(refusalOf('STARTTLS', this.rules, this.#state) === null ? ['STARTTLS'] : []),
-      ...(auth ? [] : [`AUTH ${offer.mechanisms.join(' ')}`]),
+      ...(auth ? [] : [`AUTH ${mechanisms.join(' ')}`]),
       ...(mustSecure(this.rules, secured) ? [] : this.#introduction.keywords),
     ];
   }
@@ -333,10 +337,11 @@ export class SmtpFront implements FrontSession {
     const [mechanism = '', initial, ...rest] = command.argument.split(' ').filter((word) => word !== '');
     if (mechanism === '' || rest.length > 0) return this.#refuseAuth(501, '5.5.4', 'AUTH takes a mechanism');
     const { mechanisms } = await this.rules.offer();
+    const offered = offeredNow(mechanisms, this.#visitor);
     const result = await collectCredentials({
       mechanism,
       initial: initial ?? null,
-      offered: mechanisms,
+      offered,
       bytesMax: this.rules.limits.commandBytes,
       ask: async (challenge) => {
         this.talk.send(`334 ${challenge}\r\n`);

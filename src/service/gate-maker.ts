@@ -10,7 +10,7 @@ import type {
   Settings,
 } from '../config/settings.ts';
 import { variantsOf } from '../config/variants.ts';
-import type { Backend } from '../connection/backend-leg.ts';
+import type { AdminLogin, Backend } from '../connection/backend-leg.ts';
 import type { GateGrants, Grants } from '../connection/grants.ts';
 import type { Guard } from '../connection/guard.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
@@ -38,6 +38,8 @@ import { spoofOf } from './spoofs.ts';
 import { type BackendTrust, NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
+import { withoutVainMechanisms } from './certificate-logins.ts';
+import { certmapOf } from './certmaps.ts';
 import type { CheckTarget } from './checks.ts';
 import type { Receptions } from './directories.ts';
 import { domainAdmin } from './domain-admins.ts';
@@ -79,12 +81,11 @@ export class GateMaker {
 
   gate(service: ServiceSettings): Gate {
     const { material, receptions } = this.#options;
-    const common = this.#gate(service);
+    const common = this.#gate(service, null);
     const domains = [...variantsOf(service)].map(([address, variant]): [string, Gate] => [
       address,
       {
-        ...this.#gate(variant),
-        admin: domainAdmin(service, address, material.domainAdmins),
+        ...this.#gate(variant, domainAdmin(service, address, material.domainAdmins)),
         upgrader: common.upgrader,
         reception: receptions?.places.get(placeKey(service.name, address)) ?? common.reception,
       },
@@ -92,7 +93,8 @@ export class GateMaker {
     return domains.length === 0 ? common : { ...common, domains: new Map(domains) };
   }
 
-  #gate(service: ServiceSettings): Gate {
+  /** `admin`: who logs in for others in place of the backend's. */
+  #gate(service: ServiceSettings, admin: AdminLogin | null): Gate {
     const { settings, material, world, log, guard, placements, refusals } = this.#options;
     const dialect = DIALECTS[service.protocol];
     const backendSettings = backendOf(settings, service);
@@ -101,20 +103,22 @@ export class GateMaker {
     const tls = material.services[service.name] ?? null;
     const certified = tls !== null;
     const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
+    const offered = withoutVainMechanisms(service, settings);
     const channels = makeChannels({
       settings,
-      service,
+      service: offered,
       certified,
       isTierPassword,
+      admin,
       backend: (relay) => this.#backend(relay, dialect),
     });
-    const offer = offerOf(service, dialect, backend);
+    const offer = offerOf(offered, dialect, { backend, admin: admin ?? backend.admin });
     return {
       name: service.name,
       dialect,
       settings: service,
       domains: null,
-      admin: null,
+      admin,
       rules:
         channels?.gates.get(channels.start.channel)?.rules ??
         frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
@@ -129,7 +133,7 @@ export class GateMaker {
       spoof: spoofOf(service, material.spoofs),
       refusals,
       passwordCheck: this.#passwordCheck(service),
-      certmap: null,
+      certmap: certmapOf(service, material.certmaps),
       reception: this.#options.receptions?.common ?? null,
       backendNamed: this.#named(service, dialect),
       refusalTime: { ms: 0 },

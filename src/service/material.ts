@@ -23,6 +23,7 @@ import { type BackendMaterial, backendFiles, readBackendMaterial } from './backe
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { readSpoofs, spoofFiles, type SpoofTexts } from './spoofs.ts';
 import { type DomainAdmins, domainAdminFiles, readDomainAdmins } from './domain-admins.ts';
+import { certmapFiles, type Certmaps, readCertmaps } from './certmaps.ts';
 import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { crlFiles } from './revocation-lists.ts';
@@ -38,6 +39,7 @@ export interface FrontMaterial extends BackendMaterial {
   readonly spoofs: SpoofTexts;
   readonly domainAdmins: DomainAdmins;
   readonly directory: DirectoryMaterial;
+  readonly certmaps: Certmaps;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
 }
@@ -105,6 +107,7 @@ export function materialFiles(settings: Settings): string[] {
     ...directoryFiles(settings),
     ...spoofFiles(settings),
     ...domainAdminFiles(settings),
+    ...certmapFiles(settings),
   ];
   return [...new Set([...certificates, ...trusted, ...backends.flatMap(backendFiles), ...others])];
 }
@@ -206,14 +209,13 @@ class MaterialReader {
       fail: (error, where) => this.#fail(error, where),
       warn: (ref, pair) => this.#warnOfValidity(ref, pair),
     });
-    const tierPasswords = readTierPasswords(this.#request.settings, (error, where) =>
-      this.#fail(error, where),
-    );
-    const spoofs = readSpoofs(this.#request.settings, (error, where) => this.#fail(error, where));
-    const directory = readDirectoryMaterial(this.#request.settings, (error, where) =>
-      this.#fail(error, where),
-    );
-    const domainAdmins = readDomainAdmins(this.#request.settings, (error, where) => this.#fail(error, where));
+    const { settings } = this.#request;
+    const fail = (error: unknown, where: string): void => this.#fail(error, where);
+    const tierPasswords = readTierPasswords(settings, fail);
+    const spoofs = readSpoofs(settings, fail);
+    const directory = readDirectoryMaterial(settings, fail);
+    const certmaps = readCertmaps(settings, fail);
+    const domainAdmins = readDomainAdmins(settings, fail);
     this.#lookAtEngines();
     const trust = this.#trust.facts();
     const aboutPassword = this.#keeper.passwordWarning();
@@ -226,6 +228,7 @@ class MaterialReader {
       spoofs,
       domainAdmins,
       directory,
+      certmaps,
       ticketKeys: this.#request.ticketKeys,
     };
     const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];

@@ -24,6 +24,7 @@ function material(settings: Settings): FrontMaterial {
     spoofs: {},
     domainAdmins: {},
     directory: NO_DIRECTORY,
+    certmaps: {},
     ticketKeys: Buffer.alloc(48, 7),
   };
 }

@@ -63,6 +63,7 @@ async function startWorker(
     spoofs: {},
     domainAdmins: {},
     directory: NO_DIRECTORY,
+    certmaps: {},
     ticketKeys: Buffer.alloc(48),
   };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });

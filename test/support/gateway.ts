@@ -16,6 +16,7 @@ import { grantChannelOf } from '../../src/policy/grants.ts';
 import { NO_TRUST } from '../../src/service/backend-material.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
 import { readDomainAdmins } from '../../src/service/domain-admins.ts';
+import { readCertmaps } from '../../src/service/certmaps.ts';
 import { readDirectoryMaterial } from '../../src/service/directory-material.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import { WorkerGuard } from '../../src/service/worker-guard.ts';
@@ -380,6 +381,9 @@ export function frontMaterial(
   const domainAdmins = readDomainAdmins(settings, (error) => {
     throw error;
   });
+  const certmaps = readCertmaps(settings, (error) => {
+    throw error;
+  });
   return {
     services,
     backendTrust: NO_TRUST,
@@ -389,6 +393,7 @@ export function frontMaterial(
     spoofs,
     domainAdmins,
     directory,
+    certmaps,
     ticketKeys: Buffer.alloc(48, 7),
   };
 }
