@@ -213,6 +213,7 @@ function completeService(
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
+    restrictPlainPasswords: values.restrictPlainPasswords,
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
     grants: values.grants,

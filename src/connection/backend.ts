@@ -174,7 +174,7 @@ async function prepare(
 ): Promise<Replayable | 'refused'> {
   if (errand.kind === 'mail') return 'refused';
   const { credentials } = errand;
-  if (credentials.kind === 'external') {
+  if (credentials.kind === 'external' || credentials.kind === 'challenge') {
     // SASL EXTERNAL comes in here: who turns a certificate into a login at the store takes it from this place.
     const { mechanism } = credentials;
     throw new GateError('BACKEND_NO_MECHANISM', { backend: backend.settings.name, mechanism });

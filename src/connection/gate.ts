@@ -5,6 +5,7 @@ import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/set
 import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
+import { isProvenHere } from '../protocol/mechanisms.ts';
 import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
@@ -66,7 +67,12 @@ export interface Gate {
 export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Backend): () => Promise<Offer> {
   const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
   // Nobody here can tell what a token is worth, and an administrator's login does not ask.
-  const allowed = backend.settings.login === 'proxy' ? passwords : service.mechanisms;
+  // Of these the backend need not know anything but how to be logged in to by an administrator, or with a password.
+  const own: readonly Mechanism[] = service.mechanisms.filter(isProvenHere);
+  const allowed =
+    backend.settings.login === 'proxy'
+      ? service.mechanisms.filter((m) => passwords.includes(m) || own.includes(m))
+      : service.mechanisms;
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
       capabilities: service.capabilities,
@@ -74,7 +80,7 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
     });
     return () => fixed;
   }
-  const least: Offer = { capabilities: [], mechanisms: passwords };
+  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own] };
   let seen: { readonly from: object; readonly offer: Offer } | null = null;
   return async () => {
     const known = await backend.knowledge().catch((error: unknown) => {
@@ -88,7 +94,9 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
     const offer: Offer = {
       capabilities: dialect.shown(known.capabilities, service.ehloKeywords),
       mechanisms: allowed.filter((mechanism) =>
-        passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism),
+        passwords.includes(mechanism) || own.includes(mechanism)
+          ? carriesPasswords
+          : known.mechanisms.includes(mechanism),
       ),
     };
     seen = { from: known, offer };

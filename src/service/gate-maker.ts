@@ -88,6 +88,7 @@ export class GateMaker {
       service,
       certified,
       isTierPassword,
+      world,
       backend: (relay) => this.#backend(relay, dialect),
     });
     const offer = offerOf(service, dialect, backend);
@@ -97,7 +98,7 @@ export class GateMaker {
       settings: service,
       rules:
         channels?.gates.get(channels.start.channel)?.rules ??
-        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
+        frontRules({ settings, service, channel: null, certified, offer, isTierPassword, world }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       balancers: balancersOf(service.proxyProtocol),
