@@ -22,6 +22,7 @@ export type Mechanism =
   | 'LOGIN'
   | 'XOAUTH2'
   | 'OAUTHBEARER'
+  | 'EXTERNAL'
   | 'CRAM-MD5'
   | 'SCRAM-SHA-256'
   | 'SCRAM-SHA-256-PLUS'

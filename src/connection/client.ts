@@ -9,6 +9,7 @@ import type { AuthService, FrontSession, Introduction, OuterTls, Visitor } from 
 import { ipOf } from '../wire/address.ts';
 import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
+import { ownCertificate } from './certificate.ts';
 import type { Gate } from './gate.ts';
 import { authServiceOf } from './grants.ts';
 import { noPlaces, type Places } from './guard.ts';
@@ -79,6 +80,8 @@ export class Client implements Visitor {
   /** Who was last tried; unproven. */
   claimed: string | null = null;
   mechanism: string | null = null;
+  /** SMTP: whom a certificate has proven it to be, for a relay that is told and not logged in to. */
+  proven: string | null = null;
   back: BackLeg | null = null;
   /** Of the last backend leg, for the closing line. */
   server: string | null = null;
@@ -153,10 +156,6 @@ export class Client implements Visitor {
     return this.leg.facts?.version === 'TLSv1.3' && this.tier === null && this.outerTls === null;
   }
 
-  get certified(): boolean {
-    return this.leg.clientCertificate?.verified === true && this.tier === null && this.outerTls === null;
-  }
-
   introduce(introduction: Introduction): void {
     const { address, port, localAddress, localPort, tls, ttl, sessionId, name } = introduction;
     if (this.#isFrontTier === true) this.#comeByTier();
@@ -180,8 +179,12 @@ export class Client implements Visitor {
   #comeByTier(): void {
     if (this.tier === null) this.outerTls = null;
     this.tier ??= this.remote;
-    this.user = this.claimed = this.mechanism = null;
+    this.user = this.claimed = this.mechanism = this.proven = null;
     this.leave('user');
+  }
+
+  get certified(): boolean {
+    return ownCertificate(this) !== null;
   }
 
   /** Where its logins and its mail go. */

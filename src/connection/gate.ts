@@ -1,6 +1,7 @@
 // A service made ready to serve: its dialect, its rules for clients, its certificates, its backend. Made once per
 // settings; connections keep the gate they came through, so a reload changes nothing for those that are open.
 
+import type { CertMapping } from '../config/legacy/certmap.ts';
 import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/settings.ts';
 import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
@@ -44,6 +45,8 @@ export interface Gate {
   readonly refusals: Refusals;
   /** Who says whether a password is right before any backend is asked; null: the backend says it. */
   readonly passwordCheck: PasswordCheck | null;
+  /** What certmap.conf says; null: a certificate stands for whoever has its mail address. */
+  readonly certmap: readonly CertMapping[] | null;
   /** Who says whose mail is where; null: everybody's is at the backend. */
   readonly reception: Reception | null;
   /** A backend that the directory may name; null: there is none of that name here. */

@@ -4,9 +4,10 @@
 
 import type { Refusal as SpokenRefusal } from '../identity/directory.ts';
 import type { PasswordLogin } from '../identity/store-passwords.ts';
-import type { Replayable, Verdict } from '../protocol/dialect.ts';
+import type { Credentials, Replayable, Verdict } from '../protocol/dialect.ts';
+import type { ClientInfo } from '../config/settings.ts';
 import { formatReply } from '../wire/smtp.ts';
-import type { Backend } from './backend-leg.ts';
+import type { AdminLogin, Backend } from './backend-leg.ts';
 import type { Client } from './client.ts';
 import type { Target } from './route.ts';
 
@@ -31,10 +32,12 @@ export async function proveLogin(
     credentials,
     passport,
     target,
-  }: { readonly credentials: Replayable; readonly passport: Passport; readonly target: Target },
-): Promise<Replayable | Refusal> {
+  }: { readonly credentials: Credentials; readonly passport: Passport; readonly target: Target },
+): Promise<Replayable | Told | Refusal> {
   const { passwordCheck } = client.gate;
   const { settings, admin } = backend;
+  if (credentials.kind === 'external' || credentials.kind === 'challenge')
+    return forProven(client, backend, target);
   const byProxy = settings.login === 'proxy';
   if (credentials.kind !== 'password') {
     // A token means something to its issuer only; the backend, if it is given it, asks there.
@@ -55,6 +58,11 @@ export async function proveLogin(
   }
   if (passport.proof !== 'right') return 'wrong password';
   if (!byProxy) return renamed(credentials, target);
+  return byAdmin(admin, mailbox);
+}
+
+/** The administrator's login for somebody who was proven here. */
+export function byAdmin(admin: AdminLogin | null, mailbox: string): Replayable | Refusal {
   if (admin === null) return 'cannot be checked here';
   // RFC 4616 2: the user is the identity to act as, the administrator the one that is proven.
   return {
@@ -64,6 +72,34 @@ export async function proveLogin(
     user: admin.user,
     password: admin.password,
   };
+}
+
+/** The relay is not logged in to: it is told who it is, and believes us. */
+export interface Told {
+  readonly kind: 'told';
+  readonly user: string;
+}
+
+/** Proven by route.ts, or by nobody; without an administrator a password serves, where the directory has that. */
+function forProven(
+  client: Client,
+  { admin, settings }: Backend,
+  target: Target,
+): Replayable | Told | Refusal {
+  const mailbox = target.replay ?? target.user ?? '';
+  if (!target.checked || target.proof !== 'right' || mailbox === '') return 'cannot be checked here';
+  const tells = client.gate.dialect.protocol === 'smtp' && settings.client.some(tellsLogin);
+  if (admin !== null) return byAdmin(admin, mailbox);
+  if (tells) return { kind: 'told', user: mailbox };
+  const { replayPassword: password } = target;
+  return password === null
+    ? 'cannot be checked here'
+    : { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
+}
+
+/** Where it is optional it may be passed over, and the mail would come from nobody. */
+export function tellsLogin({ method, required }: ClientInfo): boolean {
+  return required && (method === 'xclient' || method === 'xpehlo');
 }
 
 /** As the store knows the mailbox. Another password is the directory's only for whom has shown it one. */

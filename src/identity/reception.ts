@@ -10,9 +10,11 @@ import { asGateError } from '../errors.ts';
 import { explain, type Log } from '../log.ts';
 import type { World } from '../world.ts';
 import { Cache, Together } from './cache.ts';
+import { accountOfCertificate, type CertificateQuestion } from './certificate-login.ts';
 import {
   type Account,
   type Answer,
+  type CertificateAnswer,
   commonKey,
   type Directory,
   type Login,
@@ -51,7 +53,13 @@ export type Ruling =
       /** null where it does not. */
       readonly proof: 'right' | 'wrong' | null;
     }
-  | { readonly kind: 'nobody' }
+  | {
+      readonly kind: 'nobody';
+      /** For the log; not there: nobody of that name. */
+      readonly reason?: string;
+      /** It was no guess, and costs nothing. */
+      readonly isBlameless?: true;
+    }
   | Refusal;
 
 /** Values of one account that are tried. */
@@ -61,7 +69,9 @@ export class Reception {
   readonly #options: ReceptionOptions;
   readonly #accounts: Cache<Answer>;
   readonly #passwords: Cache<Account>;
+  readonly #holders: Cache<CertificateAnswer>;
   readonly #searches = new Together<Answer>();
+  readonly #lookups = new Together<CertificateAnswer>();
   readonly #proofs = new Together<'right' | 'wrong'>();
   readonly #key: Buffer;
   readonly #turns = new Turns();
@@ -75,6 +85,7 @@ export class Reception {
     this.#options = options;
     this.#accounts = new Cache(options.cache.size);
     this.#passwords = new Cache(options.cache.size);
+    this.#holders = new Cache(options.cache.size);
     this.#key = options.world.random(32);
     this.challenges = new ChallengeDesk(options.world.random(32), this.#turns);
   }
@@ -93,6 +104,30 @@ export class Reception {
     const checked = account.preAuth ?? checker === 'directory';
     const proof = checked && password !== null ? await this.#prove(key, { login, account, password }) : null;
     return { kind: 'account', account, checked, proof };
+  }
+
+  /**
+   * Whom a certificate stands for that was found good. What is remembered is what the directory said of this very
+   * certificate by these mappings; whether it is good is judged anew on each connection, and not here.
+   */
+  async identify(question: CertificateQuestion): Promise<CertificateAnswer> {
+    const { directory, cache, world } = this.#options;
+    const { login, certificate, mappings } = question;
+    if (certificate.kind === 'odd') return accountOfCertificate(directory, question);
+    const key = this.#digest(commonKey({ ...login, id: '' }), [
+      login.client.address,
+      certificate.der.toString('base64'),
+      mappings,
+    ]);
+    const known = this.#holders.get(key, world.monotonic());
+    if (known !== undefined) return known;
+    const ask = async (): Promise<CertificateAnswer> => {
+      const answer = await this.#watched(() => accountOfCertificate(directory, question));
+      const ttlMs = answer.kind === 'account' ? cache.ttlMs : answer.kind === 'nobody' ? cache.missTtlMs : 0;
+      if (ttlMs > 0 && cache.ttlMs > 0) this.#holders.set(key, answer, world.monotonic() + ttlMs);
+      return answer;
+    };
+    return cache.ttlMs > 0 ? this.#lookups.do(key, ask) : ask();
   }
 
   close(): void {
@@ -178,9 +213,9 @@ export class Reception {
     }
   }
 
-  #digest(key: string, password: string): string {
+  #digest(key: string, secret: unknown): string {
     return createHmac('sha256', this.#key)
-      .update(JSON.stringify([key, password]))
+      .update(JSON.stringify([key, secret]))
       .digest('base64');
   }
 }

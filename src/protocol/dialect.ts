@@ -67,10 +67,16 @@ export interface ChallengeCredentials {
   readonly authzid: string;
   readonly ask: Ask;
   /**
-   * Carries the rest of the exchange, by `ask`. Once only. 'told': the client broke off or sent nonsense, and has its
+   * Carries the rest of the exchange, by `ask`. Once only. told: the client broke off or sent nonsense, and has its
    * answer already.
    */
-  prove(judge: ChallengeJudge, ask: Ask): Promise<Proof | { readonly proof: 'told' }>;
+  prove(judge: ChallengeJudge, ask: Ask): Promise<Proof | NoProof>;
+}
+
+/** unbound: the secret is right, but not for this TLS connection. */
+export interface NoProof {
+  readonly proof: 'told' | 'unbound';
+  readonly password: null;
 }
 
 /** What the secrets of an account make of a client's answer. */
@@ -88,10 +94,7 @@ export interface ChallengeJudge {
   /** RFC 5802 5.1: `s` and `i` of the server's first message. */
   readonly scram: { readonly salt: Buffer; readonly iterations: number };
   /** RFC 5802 3: whether ClientProof is right, and ServerSignature if so. */
-  scramProof(
-    authMessage: string,
-    clientProof: Buffer,
-  ): Promise<Proof & { readonly signature: Buffer }>;
+  scramProof(authMessage: string, clientProof: Buffer): Promise<Proof & { readonly signature: Buffer }>;
 }
 
 /** What can be repeated to a backend. A certificate's proof, or an answer to our own challenge, cannot. */
@@ -176,10 +179,8 @@ export interface OuterTls {
 
 /** The connection as its front session sees it. */
 export interface Visitor {
-  /** The client's own TLS ends here: nobody in front of us has ended it. */
+  /** The client's own TLS ends here, nobody in front has ended it, and it is of a version that logins can be bound to. */
   readonly bindable: boolean;
-  /** The client itself has shown a certificate that is believed. */
-  readonly certified: boolean;
   /**
    * The peer belongs to a front tier of ours: it may say who the client is. Asked before every introduction; what
    * counts is the peer as it is when this is asked for the first time.
@@ -190,6 +191,8 @@ export interface Visitor {
    * introduced is not wanted.
    */
   introduce(introduction: Introduction): void;
+  /** It has shown a certificate of its own that is believed, on this leg. */
+  readonly certified: boolean;
   /** Its way through the channels; null: the service has none. */
   readonly course: Course | null;
   /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */

@@ -44,6 +44,7 @@ export function isProvenHere(mechanism: Mechanism): boolean {
 }
 
 function isOfferedNow(mechanism: Mechanism, standing: Standing): boolean {
+  if (mechanism === 'EXTERNAL') return standing.certified;
   if (mechanism === 'SCRAM-SHA-256-PLUS') return standing.bindable;
   return !wantsPrivacy(mechanism, standing);
 }

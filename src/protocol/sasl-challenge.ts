@@ -13,7 +13,7 @@ import {
   parseClientFirst,
 } from '../wire/scram.ts';
 import { type DigestLogin, parseDigestLogin } from '../wire/digest-login.ts';
-import type { Ask, ChallengeCredentials, ChallengeJudge, Fresh, Proof } from './dialect.ts';
+import type { Ask, ChallengeCredentials, ChallengeJudge, Fresh, NoProof, Proof } from './dialect.ts';
 
 export type BrokenOff = { readonly kind: 'cancelled' } | { readonly kind: 'malformed' };
 
@@ -34,7 +34,8 @@ type ScramName = 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS';
 
 const CANCELLED: BrokenOff = { kind: 'cancelled' };
 const MALFORMED: BrokenOff = { kind: 'malformed' };
-const TOLD = { proof: 'told' } as const;
+const TOLD: NoProof = { proof: 'told', password: null };
+const UNBOUND: NoProof = { proof: 'unbound', password: null };
 const WRONG: Proof = { proof: 'wrong', password: null };
 
 export async function collectCram(start: ChallengeStart): Promise<Collected> {
@@ -95,7 +96,7 @@ async function proveScram(
   judge: ChallengeJudge,
   first: ClientFirst,
   start: ChallengeStart,
-): Promise<Proof | typeof TOLD> {
+): Promise<Proof | NoProof> {
   const { salt, iterations } = judge.scram;
   const nonce = first.nonce + start.fresh.nonce();
   const serverFirst = formatServerFirst(nonce, salt, iterations);
@@ -107,7 +108,8 @@ async function proveScram(
   const authMessage = `${first.bare},${serverFirst},${final.withoutProof}`;
   // Asked whatever else is wrong, so that all refusals take the same work.
   const proof = await judge.scramProof(authMessage, final.proof);
-  if (proof.proof === 'wrong' || final.nonce !== nonce || !isBound(judge, first, final)) return WRONG;
+  if (proof.proof === 'wrong' || final.nonce !== nonce) return WRONG;
+  if (!isBound(judge, first, final)) return UNBOUND;
   // RFC 5802 3: the client wants to see that the server knows the secret too.
   const end = await start.ask(Buffer.from(formatServerFinal(proof.signature)).toString('base64'));
   if (end === '*') return brokenOff(start, CANCELLED);
@@ -120,7 +122,7 @@ function isBound(judge: ChallengeJudge, { binding, gs2Header }: ClientFirst, fin
   return data !== null && final.binding.equals(Buffer.concat([Buffer.from(gs2Header), data]));
 }
 
-function brokenOff({ onBrokenOff }: ChallengeStart, how: BrokenOff): typeof TOLD {
+function brokenOff({ onBrokenOff }: ChallengeStart, how: BrokenOff): NoProof {
   onBrokenOff(how);
   return TOLD;
 }

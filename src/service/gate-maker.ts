@@ -110,6 +110,7 @@ export class GateMaker {
       spoof: spoofOf(service, material.spoofs),
       refusals,
       passwordCheck: this.#passwordCheck(service),
+      certmap: null,
       reception: this.#options.reception,
       backendNamed: this.#named(service, dialect),
       refusalTime: { ms: 0 },

@@ -163,7 +163,7 @@ export const LIMITS: Limits = {
 const OFFER: Offer = { capabilities: [], mechanisms: ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'] };
 
 /** Always the same, so that answers can be written down. */
-const FRESH: FrontRules['fresh'] = { nonce: () => 'fresh', stamp: () => '<fresh.1@mail.test>' };
+export const FRESH: FrontRules['fresh'] = { nonce: () => 'fresh', stamp: () => '<fresh.1@mail.test>' };
 
 export interface RulesOptions extends Partial<Omit<FrontRules, 'offer' | 'limits'>>, Partial<Offer> {
   readonly limits?: Partial<Limits>;
