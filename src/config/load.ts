@@ -99,7 +99,8 @@ function complete(
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
   const tls = completeTls(values.tls, shown, locate);
-  const above: Above = { tls, rules: values.tls, locate, access: values.access, ldap: values.directory.ldap };
+  const { access, certmap, directory } = values;
+  const above: Above = { tls, rules: values.tls, locate, access, certmap, ldap: directory.ldap };
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -107,7 +108,7 @@ function complete(
     workers: values.workers,
     user: values.user,
     redis: secretOf(values.redis, locate),
-    pidFile: values.pidFile === null ? null : locate(values.pidFile),
+    pidFile: locateFile(values.pidFile, locate),
     log: values.log,
     certificates: completeCertificates({ top, modules, acme }, locate),
     tickets: {
@@ -173,6 +174,7 @@ interface Above {
   readonly rules: GivenVersions;
   readonly locate: Locate;
   readonly access: string | null;
+  readonly certmap: string | null;
   readonly ldap: GivenSettings['top']['values']['directory']['ldap'];
 }
 
@@ -206,8 +208,10 @@ function completeService(
     access: values.access ?? above.access,
     banner: values.banner,
     verify: values.verify,
-    domains: mapEntries(domains, (_address, { values: { ldap, ...own } }) => ({
+    certmap: locateFile(values.certmap ?? above.certmap, locate),
+    domains: mapEntries(domains, (_address, { values: { ldap, certmap, ...own } }) => ({
       ...own,
+      certmap: locateFile(certmap, locate),
       ldap: completeLdapOf(ldap, above.ldap, locate),
     })),
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
@@ -219,7 +223,7 @@ function completeService(
     grants: values.grants,
     authService: values.authService,
     spoof: {
-      message: values.spoof.message === null ? null : locate(values.spoof.message),
+      message: locateFile(values.spoof.message, locate),
       when: values.spoof.when,
     },
     frontTier: {
@@ -358,6 +362,10 @@ function namesOf(
 
 function secretOf(secret: Secret | null, locate: Locate): Secret | null {
   return secret?.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
+}
+
+function locateFile(name: string | null, locate: Locate): string | null {
+  return name === null ? null : locate(name);
 }
 
 function mapEntries<In, Out>(

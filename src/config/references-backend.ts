@@ -88,8 +88,9 @@ function checkAdmin(backend: GivenBackend, report: Report): void {
   if (login === 'proxy') {
     if (admin.user === null || passwords === 0)
       report.add(path, 'missing, login: proxy needs { user: …, password: … } of a store administrator');
-  } else if (admin.user !== null || passwords > 0) {
-    report.add(path, 'only for login: proxy');
+  } else if ((admin.user === null) !== (passwords === 0)) {
+    const key = admin.user === null ? 'user' : 'password';
+    report.add([...path, key], 'missing, a store administrator is a user and a password');
   }
 }
 

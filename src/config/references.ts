@@ -10,6 +10,7 @@ import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
 import { checkAcme } from './references-acme.ts';
 import { checkChannels } from './references-channels.ts';
+import { checkCertmaps } from './references-certmap.ts';
 import { checkBackends } from './references-backend.ts';
 import { checkDirectory } from './references-directory.ts';
 import type { Endpoint, Protocol } from './settings.ts';
@@ -37,6 +38,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkClients(given, report);
   checkBackends(given, report);
   checkDirectory(given, report);
+  checkCertmaps(given, report);
   checkTiers(given, report);
   checkGrants(given, report);
   checkTokens(given, report);

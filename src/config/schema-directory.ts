@@ -115,5 +115,11 @@ export const domainSchema = {
     nullable: true,
     max: 16,
   },
+  certmap: {
+    doc: 'certmap.conf for clients that have connected there; empty: that of the service.',
+    format: 'path',
+    default: null,
+    nullable: true,
+  },
   ldap: ldapDomainSchema,
 } as const satisfies Group;

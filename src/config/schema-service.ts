@@ -3,7 +3,7 @@
 import type { Group } from './formats.ts';
 import { inherit, serverTlsLeaves, TLS_MODES } from './schema-tls.ts';
 
-const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'] as const;
+const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'EXTERNAL'] as const;
 const CHALLENGES = ['CRAM-MD5', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'APOP'] as const;
 
 export const serviceSchema = {
@@ -85,6 +85,12 @@ export const serviceSchema = {
     format: 'entries',
     default: {},
   },
+  certmap: {
+    doc: 'certmap.conf for this service; empty: that of the file.',
+    format: 'path',
+    default: null,
+    nullable: true,
+  },
   capabilities: {
     doc:
       'What is offered: `probe` (what all the servers behind offer), or a list. ' +
@@ -99,8 +105,11 @@ export const serviceSchema = {
   },
   mechanisms: {
     doc:
-      'SASL mechanisms that are offered. Those by challenge, CRAM-MD5 and the others behind it, need `verify: directory` ' +
-      'and passwords there that they can be proven by; -PLUS is offered over TLS 1.3 that ends here; APOP is of pop3.',
+      'SASL mechanisms that are offered. EXTERNAL (the client is who its certificate stands for, see `certmap`) to ' +
+      'clients that have shown a certificate of a CA that is trusted for clients, where the backend has an `admin`, or ' +
+      '(smtp) is told by `client: xclient` or `xpehlo`. ' +
+      'Those by challenge, CRAM-MD5 and the others behind it, need `verify: directory` and passwords there that they ' +
+      'can be proven by; -PLUS is offered over TLS 1.3 that ends here; APOP is of pop3.',
     format: 'choices',
     choices: [...MECHANISMS, ...CHALLENGES],
     default: MECHANISMS,

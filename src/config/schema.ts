@@ -77,6 +77,14 @@ export const settingsSchema = {
     default: null,
     nullable: true,
   },
+  certmap: {
+    doc:
+      "certmap.conf of Sun's servers: which entry in LDAP the certificate of a client stands for (SASL EXTERNAL). Empty: " +
+      'whoever has its mail address, in LDAP, in a file of users or by the word of a script. A service may have its own.',
+    format: 'path',
+    default: null,
+    nullable: true,
+  },
   certificates: {
     database: {
       doc: 'Folder of the certificate database, managed by `sallyport cert`; made at the first start.',

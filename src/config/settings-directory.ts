@@ -7,6 +7,8 @@ import type { Secret } from './settings.ts';
 export interface DomainSettings {
   readonly defaultDomain: string | null;
   readonly domainDelimiters: string | null;
+  /** File; null: as for the service. */
+  readonly certmap: string | null;
   /** The directory as it is for clients that have connected there; null: as for all. */
   readonly ldap: LdapSettings | null;
 }

@@ -123,6 +123,8 @@ export interface ServiceSettings {
   readonly verify: Verify;
   /** By address of ours, as the system writes it. */
   readonly domains: Readonly<Record<string, DomainSettings>>;
+  /** certmap.conf; null: certificates stand for whoever has their mail address. */
+  readonly certmap: string | null;
   /** null: probed from the backends. Never holds STARTTLS, AUTH or SASL lines, those are ours. */
   readonly capabilities: readonly string[] | null;
   /** smtp: EHLO keywords of the relay to let through besides the known ones. */

@@ -28,11 +28,13 @@ export async function identify(client: Client, login: Login): Promise<Ruling> {
   if (own === null) return unknown('it has shown no certificate of its own that is believed');
   if (gate.reception === null) return unknown('there is no directory that says whose certificate it is');
   const certificate = readCertificateNames(own.der);
-  const found = await gate.reception.identify({ login, certificate, mappings: gate.certmap });
+  const mappings = gate.certmapAt(client.local.address);
+  const asked = { ...login, byCertificate: true } as const;
+  const found = await gate.reception.identify({ login: asked, certificate, mappings });
   if (found.kind === 'nobody') return unknown(found.reason);
   if (found.kind !== 'account') return found;
   const { account } = found;
-  if (certificate.kind === 'odd' || !(await isAsked(client, login, { account, certificate })))
+  if (certificate.kind === 'odd' || !(await isAsked(client, asked, { account, certificate })))
     return {
       kind: 'nobody',
       reason: `the certificate stands for ${account.user}, not for ${shown(login.id)}`,
@@ -54,8 +56,9 @@ async function isAsked(client: Client, login: Login, { account, certificate }: P
   const { id } = login;
   const { alternative, subject } = certificate.mail;
   if (id === '' || id === account.user) return true;
-  const { reception, certmap } = client.gate;
-  const isAddress = certmap === null && [...alternative, ...subject].some((mail) => sameAddress(mail, id));
+  const { reception } = client.gate;
+  const byMail = client.gate.certmapAt(login.server.address) === null;
+  const isAddress = byMail && [...alternative, ...subject].some((mail) => sameAddress(mail, id));
   if (reception === null) return false;
   const asked = await reception.ask({ login, password: null, checker: 'others' });
   if (asked.kind === 'account') return asked.account.user === account.user;

@@ -6,7 +6,7 @@ import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/set
 import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
-import { isProvenHere } from '../protocol/mechanisms.ts';
+import { isByChallenge } from '../protocol/mechanisms.ts';
 import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { Backend } from './backend-leg.ts';
@@ -19,7 +19,7 @@ import type { Upgrader } from './upgrader.ts';
 import type { Refusals } from './refusals.ts';
 import type { Balancers } from './proxy-header.ts';
 import type { GateSpoof } from './spoof.ts';
-import type { PasswordCheck } from './verify.ts';
+import { type PasswordCheck, takesProven } from './verify.ts';
 
 export interface Gate {
   readonly name: string;
@@ -45,8 +45,8 @@ export interface Gate {
   readonly refusals: Refusals;
   /** Who says whether a password is right before any backend is asked; null: the backend says it. */
   readonly passwordCheck: PasswordCheck | null;
-  /** What certmap.conf says; null: a certificate stands for whoever has its mail address. */
-  readonly certmap: readonly CertMapping[] | null;
+  /** What certmap.conf says at an address of ours; null: a certificate stands for whoever has its mail address. */
+  readonly certmapAt: (address: string) => readonly CertMapping[] | null;
   /** Who says whose mail is where; null: everybody's is at the backend. */
   readonly reception: Reception | null;
   /** A backend that the directory may name; null: there is none of that name here. */
@@ -69,13 +69,12 @@ export interface Gate {
  */
 export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Backend): () => Promise<Offer> {
   const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
+  const own = service.mechanisms.filter((m) => m === 'EXTERNAL' && takesProven(backend, dialect.protocol));
   // Nobody here can tell what a token is worth, and an administrator's login does not ask.
-  // Of these the backend need not know anything but how to be logged in to by an administrator, or with a password.
-  const own: readonly Mechanism[] = service.mechanisms.filter(isProvenHere);
-  const allowed =
-    backend.settings.login === 'proxy'
-      ? service.mechanisms.filter((m) => passwords.includes(m) || own.includes(m))
-      : service.mechanisms;
+  const isProxy = backend.settings.login === 'proxy';
+  const allowed = service.mechanisms.filter((m) =>
+    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || isByChallenge(m) || !isProxy,
+  );
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
       capabilities: service.capabilities,
@@ -83,7 +82,7 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
     });
     return () => fixed;
   }
-  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own] };
+  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own, ...service.mechanisms.filter(isByChallenge)] };
   let seen: { readonly from: object; readonly offer: Offer } | null = null;
   return async () => {
     const known = await backend.knowledge().catch((error: unknown) => {
@@ -96,11 +95,13 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
       service.protocol !== 'smtp' || known.mechanisms.some((m) => m === 'PLAIN' || m === 'LOGIN');
     const offer: Offer = {
       capabilities: dialect.shown(known.capabilities, service.ehloKeywords),
-      mechanisms: allowed.filter((mechanism) =>
-        passwords.includes(mechanism) || own.includes(mechanism)
-          ? carriesPasswords
-          : known.mechanisms.includes(mechanism),
-      ),
+      mechanisms: allowed.filter((mechanism) => {
+        // RFC 4616 2: only PLAIN carries an identity to act as.
+        const takesAdmin = backend.admin === null || known.mechanisms.includes('PLAIN');
+        if (own.includes(mechanism)) return takesAdmin;
+        if (isByChallenge(mechanism)) return takesAdmin && carriesPasswords;
+        return passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism);
+      }),
     };
     seen = { from: known, offer };
     return offer;

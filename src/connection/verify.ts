@@ -37,7 +37,7 @@ export async function proveLogin(
   const { passwordCheck } = client.gate;
   const { settings, admin } = backend;
   if (credentials.kind === 'external' || credentials.kind === 'challenge')
-    return forProven(client, backend, target);
+    return forProven(client, backend, { target, credentials });
   const byProxy = settings.login === 'proxy';
   if (credentials.kind !== 'password') {
     // A token means something to its issuer only; the backend, if it is given it, asks there.
@@ -80,21 +80,32 @@ export interface Told {
   readonly user: string;
 }
 
-/** Proven by route.ts, or by nobody; without an administrator a password serves, where the directory has that. */
+/**
+ * Proven by route.ts, or by nobody. A password that the directory has for the store is as good as an administrator; one
+ * that a client has proven to know stands in where there is none.
+ */
 function forProven(
   client: Client,
   { admin, settings }: Backend,
-  target: Target,
+  { target, credentials }: { readonly target: Target; readonly credentials: Credentials },
 ): Replayable | Told | Refusal {
   const mailbox = target.replay ?? target.user ?? '';
   if (!target.checked || target.proof !== 'right' || mailbox === '') return 'cannot be checked here';
-  const tells = client.gate.dialect.protocol === 'smtp' && settings.client.some(tellsLogin);
-  if (admin !== null) return byAdmin(admin, mailbox);
-  if (tells) return { kind: 'told', user: mailbox };
+  const { protocol } = client.gate.dialect;
+  const isLast = credentials.kind === 'challenge' && takesProven({ admin, settings }, protocol);
   const { replayPassword: password } = target;
-  return password === null
-    ? 'cannot be checked here'
-    : { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
+  if (password !== null && !isLast)
+    return { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
+  const isTold = admin === null && takesProven({ admin, settings }, protocol);
+  return isTold ? { kind: 'told', user: mailbox } : byAdmin(admin, mailbox);
+}
+
+/** Whether somebody who has shown no password can be brought there. */
+export function takesProven(
+  { admin, settings }: Pick<Backend, 'admin' | 'settings'>,
+  protocol: string,
+): boolean {
+  return admin !== null || (protocol === 'smtp' && settings.client.some(tellsLogin));
 }
 
 /** Where it is optional it may be passed over, and the mail would come from nobody. */

@@ -5,6 +5,7 @@
 
 import type { CertMapping } from '../config/legacy/certmap.ts';
 import type { CertificateNames, ReadNames } from '../tls/certificate-names.ts';
+import { nobody } from './certificate-answer.ts';
 import type { CertificateAnswer, Directory, Login } from './directory.ts';
 
 export interface CertificateQuestion {
@@ -73,8 +74,4 @@ export function sameAddress(one: string, other: string): boolean {
 
 function folded(address: string): string {
   return address.toLowerCase();
-}
-
-export function nobody(reason: string, steps: readonly string[] = []): CertificateAnswer {
-  return { kind: 'nobody', reason, steps: [...steps, `nobody: ${reason}`] };
 }

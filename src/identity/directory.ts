@@ -19,6 +19,8 @@ export interface Login {
   readonly server: { readonly address: string; readonly port: number };
   /** RFC 4514 text; null: it showed no certificate, or none that is believed and its own. */
   readonly certificateSubject: string | null;
+  /** The certificate is the proof of who it is, and there is no password. */
+  readonly byCertificate?: true;
   /** More of the same certificate. */
   readonly certificate?: ShownCertificate;
   /** Which attempt of this connection it is; 1 where it is not said. */

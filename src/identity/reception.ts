@@ -114,8 +114,8 @@ export class Reception {
     const { directory, cache, world } = this.#options;
     const { login, certificate, mappings } = question;
     if (certificate.kind === 'odd') return accountOfCertificate(directory, question);
-    const key = this.#digest(commonKey({ ...login, id: '' }), [
-      login.client.address,
+    const place = { ...login, id: '' };
+    const key = this.#digest(directory.keyOf?.(place) ?? commonKey(place), [
       certificate.der.toString('base64'),
       mappings,
     ]);

@@ -17,8 +17,8 @@ export interface Standing {
 /** A password, or what is as good as one, goes over the wire as it is. */
 const PLAIN: ReadonlySet<string> = new Set<Mechanism>(['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER']);
 
-/** Found out here and not repeated to a backend. */
-const OWN: ReadonlySet<string> = new Set<Mechanism>([
+/** What was proven here is not repeated to a backend. */
+const CHALLENGES: ReadonlySet<string> = new Set<Mechanism>([
   'APOP',
   'CRAM-MD5',
   'SCRAM-SHA-256',
@@ -38,9 +38,9 @@ export function wantsPrivacy(
   return restricted && !secured && PLAIN.has(mechanism.toUpperCase());
 }
 
-/** Who it is, is proven to us; no backend has to know the mechanism. */
-export function isProvenHere(mechanism: Mechanism): boolean {
-  return OWN.has(mechanism);
+/** The client answers a challenge of ours; no backend has to know the mechanism. */
+export function isByChallenge(mechanism: Mechanism): boolean {
+  return CHALLENGES.has(mechanism);
 }
 
 function isOfferedNow(mechanism: Mechanism, standing: Standing): boolean {

@@ -37,6 +37,8 @@ import { spoofOf } from './spoofs.ts';
 import { type BackendTrust, NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
+import { withoutVainMechanisms } from './certificate-logins.ts';
+import { certmapAt } from './certmaps.ts';
 import type { CheckTarget } from './checks.ts';
 import { clientUpgrader } from './client-judge.ts';
 import type { ClientOcsp } from './client-ocsp.ts';
@@ -83,15 +85,16 @@ export class GateMaker {
     const tls = material.services[service.name] ?? null;
     const certified = tls !== null;
     const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
+    const offered = withoutVainMechanisms(service, settings);
     const channels = makeChannels({
       settings,
-      service,
+      service: offered,
       certified,
       isTierPassword,
       world,
       backend: (relay) => this.#backend(relay, dialect),
     });
-    const offer = offerOf(service, dialect, backend);
+    const offer = offerOf(offered, dialect, backend);
     return {
       name: service.name,
       dialect,
@@ -110,7 +113,7 @@ export class GateMaker {
       spoof: spoofOf(service, material.spoofs),
       refusals,
       passwordCheck: this.#passwordCheck(service),
-      certmap: null,
+      certmapAt: certmapAt(service, material.certmaps),
       reception: this.#options.reception,
       backendNamed: this.#named(service, dialect),
       refusalTime: { ms: 0 },

@@ -21,6 +21,7 @@ import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { readSpoofs, spoofFiles, type SpoofTexts } from './spoofs.ts';
+import { certmapFiles, type Certmaps, readCertmaps } from './certmaps.ts';
 import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { crlFiles } from './revocation-lists.ts';
@@ -35,6 +36,7 @@ export interface FrontMaterial extends BackendMaterial {
   readonly tierPasswords: TierPasswords;
   readonly spoofs: SpoofTexts;
   readonly directory: DirectoryMaterial;
+  readonly certmaps: Certmaps;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
 }
@@ -97,7 +99,12 @@ export function materialFiles(settings: Settings): string[] {
     ...tlsServices(settings).flatMap(({ tls }) => [...tls.clientCa, ...crlFiles(tls.crl)]),
     ...backends.flatMap(({ tls }) => crlFiles(tls.crl)),
   ];
-  const others = [...tierPasswordFiles(settings), ...directoryFiles(settings), ...spoofFiles(settings)];
+  const others = [
+    ...tierPasswordFiles(settings),
+    ...directoryFiles(settings),
+    ...spoofFiles(settings),
+    ...certmapFiles(settings),
+  ];
   return [...new Set([...certificates, ...trusted, ...backends.flatMap(backendFiles), ...others])];
 }
 
@@ -198,13 +205,12 @@ class MaterialReader {
       fail: (error, where) => this.#fail(error, where),
       warn: (ref, pair) => this.#warnOfValidity(ref, pair),
     });
-    const tierPasswords = readTierPasswords(this.#request.settings, (error, where) =>
-      this.#fail(error, where),
-    );
-    const spoofs = readSpoofs(this.#request.settings, (error, where) => this.#fail(error, where));
-    const directory = readDirectoryMaterial(this.#request.settings, (error, where) =>
-      this.#fail(error, where),
-    );
+    const { settings } = this.#request;
+    const fail = (error: unknown, where: string): void => this.#fail(error, where);
+    const tierPasswords = readTierPasswords(settings, fail);
+    const spoofs = readSpoofs(settings, fail);
+    const directory = readDirectoryMaterial(settings, fail);
+    const certmaps = readCertmaps(settings, fail);
     this.#lookAtEngines();
     const trust = this.#trust.facts();
     const aboutPassword = this.#keeper.passwordWarning();
@@ -216,6 +222,7 @@ class MaterialReader {
       tierPasswords,
       spoofs,
       directory,
+      certmaps,
       ticketKeys: this.#request.ticketKeys,
     };
     const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];

@@ -23,6 +23,7 @@ function material(settings: Settings): FrontMaterial {
     tierPasswords: NO_TIER_PASSWORDS,
     spoofs: {},
     directory: NO_DIRECTORY,
+    certmaps: {},
     ticketKeys: Buffer.alloc(48, 7),
   };
 }

@@ -62,6 +62,7 @@ async function startWorker(
     tierPasswords: NO_TIER_PASSWORDS,
     spoofs: {},
     directory: NO_DIRECTORY,
+    certmaps: {},
     ticketKeys: Buffer.alloc(48),
   };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });

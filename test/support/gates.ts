@@ -57,7 +57,7 @@ export function testGate(options: GateOptions): TestGate {
     balancers: null,
     backend: null as unknown as Backend,
     passwordCheck: null,
-    certmap: null,
+    certmapAt: () => null,
     reception: null,
     backendNamed: () => null,
     refusalTime: { ms: 0 },

@@ -15,6 +15,7 @@ import { offersTls } from '../../src/policy/channel-map.ts';
 import { grantChannelOf } from '../../src/policy/grants.ts';
 import { NO_TRUST } from '../../src/service/backend-material.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
+import { readCertmaps } from '../../src/service/certmaps.ts';
 import { readDirectoryMaterial } from '../../src/service/directory-material.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import { WorkerGuard } from '../../src/service/worker-guard.ts';
@@ -376,6 +377,9 @@ export function frontMaterial(
   const directory = readDirectoryMaterial(settings, (error) => {
     throw error;
   });
+  const certmaps = readCertmaps(settings, (error) => {
+    throw error;
+  });
   return {
     services,
     backendTrust: NO_TRUST,
@@ -384,6 +388,7 @@ export function frontMaterial(
     tierPasswords,
     spoofs,
     directory,
+    certmaps,
     ticketKeys: Buffer.alloc(48, 7),
   };
 }
