@@ -214,6 +214,7 @@ function completeService(name: string, service: GivenService, above: Above): Ser
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
+    restrictPlainPasswords: values.restrictPlainPasswords,
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
     grants: values.grants,

@@ -12,6 +12,7 @@ export const DOMAIN_KEYS = [
   'access',
   'certmap',
   'mechanisms',
+  'restrictPlainPasswords',
   'clientLookup',
   'grants',
   'grantTtl',

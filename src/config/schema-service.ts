@@ -4,6 +4,7 @@ import type { Group } from './formats.ts';
 import { inherit, serverTlsLeaves, TLS_MODES } from './schema-tls.ts';
 
 const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'EXTERNAL'] as const;
+const CHALLENGES = ['CRAM-MD5', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'APOP'] as const;
 
 export const serviceSchema = {
   protocol: {
@@ -116,10 +117,19 @@ export const serviceSchema = {
     doc:
       'SASL mechanisms that are offered. EXTERNAL (the client is who its certificate stands for, see `certmap`) to ' +
       'clients that have shown a certificate of a CA that is trusted for clients, where the backend has an `admin`, or ' +
-      '(smtp) is told by `client: xclient` or `xpehlo`.',
+      '(smtp) is told by `client: xclient` or `xpehlo`. ' +
+      'Those by challenge, CRAM-MD5 and the others behind it, need `verify: directory` and passwords there that they ' +
+      'can be proven by; -PLUS is offered over TLS 1.3 that ends here; APOP is of pop3.',
     format: 'choices',
-    choices: MECHANISMS,
+    choices: [...MECHANISMS, ...CHALLENGES],
     default: MECHANISMS,
+  },
+  restrictPlainPasswords: {
+    doc:
+      'Passwords and tokens are neither offered nor taken without TLS; mechanisms by challenge still are. For ports ' +
+      'where TLS is not required anyway.',
+    format: 'flag',
+    default: false,
   },
   lineEndings: {
     doc: 'Bare CR, bare LF and NUL: refuse them, or normalise them to CRLF and drop NUL; smtp only.',

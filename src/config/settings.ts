@@ -18,7 +18,16 @@ export type {
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
-export type Mechanism = 'PLAIN' | 'LOGIN' | 'XOAUTH2' | 'OAUTHBEARER' | 'EXTERNAL';
+export type Mechanism =
+  | 'PLAIN'
+  | 'LOGIN'
+  | 'XOAUTH2'
+  | 'OAUTHBEARER'
+  | 'EXTERNAL'
+  | 'CRAM-MD5'
+  | 'SCRAM-SHA-256'
+  | 'SCRAM-SHA-256-PLUS'
+  | 'APOP';
 
 export type Endpoint =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -124,6 +133,8 @@ export interface ServiceSettings {
   /** smtp: EHLO keywords of the relay to let through besides the known ones. */
   readonly ehloKeywords: readonly string[];
   readonly mechanisms: readonly Mechanism[];
+  /** Passwords and tokens are taken over TLS only. */
+  readonly restrictPlainPasswords: boolean;
   /** smtp: what happens to bare CR, bare LF and NUL. */
   readonly lineEndings: 'refuse' | 'normalise';
   /** smtp: look up the client's name for XCLIENT NAME. */

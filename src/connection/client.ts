@@ -151,6 +151,11 @@ export class Client implements Visitor {
     return (this.#isFrontTier ??= this.gate.frontTier.find(this.remote.address) === true);
   }
 
+  /** RFC 9266 3: with TLS 1.3. A tier or balancer that has ended the client's TLS has its own with us, or none. */
+  get bindable(): boolean {
+    return this.leg.facts?.version === 'TLSv1.3' && this.tier === null && this.outerTls === null;
+  }
+
   introduce(introduction: Introduction): void {
     const { address, port, localAddress, localPort, tls, ttl, sessionId, name } = introduction;
     if (this.#isFrontTier === true) this.#comeByTier();

@@ -6,6 +6,7 @@ import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/set
 import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
+import { isByChallenge } from '../protocol/mechanisms.ts';
 import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import type { AdminLogin, Backend } from './backend-leg.ts';
@@ -96,7 +97,7 @@ export function offerOf(
   // Nobody here can tell what a token is worth, and an administrator's login does not ask.
   const isProxy = settings.login === 'proxy';
   const allowed = service.mechanisms.filter((m) =>
-    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || !isProxy,
+    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || isByChallenge(m) || !isProxy,
   );
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
@@ -105,7 +106,7 @@ export function offerOf(
     });
     return () => fixed;
   }
-  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own] };
+  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own, ...service.mechanisms.filter(isByChallenge)] };
   let seen: { readonly from: object; readonly offer: Offer } | null = null;
   return async () => {
     const known = await backend.knowledge().catch((error: unknown) => {
@@ -120,7 +121,9 @@ export function offerOf(
       capabilities: dialect.shown(known.capabilities, service.ehloKeywords),
       mechanisms: allowed.filter((mechanism) => {
         // RFC 4616 2: only PLAIN carries an identity to act as.
-        if (own.includes(mechanism)) return admin === null || known.mechanisms.includes('PLAIN');
+        const takesAdmin = admin === null || known.mechanisms.includes('PLAIN');
+        if (own.includes(mechanism)) return takesAdmin;
+        if (isByChallenge(mechanism)) return takesAdmin && carriesPasswords;
         return passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism);
       }),
     };

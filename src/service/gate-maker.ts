@@ -110,6 +110,7 @@ export class GateMaker {
       certified,
       isTierPassword,
       admin,
+      world,
       backend: (relay) => this.#backend(relay, dialect),
     });
     const offer = offerOf(offered, dialect, { backend, admin: admin ?? backend.admin });
@@ -121,7 +122,7 @@ export class GateMaker {
       admin,
       rules:
         channels?.gates.get(channels.start.channel)?.rules ??
-        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
+        frontRules({ settings, service, channel: null, certified, offer, isTierPassword, world }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       balancers: balancersOf(service.proxyProtocol),

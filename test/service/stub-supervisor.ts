@@ -59,6 +59,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
     capabilities: null,
     ehloKeywords: [],
     mechanisms: [],
+    restrictPlainPasswords: false,
     lineEndings: 'refuse',
     clientLookup: false,
     grants: true,
