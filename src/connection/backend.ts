@@ -9,6 +9,7 @@ import type { BackendSettings, ClientInfo } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
 import type { ClientFacts, IntroductionMethod, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
+import { formatReply } from '../wire/smtp.ts';
 import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
@@ -18,7 +19,7 @@ import { blame, noteFailure, noteRefusal, refuse } from './refuse-login.ts';
 import type { Target } from './route.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Spoof, spoofFor } from './spoof.ts';
-import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
+import { type Passport, proveLogin, refusalVerdict, type Told } from './verify.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -80,11 +81,14 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   const startedAt = client.gate.world.monotonic();
   const hosts = backend === target.backend ? target.hosts : [];
   if (user !== null) await beginStay(client, backend, { user, isPlaced: hosts.length > 0 });
-  const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
-  if (credentials === 'refused') {
+  const prepared = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
+  if (prepared === 'refused') {
     client.leaveBackend();
     return null;
   }
+  const isTold = prepared?.kind === 'told';
+  const credentials = isTold ? null : prepared;
+  client.proven = isTold ? prepared.user : client.proven;
   if (target.onHold) throw new GateError('USER_ON_HOLD', { user: user ?? undefined });
   // Waited for here, so that a slow resolver is not a server's failure.
   const told = backend.settings.client.some(isInProtocol);
@@ -114,7 +118,7 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   client.serverTls = back.leg.facts?.version ?? null;
   if (credentials === null || errand.kind === 'mail') {
     backend.loggedIn(back, visit, null);
-    return { kind: 'call', backend, back, verdict: null };
+    return { kind: 'call', backend, back, verdict: isTold ? AUTHENTICATED : null };
   }
   const verdict = await logIn(client, { backend, back, visit }, { credentials, utf8: errand.utf8 ?? false });
   if (verdict.accepted) return { kind: 'call', backend, back, verdict };
@@ -131,6 +135,14 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   else noteRefusal(client, verdict, said);
   return spoof;
 }
+
+// RFC 4954 6
+const AUTHENTICATED: Verdict = {
+  accepted: true,
+  temporary: false,
+  words: formatReply(235, '2.7.0', 'Authentication successful'),
+  extra: [],
+};
 
 /** What a slow store may add to the answer to an unknown user. */
 const REFUSAL_MS_MAX = 10_000;
@@ -171,14 +183,9 @@ async function prepare(
   client: Client,
   backend: Backend,
   { errand, target, passport }: Journey,
-): Promise<Replayable | 'refused'> {
+): Promise<Replayable | Told | 'refused'> {
   if (errand.kind === 'mail') return 'refused';
   const { credentials } = errand;
-  if (credentials.kind === 'external') {
-    // SASL EXTERNAL comes in here: who turns a certificate into a login at the store takes it from this place.
-    const { mechanism } = credentials;
-    throw new GateError('BACKEND_NO_MECHANISM', { backend: backend.settings.name, mechanism });
-  }
   const startedAt = client.gate.world.monotonic();
   const proven = await proveLogin(client, backend, { credentials, passport, target });
   if (typeof proven !== 'string') return proven;
@@ -276,7 +283,7 @@ function factsOf(client: Client, name: string | null, grant: GrantTold): ClientF
     secured: tls !== null,
     tlsVersion: tls?.version ?? null,
     tlsCipher: tls?.cipher ?? null,
-    login: client.outerLogin ?? grant.login ?? null,
+    login: client.outerLogin ?? client.proven ?? grant.login ?? null,
     channel: grant.channel ?? null,
   };
 }
