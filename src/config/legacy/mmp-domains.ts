@@ -5,6 +5,7 @@ import { parseVdmaps } from './dbconf.ts';
 import { cacheOf, ldapOf, namesOf } from './mmp-directory.ts';
 import { adminOf, certmapOf, gateOf, wantsCompare } from './mmp-gate.ts';
 import { type Instance, type Migration, NO_GRANTS, Section } from './mmp-files.ts';
+import { type Grant, grantsOfDomain } from './mmp-grants.ts';
 import { scopeOf } from './mmp-scope.ts';
 import { mmpOption } from './mmp-options.ts';
 import type { Line } from './option-table.ts';
@@ -25,10 +26,10 @@ export class Domains {
   }
 
   /** `domains` of the services of an instance. */
-  of(instance: Instance, { hasGrants }: { readonly hasGrants: boolean }): SettingsMap {
+  of(instance: Instance, grant: Grant | null): SettingsMap {
     const domains: SettingsMap = {};
     for (const { name, address, options } of this.#domainsOf(instance)) {
-      const settings = this.#settings({ name, options }, instance, hasGrants ? 'grants' : 'none');
+      const settings = this.#settings({ name, options }, instance, grant);
       if (Object.keys(settings).length > 0) domains[address] = new Commented([`vdmap ${name}`], settings);
     }
     return domains;
@@ -92,11 +93,11 @@ export class Domains {
   #settings(
     { name, options }: Pick<Domain, 'name' | 'options'>,
     { protocol }: Instance,
-    grants: 'grants' | 'none',
+    grant: Grant | null,
   ): SettingsMap {
     const scope = scopeOf(options);
     const migration = this.#migration;
-    const gate = gateOf(scope, { protocol, migration, hasGrants: grants === 'grants' });
+    const gate = gateOf(scope, { protocol, migration, hasGrants: grant !== null });
     const names = namesOf(scope);
     const map = certmapOf(scope, migration);
     const certmap = map === null ? {} : { certmap: map };
@@ -107,6 +108,7 @@ export class Domains {
     return {
       ...names,
       ...gate,
+      ...(protocol === 'pop3' ? grantsOfDomain(options, grant) : {}),
       ...(Object.keys(ldap).length === 0 ? {} : { ldap }),
       ...cacheOf(scope),
       ...(admin === null ? {} : { admin }),

@@ -179,7 +179,7 @@ class FolderReader {
       this.#used.get(key) ??
       new Section(sections.get(section) ?? [], this.#migration.notes, protocol === 'smtp' ? null : general);
     this.#used.set(key, options);
-    if (!sections.has(section)) say(`${file}.cfg has no section ${section}`);
+    if (!sections.has(section) && section !== DEFAULT) say(`${file}.cfg has no section ${section}`);
     const places = entry
       .slice(at + 1)
       .split('|')

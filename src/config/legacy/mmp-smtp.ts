@@ -4,17 +4,17 @@
 import { parseHostPort, formatHostPort } from '../../wire/address.ts';
 import { parseChannelKeywords } from '../../wire/channel-keywords.ts';
 import { channelSettings, type ImtaChannels } from './imta-channels.ts';
-import { type Instance, type Migration, NO_GRANTS, sourced, sourceOf } from './mmp-files.ts';
+import { type Instance, type Migration, sourced, sourceOf } from './mmp-files.ts';
+import { type Grant, grantsOf } from './mmp-grants.ts';
 import { type Everywhere, within } from './mmp-scope.ts';
 import { hasTls } from './mmp-tls.ts';
 import type { Line } from './option-table.ts';
-import { Commented, type SettingsMap, Sourced, type SettingsValue } from './yaml-text.ts';
+import { Commented, type SettingsMap, type SettingsValue } from './yaml-text.ts';
 
 export const RELAY = 'mta';
 const SMTP = 25;
 const SUBMISSION = 587;
 const FAILOVER_SECONDS = 10;
-const TTL_MAX = 86_400;
 const FILL_IN =
   'the relays: SmtpRelays of SmtpProxyAService.cfg does not say; run again with --relay HOST:PORT';
 
@@ -35,8 +35,8 @@ export interface Smtp {
   readonly channels: SettingsValue;
   readonly backend: Commented;
   readonly popBeforeSmtp: SettingsMap | null;
-  /** Whether a service takes part in it; null: nothing is to be said. */
-  readonly grants: (instance: Instance) => Sourced | null;
+  /** null: nobody has grants. */
+  readonly grant: Grant | null;
 }
 
 /** A text: what is missing. */
@@ -47,7 +47,6 @@ export function smtpOf(input: SmtpInput): Smtp | string {
   const channel = port === SUBMISSION ? 'tcp_submit' : 'tcp_local';
   const backend = backendOf(input, servers);
   const grant = grantsOf(input);
-  noteTtls(input, grant);
   const isTold = 'client' in backend.value;
   if (grant !== null && !isTold)
     input.migration.note(
@@ -59,7 +58,7 @@ export function smtpOf(input: SmtpInput): Smtp | string {
       ? null
       : {
           channel: sourced(grant.channel, grant.channel.value),
-          ttl: sourced(grant.ttl, grant.seconds),
+          ttl: sourced(grant.longest, grant.seconds),
           ...(isTold ? { tell: ['channel'] } : {}),
         };
   return {
@@ -67,7 +66,7 @@ export function smtpOf(input: SmtpInput): Smtp | string {
     channels: channelsOf(input, channel, grant?.channel ?? null),
     backend,
     popBeforeSmtp,
-    grants: (instance) => (grant === null ? null : takesPart(instance, grant)),
+    grant,
   };
 }
 
@@ -149,81 +148,12 @@ export function toldWords(everywhere: Everywhere | null, { notes }: Migration, p
   ];
 }
 
-interface Grant {
-  readonly channel: Line;
-  readonly ttl: Line;
-  readonly seconds: number;
-  readonly isOfDomain: boolean;
-}
-
-/** POP before SMTP is on where a channel is named and POP logins are remembered. */
-function grantsOf({ everywhere, instances, ttlsOfDomains, imta }: SmtpInput): Grant | null {
-  const channel = everywhere.take('PopBeforeSmtpKludgeChannel');
-  const own = instances.some(({ protocol }) => protocol === 'pop3') ? ttlOf(everywhere) : null;
-  const [ofDomain] = ttlsOfDomains.filter(({ value }) => Number(value) > 0);
-  const ttl = own ?? ofDomain ?? null;
-  if (channel === null || channel.value === '') return null;
-  if (ttl === null) {
-    everywhere.table.note(channel, 'left out: no POP proxy has an AuthServiceTTL, so it was off');
-    return null;
-  }
-  const known = imta?.channels.get(channel.value);
-  if (known !== undefined && parseChannelKeywords(known.keywords).sasl === 'mustsasl') {
-    everywhere.table.note(
-      channel,
-      'left out: that channel has mustsaslserver, so nobody sends by it without a login',
-    );
-    return null;
-  }
-  if (!/^\w[\w.@-]{0,63}$/.test(channel.value)) {
-    everywhere.table.note(channel, 'expected the name of a channel; left out');
-    return null;
-  }
-  const seconds = within(everywhere, ttl, { min: 1, max: TTL_MAX });
-  if (seconds === null) return null;
-  if (own === null)
-    everywhere.table.note(ttl, 'carried as popBeforeSmtp.ttl, which is one for all addresses');
-  return { channel, ttl, seconds, isOfDomain: own === null };
-}
-
-function ttlOf(everywhere: Everywhere): Line | null {
-  const line = everywhere.only('pop3').take('AuthServiceTTL');
-  return line !== null && Number(line.value) > 0 ? line : null;
-}
-
-/** Every time that is not the one carried. */
-function noteTtls({ instances, ttlsOfDomains, everywhere }: SmtpInput, grant: Grant | null): void {
-  const own = instances.flatMap(({ protocol, options }) =>
-    protocol === 'pop3' ? (options.take('AuthServiceTTL') ?? []) : [],
-  );
-  for (const line of [...own, ...ttlsOfDomains]) {
-    if (grant === null) everywhere.table.note(line, NO_GRANTS);
-    else if (line !== grant.ttl && line.value !== grant.ttl.value && !OFF.test(line.value))
-      everywhere.table.note(
-        line,
-        `popBeforeSmtp.ttl is one for all, and carried as in ${sourceOf(grant.ttl)}`,
-      );
-    else if (OFF.test(line.value) && ttlsOfDomains.includes(line))
-      everywhere.table.note(line, 'logins at this address earn grants as at the others');
-  }
-}
-
-const OFF = /^(0*|)$/;
-
-function takesPart({ protocol, options }: Instance, grant: Grant): Sourced | null {
-  if (protocol === 'imap') return null;
-  const line = options.take(protocol === 'smtp' ? 'PopBeforeSmtpKludgeChannel' : 'AuthServiceTTL');
-  if (protocol === 'pop3' && grant.isOfDomain) return null;
-  if (line !== null && !OFF.test(line.value)) return null;
-  const name = protocol === 'smtp' ? 'PopBeforeSmtpKludgeChannel' : 'AuthServiceTTL';
-  return new Sourced(false, line === null ? `no ${name}` : sourceOf(line));
-}
-
 function channelsOf(input: SmtpInput, start: string, kludge: Line | null): SettingsValue {
   const { imta, instances, everywhere } = input;
   const secure = instances.find(({ protocol, options }) => protocol === 'smtp' && hasTls(options));
   const switched = secure?.options.take('SSLEnable') ?? null;
-  const names = [start, ...(kludge === null ? [] : [kludge.value])];
+  const starts = instances.some(({ protocol }) => protocol === 'smtp') ? [start] : [];
+  const names = [...starts, ...(kludge === null ? [] : [kludge.value])];
   if (imta === null) return usualChannels(input, { start, kludge, switched });
   const more = new Map<string, string>();
   for (const name of names) {
@@ -241,7 +171,7 @@ function channelsOf(input: SmtpInput, start: string, kludge: Line | null): Setti
     }
   }
   const usual = usualChannels(input, { start, kludge, switched }).value;
-  const missing = Object.entries(usual).filter(([name]) => !imta.channels.has(name));
+  const missing = Object.entries(usual).filter(([name]) => names.includes(name) && !imta.channels.has(name));
   return { ...channelSettings(imta, RELAY, more), ...Object.fromEntries(missing) };
 }
 

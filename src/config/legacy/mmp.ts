@@ -20,6 +20,7 @@ import {
   sourced,
 } from './mmp-files.ts';
 import { certmapOf, wantsCompare } from './mmp-gate.ts';
+import { grantsOfService } from './mmp-grants.ts';
 import { connectionLimitsOf, penaltiesOf } from './mmp-limits.ts';
 import { Everywhere, scopeOf, within } from './mmp-scope.ts';
 import { type Served, servicesOf, storesOf } from './mmp-services.ts';
@@ -106,21 +107,20 @@ function settingsOf(folder: MmpFolder, migration: Migration, parts: Parts): Sett
   const { everywhere, domains, smtp } = parts;
   const tls = tlsAtTop(instances);
   const backends: SettingsMap = {};
-  const hasGrants = smtp !== null && smtp.popBeforeSmtp !== null;
+  const grant = smtp?.grant ?? null;
   const certmap = certmapAtTop(instances, migration);
   const served = servicesOf(instances, {
     migration,
-    hasGrants,
+    hasGrants: grant !== null,
     ownTls: (instance) => difference(tls.of(instance), tls.top),
     leadsTo: (instance) => {
-      const grants = smtp?.grants(instance) ?? null;
       const way =
         instance.protocol === 'smtp'
           ? { channel: smtp?.channel ?? 'tcp_local' }
           : { backend: backendFor(instance, backends, migration) };
-      return { ...way, ...(grants === null ? {} : { grants }) };
+      return { ...way, ...grantsOfService(instance, grant) };
     },
-    domains: (instance) => domains.of(instance, { hasGrants }),
+    domains: (instance) => domains.of(instance, grant),
     certmap: (instance) => certmap.of(instance),
   });
   if (smtp !== null) backends[RELAY] = smtp.backend;
