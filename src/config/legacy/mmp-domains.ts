@@ -4,7 +4,7 @@
 import { parseVdmaps } from './dbconf.ts';
 import { cacheOf, ldapOf, namesOf } from './mmp-directory.ts';
 import { adminOf, certmapOf, gateOf, wantsCompare } from './mmp-gate.ts';
-import { type Instance, type Migration, NO_GRANTS, Section } from './mmp-files.ts';
+import { type Instance, type Migration, NO_GRANTS, Section, sourceOf } from './mmp-files.ts';
 import { type Grant, grantsOfDomain } from './mmp-grants.ts';
 import { scopeOf } from './mmp-scope.ts';
 import { mmpOption } from './mmp-options.ts';
@@ -28,9 +28,12 @@ export class Domains {
   /** `domains` of the services of an instance. */
   of(instance: Instance, grant: Grant | null): SettingsMap {
     const domains: SettingsMap = {};
+    const line = instance.options.take('VirtualDomainFile');
+    const origin = line === null ? '' : ` of ${sourceOf(line)}`;
     for (const { name, address, options } of this.#domainsOf(instance)) {
       const settings = this.#settings({ name, options }, instance, grant);
-      if (Object.keys(settings).length > 0) domains[address] = new Commented([`vdmap ${name}`], settings);
+      if (Object.keys(settings).length > 0)
+        domains[address] = new Commented([`vdmap ${name}${origin}`], settings);
     }
     return domains;
   }
@@ -43,6 +46,10 @@ export class Domains {
   compare(instances: readonly Instance[]): Line | null {
     const lines = this.#all(instances).map(({ options }) => wantsCompare(scopeOf(options)));
     return lines.find((line) => line !== null) ?? null;
+  }
+
+  sections(): Section[] {
+    return [...this.#files.values()].flat().map(({ options }) => options);
   }
 
   /** What of them is in no setting. */
@@ -76,6 +83,7 @@ export class Domains {
     const found = this.#migration.files.read(line.value);
     if (found === null) options.note(line, 'the file is not there; no address has options of its own');
     const { vdmaps, notes } = found === null ? { vdmaps: [], notes: [] } : parseVdmaps(found);
+    if (found !== null && vdmaps.length === 0) options.note(line, 'there is no vdmap in the file');
     this.#migration.notes.push(...notes);
     const seen = new Set<string>();
     const domains = vdmaps.flatMap(({ name, address, lines }): Domain[] => {

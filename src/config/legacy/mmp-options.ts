@@ -127,7 +127,12 @@ export const MMP_OPTIONS: readonly MmpOption[] = [
     becomes: 'services.NAME.restrictPlainPasswords',
   },
   { name: 'AuthService', places: 'P', vdmap: 'AuthService', becomes: 'services.NAME.authService.from' },
-  { name: 'AuthServiceTTL', places: 'P', vdmap: 'AuthServiceTTL', becomes: 'popBeforeSmtp.ttl, services.NAME.grantTtl' },
+  {
+    name: 'AuthServiceTTL',
+    places: 'P',
+    vdmap: 'AuthServiceTTL',
+    becomes: 'popBeforeSmtp.ttl, services.NAME.grantTtl',
+  },
   { name: 'StoreAdmin', places: 'IP', vdmap: 'StoreAdmin', becomes: 'backends.NAME.admin.user' },
   {
     name: 'StoreAdminPass',

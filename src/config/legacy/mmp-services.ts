@@ -100,9 +100,10 @@ function listenOf({ listed }: Instance, places: readonly Place[]): SettingsValue
 function tlsOf(instance: Instance, { ownTls }: ServingRules, mode: string): SettingsMap {
   const { protocol, options } = instance;
   const own = mode === 'notls' ? {} : ownTls(instance);
-  const line = options.take('SSLEnable');
   const isSaid = protocol !== 'smtp' || mode === 'implicit';
-  const word = line === null ? mode : sourced(line, mode);
+  const lines = [options.take('SSLEnable'), mode === 'implicit' ? options.take('SSLPorts') : null];
+  const source = lines.flatMap((line) => (line === null ? [] : sourceOf(line))).join('; ');
+  const word = source === '' ? mode : new Sourced(mode, source);
   if (Object.keys(own).length > 0) return { tls: { ...(isSaid ? { mode: word } : {}), ...own } };
   return isSaid ? { tls: word } : {};
 }

@@ -17,8 +17,11 @@ import {
   type MmpFolder,
   noteRest,
   readFolder,
+  type Section,
   sourced,
+  sourceOf,
 } from './mmp-files.ts';
+import { mmpOption } from './mmp-options.ts';
 import { certmapOf, wantsCompare } from './mmp-gate.ts';
 import { grantsOfService } from './mmp-grants.ts';
 import { connectionLimitsOf, penaltiesOf } from './mmp-limits.ts';
@@ -54,10 +57,39 @@ export function importMmp(input: MmpInput): Imported {
   noteRest(folder.general, null);
   for (const { options, protocol } of folder.instances) noteRest(options, protocol);
   parts.domains.noteRest();
+  noteSilent(
+    [folder.general, ...folder.instances.map(({ options }) => options), ...parts.domains.sections()],
+    {
+      migration,
+      body: yamlText(settings),
+    },
+  );
   const notes = sortedNotes(migration.notes);
   const from = `the MMP in ${input.shown}${input.imta === null ? '' : ` and of ${input.imta.file.path}`}`;
   const yaml = yamlText(settings, headOf(from, todoOf(folder), notes));
   return { yaml, notes, companions: migration.companions, problems: [] };
+}
+
+/** Nothing is left out without a word: lines that are neither in the settings nor in the notes, and like no such line. */
+function noteSilent(
+  sections: readonly Section[],
+  { migration, body }: { readonly migration: Migration; readonly body: string },
+): void {
+  const noted = new Set(migration.notes.map(({ file, line }) => `${file}:${line}`));
+  const isSaid = (line: Line): boolean =>
+    body.includes(`${sourceOf(line)}\n`) ||
+    body.includes(`${sourceOf(line)};`) ||
+    noted.has(`${line.file}:${line.line}`);
+  const keyOf = ({ name, value }: Line): string =>
+    `${mmpOption(name)?.name ?? name} ${value.trim().toLowerCase()}`;
+  const lines = sections.flatMap((section) => section.all());
+  const alike = new Set(lines.filter(isSaid).map(keyOf));
+  for (const line of lines) {
+    if (isSaid(line) || (alike.has(keyOf(line)) && line.value !== '')) continue;
+    const reason =
+      line.value === '' ? 'it is empty, as if it were not there' : 'has no effect beside the other options';
+    migration.notes.push({ file: line.file, line: line.line, option: line.name, reason });
+  }
 }
 
 function channelsOf({ imta }: MmpInput, migration: Migration): ImtaChannels | null {

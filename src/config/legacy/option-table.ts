@@ -100,6 +100,10 @@ export class OptionTable {
     this.notes.push({ file, line, option: name, reason });
   }
 
+  all(): readonly Line[] {
+    return [...this.#options.values()];
+  }
+
   /** What nobody has taken. */
   rest(): readonly Line[] {
     return [...this.#options].filter(([name]) => !this.#taken.has(name)).map(([, line]) => line);

@@ -12,7 +12,10 @@ test('an option is section:Option value; blanks, comments and CRLF count for not
   );
   assert.deepEqual(notes, []);
   assert.deepEqual(
-    [...found].map(([name, lines]) => [name, lines.map(({ name: option, value, line }) => [option, value, line])]),
+    [...found].map(([name, lines]) => [
+      name,
+      lines.map(({ name: option, value, line }) => [option, value, line]),
+    ]),
     [
       [
         'default',
