@@ -187,7 +187,8 @@ function filesIn(folder: string): Files {
 }
 
 function readFound(path: string): FoundFile | null {
-  if (!existsSync(path) || !statSync(path).isFile()) return null;
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isFile() !== true || stats.size > MAX_BYTES) return null;
   const text = readText(path);
   return text instanceof Error ? null : { path, text };
 }

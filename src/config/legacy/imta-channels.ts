@@ -100,17 +100,18 @@ const TARGETS = /^(tlsswitchchannel|saslswitchchannel)$/i;
 
 /** Without the words that nobody knows here, and without the ways to channels that are not carried. */
 function cleaned(channel: Channel, carried: ReadonlyMap<string, Channel>, migration: Migration): string {
-  const tokens = known(channel.keywords, channel.line, migration);
-  return tokens
-    .filter((token, place) => {
-      const isWay = TARGETS.test(token);
-      const target = isWay ? tokens[place + 1] : TARGETS.test(tokens[place - 1] ?? '') ? token : null;
-      if (target === null || target === undefined || carried.has(target.replaceAll('"', ''))) return true;
-      if (isWay)
-        say(migration, channel.line, `${token} ${target}: there is no such channel of SMTP; left out`);
-      return false;
-    })
-    .join(' ');
+  const words = known(channel.keywords, channel.line, migration);
+  const kept: string[] = [];
+  for (let place = 0; place < words.length; place++) {
+    const [word = '', target = ''] = [words[place], words[place + 1]];
+    if (!TARGETS.test(word)) kept.push(word);
+    else {
+      place += 1;
+      if (carried.has(target.replaceAll('"', ''))) kept.push(word, target);
+      else say(migration, channel.line, `${word} ${target}: there is no such channel of SMTP; left out`);
+    }
+  }
+  return kept.join(' ');
 }
 
 /** The words that are known; a keyword stands with its value or not at all. */

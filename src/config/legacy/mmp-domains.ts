@@ -100,12 +100,13 @@ export class Domains {
 
   #settings(
     { name, options }: Pick<Domain, 'name' | 'options'>,
-    { protocol }: Instance,
+    { protocol, options: above }: Instance,
     grant: Grant | null,
   ): SettingsMap {
     const scope = scopeOf(options);
     const migration = this.#migration;
-    const gate = gateOf(scope, { protocol, migration, hasGrants: grant !== null });
+    const service = scopeOf(above);
+    const gate = gateOf(scope, { protocol, migration, hasGrants: grant !== null, service });
     const names = namesOf(scope);
     const map = certmapOf(scope, migration);
     const certmap = map === null ? {} : { certmap: map };

@@ -167,7 +167,7 @@ class FolderReader {
     };
     const at = entry.lastIndexOf('@');
     const [library = '', ownFile, section = DEFAULT] = entry.slice(0, Math.max(at, 0)).split('|');
-    const dll = basename(library.replaceAll('\\', '/'));
+    const dll = basename(library.replaceAll('\\', '/')).replace(/\.(so|dll)$/, '');
     const protocol = Object.hasOwn(PROXIES, dll) ? PROXIES[dll] : undefined;
     if (at < 0 || protocol === undefined)
       return say(`expected ${Object.keys(PROXIES).join(', ')} and @PORT; left out`);

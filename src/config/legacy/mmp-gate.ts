@@ -17,12 +17,14 @@ export interface GateRules {
   readonly migration: Migration;
   /** Whether somebody has grants that could be asked for. */
   readonly hasGrants: boolean;
+  /** Of an address: the options of its service. */
+  readonly service: Scope | null;
 }
 
 export function gateOf(scope: Scope, rules: GateRules): SettingsMap {
   const has = (name: string): boolean => hasOption(rules.protocol, name);
   return {
-    ...(has('PreAuth') ? verifyOf(scope, rules.protocol) : {}),
+    ...(has('PreAuth') ? verifyOf(scope, rules) : {}),
     ...flag(scope, has('RestrictPlainPasswords') && 'RestrictPlainPasswords', 'restrictPlainPasswords'),
     ...accessOf(scope),
     ...(has('AuthService') ? authServiceOf(scope, rules) : {}),
@@ -36,30 +38,47 @@ function flag(scope: Scope, name: string | false, key: string): SettingsMap {
   return line === null || isOn === null ? {} : { [key]: sourced(line, isOn) };
 }
 
+/** Whether PreAuth and CRAMs are on, as far as something is said. */
+interface Checks {
+  readonly preAuth: boolean | null;
+  readonly challenges: boolean | null;
+}
+
+const NOTHING_SAID: Checks = { preAuth: null, challenges: null };
+
+function isOn(scope: Scope, line: Line | null): boolean | null {
+  return line === null ? null : scope.table.flagOf(line);
+}
+
 /** CRAMs compare with passwords of the directory, so it is the directory that verifies. */
-function verifyOf(scope: Scope, protocol: Protocol): SettingsMap {
-  const preAuth = scope.take('PreAuth');
-  const isFirst = preAuth === null ? null : scope.table.flagOf(preAuth);
-  const challenge = scope.take('CRAMs');
-  const isOffered = challenge === null ? null : scope.table.flagOf(challenge);
-  const source = [preAuth, challenge].flatMap((line) => (line === null ? [] : sourceOf(line))).join('; ');
-  const isHere = isFirst === true || isOffered === true;
-  const isSaid = isFirst !== null || isOffered !== null;
-  const settings: SettingsMap = isSaid
-    ? { verify: new Sourced(isHere ? 'directory' : 'backend', source) }
-    : {};
-  if (challenge === null || isOffered !== true) return settings;
-  if (isFirst !== true)
-    scope.table.note(
-      challenge,
-      'answers are compared here, so passwords are checked here too, as by PreAuth',
-    );
+function verifyOf(scope: Scope, { protocol, service }: GateRules): SettingsMap {
+  const [preAuth, challenge] = [scope.take('PreAuth'), scope.take('CRAMs')];
+  const own: Checks = { preAuth: isOn(scope, preAuth), challenges: isOn(scope, challenge) };
+  if (own.preAuth === null && own.challenges === null) return {};
+  const above: Checks = service === null ? NOTHING_SAID : checksOf(service);
+  const isFirst = own.preAuth ?? above.preAuth ?? false;
+  const isOffered = own.challenges ?? above.challenges ?? false;
+  const lines = [preAuth, challenge].flatMap((line) => line ?? []);
+  const verify = new Sourced(isFirst || isOffered ? 'directory' : 'backend', lines.map(sourceOf).join('; '));
+  if (isOffered && !isFirst)
+    for (const line of lines)
+      scope.table.note(
+        line,
+        'answers to CRAMs are compared here, so passwords are checked here too, as by PreAuth',
+      );
+  if (challenge === null || own.challenges === null) return { verify };
+  if (!own.challenges)
+    return { verify, ...(above.challenges === true ? { mechanisms: sourced(challenge, USUAL) } : {}) };
   scope.table.note(
     challenge,
     'carried (DIGEST-MD5 is gone, RFC 6331); BindDN must be allowed to read userPassword, and the values must be plain',
   );
   const apop = protocol === 'pop3' ? ['APOP'] : [];
-  return { ...settings, mechanisms: sourced(challenge, [...USUAL, 'CRAM-MD5', ...apop]) };
+  return { verify, mechanisms: sourced(challenge, [...USUAL, 'CRAM-MD5', ...apop]) };
+}
+
+function checksOf(scope: Scope): Checks {
+  return { preAuth: isOn(scope, scope.take('PreAuth')), challenges: isOn(scope, scope.take('CRAMs')) };
 }
 
 export function wantsCompare(scope: Scope): Line | null {

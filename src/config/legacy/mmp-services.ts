@@ -112,7 +112,7 @@ function restOf(instance: Instance, rules: ServingRules): SettingsMap {
   const { protocol, options } = instance;
   const { migration, hasGrants } = rules;
   const scope = scopeOf(options);
-  const gate: GateRules = { protocol, migration, hasGrants };
+  const gate: GateRules = { protocol, migration, hasGrants, service: null };
   const domains = rules.domains(instance);
   const certmap = rules.certmap(instance);
   return {

@@ -1,6 +1,6 @@
 // The TLS options of the MMP: what is shown, with which ciphers, and whose NSS database it comes from. Pure.
 
-import { basename, dirname } from 'node:path';
+import { dirname } from 'node:path';
 import type { Instance, Migration, Section } from './mmp-files.ts';
 import { sourced } from './mmp-files.ts';
 import { Everywhere } from './mmp-scope.ts';
@@ -10,6 +10,7 @@ import { Commented, type SettingsMap } from './yaml-text.ts';
 
 const USUAL = 'Server-Cert';
 const FOLDER = '/opt/SUNWmsgsr/config';
+const PASSWORDS = 'sslpassword.conf';
 const FILES = ['SSLCertFile', 'SSLKeyFile', 'SSLSecmodFile', 'SSLCertPrefix', 'SSLKeyPrefix'] as const;
 
 /** Whether an instance has TLS; off, if nothing is said. */
@@ -104,9 +105,8 @@ function passwordsOf(everywhere: Everywhere, migration: Migration): SettingsMap 
   }
   const text = rows.filter((row) => row.startsWith('#') || /^[^:]+:./.test(row)).join('\n');
   if (text === '') return {};
-  const own = basename(found.path);
-  migration.companions.push({ name: own, text: `${text}\n` });
-  return { passwordFile: sourced(line, `./${own}`) };
+  migration.companions.push({ name: PASSWORDS, text: `${text}\n` });
+  return { passwordFile: sourced(line, `./${PASSWORDS}`) };
 }
 
 /** Ports that speak TLS from the first byte. */

@@ -57,13 +57,9 @@ export function importMmp(input: MmpInput): Imported {
   noteRest(folder.general, null);
   for (const { options, protocol } of folder.instances) noteRest(options, protocol);
   parts.domains.noteRest();
-  noteSilent(
-    [folder.general, ...folder.instances.map(({ options }) => options), ...parts.domains.sections()],
-    {
-      migration,
-      body: yamlText(settings),
-    },
-  );
+  const body = yamlText(settings);
+  noteSilent([folder.general, ...folder.instances.map(({ options }) => options)], { migration, body });
+  noteSilent(parts.domains.sections(), { migration, body });
   const notes = sortedNotes(migration.notes);
   const from = `the MMP in ${input.shown}${input.imta === null ? '' : ` and of ${input.imta.file.path}`}`;
   const yaml = yamlText(settings, headOf(from, todoOf(folder), notes));
@@ -75,19 +71,27 @@ function noteSilent(
   sections: readonly Section[],
   { migration, body }: { readonly migration: Migration; readonly body: string },
 ): void {
-  const noted = new Set(migration.notes.map(({ file, line }) => `${file}:${line}`));
-  const isSaid = (line: Line): boolean =>
-    body.includes(`${sourceOf(line)}\n`) ||
-    body.includes(`${sourceOf(line)};`) ||
-    noted.has(`${line.file}:${line.line}`);
+  const noted = new Map(migration.notes.map(({ file, line, reason }) => [`${file}:${line}`, reason]));
+  const isCarried = (line: Line): boolean =>
+    body.includes(`${sourceOf(line)}\n`) || body.includes(`${sourceOf(line)};`);
+  const reasonOf = ({ file, line }: Line): string | undefined => noted.get(`${file}:${line}`);
   const keyOf = ({ name, value }: Line): string =>
     `${mmpOption(name)?.name ?? name} ${value.trim().toLowerCase()}`;
   const lines = sections.flatMap((section) => section.all());
-  const alike = new Set(lines.filter(isSaid).map(keyOf));
+  const alike = new Set(lines.filter(isCarried).map(keyOf));
+  const reasons = new Map(
+    lines.flatMap((line) => {
+      const reason = reasonOf(line);
+      return reason === undefined ? [] : [[keyOf(line), reason] as const];
+    }),
+  );
   for (const line of lines) {
-    if (isSaid(line) || (alike.has(keyOf(line)) && line.value !== '')) continue;
+    if (isCarried(line) || reasonOf(line) !== undefined) continue;
+    if (alike.has(keyOf(line)) && line.value !== '') continue;
     const reason =
-      line.value === '' ? 'it is empty, as if it were not there' : 'has no effect beside the other options';
+      line.value === ''
+        ? 'it is empty, as if it were not there'
+        : (reasons.get(keyOf(line)) ?? 'has no effect beside the other options');
     migration.notes.push({ file: line.file, line: line.line, option: line.name, reason });
   }
 }
@@ -105,7 +109,9 @@ function todoOf({ instances }: MmpFolder): string[] {
     ...(instances.some(({ options }) => hasTls(options))
       ? ['bring keys and certificates over: see the comment at `certificates`;']
       : []),
-    'say which hosts the directory may name: `hosts` of the backends;',
+    ...(instances.some(({ protocol }) => protocol !== 'smtp')
+      ? ['say which hosts the directory may name: `hosts` of the backends;']
+      : []),
     'stop the MMP, since it has the ports.',
   ];
 }

@@ -114,7 +114,7 @@ test('who may log in: PreAuth, CRAMs, RestrictPlainPasswords, StoreAdmin, TCPAcc
   assert.equal(settings.directory.ldap.passwords, 'compare');
   assert.equal(settings.backends['stores']?.admin?.user, 'mmpstore');
   assert.match(settings.services['imap']?.certmap ?? '', /certmap\.conf$/);
-  const second = pop3?.domains['192.0.2.11'];
+  const second = imap?.domains['192.0.2.11'];
   assert.deepEqual(second?.overrides.verify, { kind: 'backend' });
   assert.equal(second?.ldap?.base, 'o=example.org');
   assert.equal(second?.ldap?.hostedDomains, false);
@@ -127,6 +127,23 @@ test('challenges are compared here, so passwords are too; without them the store
   assert.deepEqual(of({ CRAMs: 'yes', PreAuth: 'no' }), { kind: 'directory' });
   assert.deepEqual(of({ CRAMs: '0', PreAuth: '0' }), { kind: 'backend' });
   assert.deepEqual(of({ PreAuth: '1' }), { kind: 'directory' });
+});
+
+test('an address goes by what its service says of PreAuth and CRAMs, where it says nothing itself', (t) => {
+  const of = (service: Record<string, string>, address: Record<string, string>): unknown => {
+    const { services } = load(t, {
+      'PopProxyAService.cfg': section({ VirtualDomainFile: 'vdmap.cfg', ...service }),
+      'vdmap.cfg': ['vdmap d 192.0.2.1', ...section({ DefaultDomain: 'example.com', ...address }, 'd')],
+    }).settings;
+    const { verify, mechanisms } = services['pop3']?.domains['192.0.2.1']?.overrides ?? {};
+    return [verify?.kind, mechanisms?.includes('CRAM-MD5')];
+  };
+  assert.deepEqual(of({ PreAuth: 'yes' }, {}), [undefined, undefined]);
+  assert.deepEqual(of({ PreAuth: 'yes' }, { PreAuth: 'no' }), ['backend', undefined]);
+  assert.deepEqual(of({ CRAMs: 'yes' }, { PreAuth: 'no' }), [undefined, undefined]);
+  assert.deepEqual(of({ CRAMs: 'yes' }, { CRAMs: 'no' }), ['backend', false]);
+  assert.deepEqual(of({ CRAMs: 'yes', PreAuth: 'yes' }, { CRAMs: 'no' }), [undefined, false]);
+  assert.deepEqual(of({ PreAuth: 'no' }, { CRAMs: 'yes' }), ['directory', true]);
 });
 
 test('ServiceList starts several instances: by file, by section, on addresses of their own', (t) => {
