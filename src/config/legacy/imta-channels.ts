@@ -71,7 +71,9 @@ function blocksOf(lines: readonly TextLine[], migration: Migration): Channel[] {
     const [, name = '', keywords = ''] = /^(\S+)\s*(.*)$/.exec(head.value.trim()) ?? [];
     if (name === 'nodefaults') defaults = '';
     if (name === 'defaults')
-      defaults = `${defaults} ${known(keywords, { ...head, name }, migration).join(' ')}`.trim();
+      defaults = `${defaults} ${known(keywords, { ...head, name }, migration)
+        .flat()
+        .join(' ')}`.trim();
     if (name === 'defaults' || name === 'nodefaults') return [];
     return [{ name, keywords: `${defaults} ${keywords}`.trim(), line: { ...head, name } }];
   });
@@ -100,37 +102,34 @@ const TARGETS = /^(tlsswitchchannel|saslswitchchannel)$/i;
 
 /** Without the words that nobody knows here, and without the ways to channels that are not carried. */
 function cleaned(channel: Channel, carried: ReadonlyMap<string, Channel>, migration: Migration): string {
-  const words = known(channel.keywords, channel.line, migration);
-  const kept: string[] = [];
-  for (let place = 0; place < words.length; place++) {
-    const [word = '', target = ''] = [words[place], words[place + 1]];
-    if (!TARGETS.test(word)) kept.push(word);
-    else {
-      place += 1;
-      if (carried.has(target.replaceAll('"', ''))) kept.push(word, target);
-      else say(migration, channel.line, `${word} ${target}: there is no such channel of SMTP; left out`);
-    }
-  }
-  return kept.join(' ');
+  return known(channel.keywords, channel.line, migration)
+    .filter((unit) => {
+      const [word = '', target = ''] = unit;
+      if (!TARGETS.test(word) || carried.has(target.replaceAll('"', ''))) return true;
+      say(migration, channel.line, `${word} ${target}: there is no such channel of SMTP; left out`);
+      return false;
+    })
+    .flat()
+    .join(' ');
 }
 
-/** The words that are known; a keyword stands with its value or not at all. */
-function known(keywords: string, line: Line, migration: Migration): string[] {
+/** The keywords that are known, each with its value if it has one. */
+function known(keywords: string, line: Line, migration: Migration): string[][] {
   const isKnown = (text: string): boolean => parseChannelKeywords(text).unknown.length === 0;
   const words = keywords.match(/"[^"]*"|\S+/g) ?? [];
-  const tokens: string[] = [];
+  const units: string[][] = [];
   const lost: string[] = [];
   for (let place = 0; place < words.length; place++) {
     const word = words[place] ?? '';
     const next = words[place + 1];
-    if (isKnown(word)) tokens.push(word);
+    if (isKnown(word)) units.push([word]);
     else if (next !== undefined && isKnown(`${word} ${next}`)) {
-      tokens.push(word, next);
+      units.push([word, next]);
       place += 1;
     } else lost.push(word);
   }
   if (lost.length > 0) say(migration, line, `not known here and left out: ${lost.join(' ')}`);
-  return tokens;
+  return units;
 }
 
 /** By the usual rewrite rule, clients of INTERNAL_IP go to tcp_intranet. */

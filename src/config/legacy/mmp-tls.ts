@@ -62,7 +62,8 @@ export function certificatesOf(
   return new Commented(
     [
       ...databaseComment({ folder, prefix: named.get('SSLCertPrefix') ?? null, modules }),
-      'CAs come over by certutil -L -d FOLDER -n NICKNAME -a > FILE and `sallyport cert add-cert -C NICKNAME FILE`.',
+      'CAs come over by certutil -L -d FOLDER -n NICKNAME -a > FILE and `sallyport cert add-cert -C NICKNAME FILE`;',
+      '`sallyport cert trust NICKNAME CT,,` lets those whom it has certified log in by certificate (CertMapFile).',
     ],
     {
       database: './certs',
