@@ -85,7 +85,7 @@ function mmpPage(): string {
   const rows = MMP_OPTIONS.map(({ name, aliases, places, vdmap, becomes, reason }) =>
     row([
       [name, ...(aliases ?? [])].map((word) => `\`${word}\``).join(' '),
-      [...places].map((letter) => MMP_PLACES[letter]).join(' '),
+      Array.from(places, (letter) => MMP_PLACES[letter]).join(' '),
       vdmap === undefined ? '' : `\`${vdmap}\``,
       becomes === undefined ? '' : becomes.replaceAll(/[^, ]+/g, '`$&`'),
       reason ?? '',

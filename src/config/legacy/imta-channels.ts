@@ -88,13 +88,16 @@ function isBlock([head]: readonly TextLine[]): boolean {
   return words.length > 0 && unknown.length < words.length;
 }
 
+export function isChannelName(name: string): boolean {
+  return NAME.test(name) && !(name in Object.prototype);
+}
+
 function reasonAgainst({ name, keywords }: Channel, carried: ReadonlyMap<string, Channel>): string | null {
   const { inert } = parseChannelKeywords(keywords);
   const last = inert.findLast((word) => SMTP.test(word) || word === 'nosmtp' || word === 'lmtp');
   if (last === undefined || !SMTP.test(last))
     return 'a channel without SMTP, by which no client sends; left out';
-  if (!NAME.test(name) || name in Object.prototype)
-    return 'expected a name of letters, digits, ".", "_", "-"; left out';
+  if (!isChannelName(name)) return 'expected a name of letters, digits, ".", "_", "-"; left out';
   return carried.has(name) ? 'a channel of that name is there already; left out' : null;
 }
 

@@ -2,7 +2,7 @@
 // virtual domain remembers who has read mail (AuthServiceTTL). Pure.
 
 import { parseChannelKeywords } from '../../wire/channel-keywords.ts';
-import type { ImtaChannels } from './imta-channels.ts';
+import { type ImtaChannels, isChannelName } from './imta-channels.ts';
 import { type Instance, NO_GRANTS, sourced, sourceOf } from './mmp-files.ts';
 import { type Everywhere, scopeOf, within } from './mmp-scope.ts';
 import type { Line } from './option-table.ts';
@@ -46,7 +46,7 @@ function longestOf({ everywhere, imta }: GrantInput, lines: readonly Line[]): Gr
     everywhere.table.note(channel, `${reason}; left out`);
     return null;
   };
-  if (!/^\w[\w.@-]{0,63}$/.test(channel.value)) return leftOut('expected the name of a channel');
+  if (!isChannelName(channel.value)) return leftOut('expected the name of a channel');
   if (known !== undefined && parseChannelKeywords(known.keywords).sasl === 'mustsasl')
     return leftOut('that channel has mustsaslserver, so nobody sends by it without a login');
   let grant: Grant | null = null;

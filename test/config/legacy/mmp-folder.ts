@@ -1,7 +1,8 @@
 // A folder of an MMP in memory, and what is imported of it, loaded as settings.
 
 import assert from 'node:assert/strict';
-import { basename } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Files, FoundFile } from '../../../src/config/legacy/mmp-files.ts';
 import { importMmp } from '../../../src/config/legacy/mmp.ts';
@@ -15,7 +16,7 @@ export type Folder = Readonly<Record<string, readonly string[]>>;
 
 export function filesOf(folder: Folder): Files {
   const beside = (name: string): FoundFile | null => {
-    const lines = folder[basename(name)];
+    const lines = Object.hasOwn(folder, basename(name)) ? folder[basename(name)] : undefined;
     return lines === undefined ? null : { path: `/mmp/${basename(name)}`, text: lines.join('\n') };
   };
   return { beside, read: beside };
@@ -69,4 +70,18 @@ export function told({ notes }: Pick<Loaded, 'notes'>, place: string): string {
 /** Lines of a section. */
 export function section(options: Readonly<Record<string, string>>, name = 'default'): string[] {
   return Object.entries(options).map(([option, value]) => `${name}:${option} ${value}`);
+}
+
+const FIXTURES = join(import.meta.dirname, '../../fixtures/mmp');
+
+/** One of test/fixtures/mmp. */
+export function fixture(name: string): Folder {
+  const folder = join(FIXTURES, name);
+  return Object.fromEntries(
+    readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), 'utf8').split('\n')]),
+  );
+}
+
+export function listen(port: number, host = '::'): object {
+  return { kind: 'tcp', host, port };
 }

@@ -120,7 +120,7 @@ const BESIDE: Folder = {
 const NEEDED = { SmtpRelays: 'mta', PopBeforeSmtpKludgeChannel: 'tcp_intranet' };
 
 /** A folder with this line last in one of its files. */
-function folderWith(file: string, name: string, value: string): { folder: Folder; place: string } {
+function folderWith(file: string, name: string, value: string): Said {
   const more = COMPANIONS[name] ?? {};
   const isThere = file === FILES.S;
   const smtp = Object.fromEntries(Object.entries(NEEDED).filter(([option]) => !isThere || option !== name));
@@ -134,7 +134,12 @@ function folderWith(file: string, name: string, value: string): { folder: Folder
   return { folder: { ...BESIDE, ...start, [file]: lines }, place: `${file}:${lines.length}` };
 }
 
-function assertCarriedOrTold(t: TestContext, folder: Folder, place: string, name: string): void {
+interface Said {
+  readonly folder: Folder;
+  readonly place: string;
+}
+
+function assertCarriedOrTold(t: TestContext, name: string, { folder, place }: Said): void {
   const { yaml, notes } = load(t, folder);
   const body = yaml.slice(yaml.search(/^[a-z]\w*:/m));
   const isCarried = body.includes(`${name}, ${place}`);
@@ -169,19 +174,19 @@ test('what becomes of an option is a setting, and where nothing does a reason is
 for (const { name, places } of MMP_OPTIONS) {
   test(`${name} is carried over, or it is told why not, in each file where it may stand`, (t) => {
     const value = NAMED[name] ?? '';
-    const own = [...places].flatMap((letter) => (letter in FILES ? FILES[letter as keyof typeof FILES] : []));
+    const own = Array.from(places).flatMap((letter) =>
+      letter in FILES ? FILES[letter as keyof typeof FILES] : [],
+    );
     const shared = /[AIP]/.test(places) ? ['AService.cfg'] : [];
     for (const file of [...shared, ...own]) {
-      const { folder, place } = folderWith(file, name, value);
-      assertCarriedOrTold(t, folder, place, name);
+      assertCarriedOrTold(t, name, folderWith(file, name, value));
     }
   });
 
   test(`${name} in a file where it says nothing is told`, (t) => {
     const others = Object.entries(FILES).filter(([letter]) => !places.includes(letter));
     for (const [, file] of others) {
-      const { folder, place } = folderWith(file, name, NAMED[name] ?? '');
-      assertCarriedOrTold(t, folder, place, name);
+      assertCarriedOrTold(t, name, folderWith(file, name, NAMED[name] ?? ''));
     }
   });
 }
@@ -201,7 +206,7 @@ for (const name of [...VDMAP, 'Banner', 'ServiceList', 'NoSuchOption']) {
       'SmtpProxyAService.cfg': [...section(NEEDED), ...named],
       'vdmap.cfg': lines,
     };
-    assertCarriedOrTold(t, folder, `vdmap.cfg:${lines.length}`, name);
+    assertCarriedOrTold(t, name, { folder, place: `vdmap.cfg:${lines.length}` });
   });
 }
 

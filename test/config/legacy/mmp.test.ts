@@ -1,23 +1,7 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import fc from 'fast-check';
-import { MMP_OPTIONS } from '../../../src/config/legacy/mmp-options.ts';
-import { loadSettings } from '../../../src/config/load.ts';
-import { settingsFile } from '../settings-file.ts';
-import { type Folder, importFolder, load, section, told } from './mmp-folder.ts';
+import { fixture, importFolder, listen, load, section, told } from './mmp-folder.ts';
 
-const FIXTURES = join(import.meta.dirname, '../../fixtures/mmp');
-
-function fixture(name: string): Folder {
-  const folder = join(FIXTURES, name);
-  return Object.fromEntries(
-    readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), 'utf8').split('\n')]),
-  );
-}
-
-const listen = (port: number, host = '::'): object => ({ kind: 'tcp', host, port });
 const SMTP = section({ SmtpRelays: 'mta1 mta2:2525', SmtpProxyPassword: 'x' });
 
 test('the documented POP and IMAP configurations become services, stores, a directory, limits and penalties', (t) => {
@@ -79,28 +63,6 @@ test('X-def.cfg stands in for an X.cfg that is not there, and for no other', (t)
   assert.equal(load(t, folder).settings.timeouts.imapMs, 2_000_000);
   const both = { ...folder, 'ImapProxyAService.cfg': ['default:Timeout 3000'] };
   assert.equal(load(t, both).settings.timeouts.imapMs, 3_000_000);
-});
-
-test('the SMTP proxy becomes services on a channel, its relays a backend, POP before SMTP grants', (t) => {
-  const { settings, secrets } = load(t, fixture('smtp'));
-  const { smtp, smtps, pop3 } = settings.services;
-  assert.deepEqual([smtp?.listen, smtps?.listen], [[listen(25), listen(587)], [listen(465)]]);
-  assert.deepEqual([smtp?.channel, smtp?.clientLookup, smtp?.banner], ['tcp_local', true, 'siroe.com ESMTP']);
-  assert.deepEqual(smtp?.ehloKeywords, ['XLOOP', 'DSN']);
-  assert.equal(smtp?.domains['192.0.2.11']?.overrides.clientLookup, false);
-  const { mta } = settings.backends;
-  assert.deepEqual(
-    mta?.servers.map((server) => (server.kind === 'tcp' ? `${server.host}:${server.port}` : '')),
-    ['manatee:485', 'gonzo:25', 'mothra:25'],
-  );
-  assert.deepEqual([mta?.failoverTimeoutMs, mta?.failoverMs, mta?.balance], [10_000, 600_000, 'roundRobin']);
-  assert.deepEqual(mta?.client, [{ method: 'xpehlo', required: true }]);
-  assert.deepEqual(settings.popBeforeSmtp?.channel, 'tcp_intranet');
-  assert.deepEqual(settings.popBeforeSmtp?.tell, ['channel']);
-  assert.equal(settings.popBeforeSmtp?.ttlMs, 900_000);
-  assert.equal(pop3?.grants, true);
-  assert.match(settings.channels['tcp_local']?.keywords ?? '', /maytlsserver/);
-  assert.equal(secrets['smtpproxy.secret'], 'relay-secret\n');
 });
 
 test('who may log in: PreAuth, CRAMs, RestrictPlainPasswords, StoreAdmin, TCPAccess, certmap, and the same by address', (t) => {
@@ -323,137 +285,8 @@ test('files that options name are read where they are, and told where they are n
   assert.match(told(result, 'PopProxyAService.cfg:5'), /mistakes/);
 });
 
-test('POP before SMTP needs its channel and a time, and each service and address has its own', (t) => {
-  const folder = {
-    'AService.cfg': section({
-      ServiceList:
-        'PopProxyAService@110 PopProxyAService|Long@111 PopProxyAService|None@112 SmtpProxyAService@25 SmtpProxyAService|Plain@26',
-    }),
-    'PopProxyAService.cfg': section({ AuthServiceTTL: '300', VirtualDomainFile: 'vdmap.cfg' }),
-    'Long.cfg': section({ AuthServiceTTL: '900' }),
-    'None.cfg': [],
-    'SmtpProxyAService.cfg': [...SMTP, 'default:PopBeforeSmtpKludgeChannel tcp_intranet'],
-    'Plain.cfg': [],
-    'vdmap.cfg': ['vdmap a 192.0.2.1', 'a:AuthServiceTTL 0', 'vdmap b 192.0.2.2', 'b:AuthServiceTTL 600'],
-  };
-  const { settings } = load(t, folder);
-  assert.equal(settings.popBeforeSmtp?.ttlMs, 900_000);
-  const { pop3, smtp } = settings.services;
-  assert.deepEqual([pop3?.grants, settings.services['pop3-Long']?.grants], [true, true]);
-  assert.equal(settings.services['pop3-None']?.grants, false);
-  assert.deepEqual([smtp?.grants, settings.services['smtp-Plain']?.grants], [true, false]);
-  assert.equal(pop3?.domains['192.0.2.1']?.overrides.grants, false);
-  assert.equal(pop3?.domains['192.0.2.2']?.overrides.grantTtlMs, 600_000);
-  const off = load(t, { ...folder, 'PopProxyAService.cfg': [], 'Long.cfg': [] });
-  assert.equal(off.settings.popBeforeSmtp, null);
-  assert.match(told(off, 'SmtpProxyAService.cfg:3'), /no POP proxy has an AuthServiceTTL/);
-});
-
-test('relays that no file names are asked for, and --relay names them', (t) => {
-  const folder = {
-    'AService.cfg': section({ ServiceList: 'SmtpProxyAService@25' }),
-    'SmtpProxyAService.cfg': [],
-  };
-  const { yaml, problems } = importFolder(folder);
-  assert.equal(yaml, null);
-  assert.match(problems.join('\n'), /SmtpRelays .*--relay HOST:PORT/);
-  const { settings } = load(t, folder, { relay: 'mta.example.com:587' });
-  assert.deepEqual(settings.backends['mta']?.servers, [listen(587, 'mta.example.com')]);
-  assert.equal(settings.services['smtp']?.channel, 'tcp_submit');
-  assert.equal(settings.directory.type, 'none');
-  assert.match(importFolder(folder, { relay: 'mta:99999' }).problems.join('\n'), /^--relay: /);
-});
-
-test('with imta.cnf the services run on its channels, which get STARTTLS where the proxy offered it', (t) => {
-  const result = load(t, fixture('smtp'), { imta: 'imta.cnf' });
-  const { channels } = result.settings;
-  assert.deepEqual(Object.keys(channels), ['tcp_local', 'tcp_intranet', 'tcp_submit', 'tcp_auth']);
-  assert.match(channels['tcp_local']?.keywords ?? '', /saslswitchchannel tcp_auth .*maytlsserver$/);
-  assert.match(told(result, 'SmtpProxyAService.cfg:9'), /maytlsserver of channels\.tcp_local/);
-  assert.match(told(result, 'tcp_local_option:2'), /only PROXY_PASSWORD/);
-});
-
-test('an MMP without an SMTP proxy takes the channels of imta.cnf too, and then their relay is asked for', (t) => {
-  const folder = { ...fixture('smtp'), 'AService.cfg': section({ ServiceList: 'ImapProxyAService@143' }) };
-  assert.match(importFolder(folder, { imta: 'imta.cnf' }).problems.join('\n'), /--relay/);
-  const { settings } = load(t, folder, { imta: 'imta.cnf', relay: 'mta:25' });
-  assert.deepEqual(Object.keys(settings.services), ['imap', 'smtp', 'submission']);
-});
-
 test('a folder with nothing of an MMP gives no settings', () => {
   const { yaml, problems } = importFolder({ 'readme.txt': ['hello'] });
   assert.equal(yaml, null);
   assert.match(problems.join('\n'), /found none of AService\.cfg/);
-});
-
-test('whatever the options say, the settings reader takes what comes out, and every line is carried or told', (t) => {
-  const names = MMP_OPTIONS.map(({ name }) => name).filter(
-    (name) => !['ServiceList', 'SmtpRelays'].includes(name),
-  );
-  const words = [
-    'yes',
-    'no',
-    '0',
-    '1',
-    '900',
-    '70000',
-    '-1',
-    '@',
-    '(uid=%U)',
-    '%U@%V',
-    'o=x',
-    'cn=a',
-    'tcp_x',
-    '# x',
-    'a: b',
-    '[x',
-    "it's",
-  ];
-  const files = [
-    '192.0.2.0|255.255.255.0:3',
-    '993|995',
-    'vdmap.cfg',
-    'certmap.conf',
-    'ldap://far/o=x',
-    '+imap:*',
-    'simple',
-    'Server-Cert',
-  ];
-  const value = fc.oneof(fc.string({ maxLength: 20 }), fc.constantFrom(...words, ...files));
-  const options = fc.array(fc.tuple(fc.constantFrom(...names), value), { maxLength: 10 });
-  fc.assert(
-    fc.property(options, options, options, (imap, pop, smtp) => {
-      const lines = (given: readonly (readonly [string, string])[], name: string): string[] =>
-        given.map(([option, text]) => `${name}:${option} ${text}`);
-      const folder = {
-        'AService.cfg': section({
-          ServiceList: 'ImapProxyAService@143|993 PopProxyAService@110|995 SmtpProxyAService@25|465',
-        }),
-        'ImapProxyAService.cfg': lines(imap, 'default'),
-        'PopProxyAService.cfg': lines(pop, 'default'),
-        'SmtpProxyAService.cfg': [...lines(smtp, 'default'), 'default:SmtpRelays mta'],
-        'vdmap.cfg': ['vdmap d 192.0.2.1', ...lines(imap, 'd')],
-        'certmap.conf': ['certmap default default'],
-      };
-      const { yaml, notes } = importFolder(folder);
-      assert.ok(yaml !== null);
-      loadSettings({ file: settingsFile(t, yaml).file });
-      for (const [file, given] of Object.entries(folder)) {
-        if (!file.endsWith('ProxyAService.cfg')) continue;
-        for (const [index, line] of given.entries()) {
-          const [, option = '', text = ''] = /^default:(\S+) *(.*)$/.exec(line.trim()) ?? [];
-          const isSaid: boolean =
-            yaml.includes(`${option}, ${file}:${index + 1}`) ||
-            notes.some((note) => note.file?.endsWith(file) === true && note.line === index + 1);
-          // Another proxy may say the very same.
-          const isSame =
-            Object.values(folder)
-              .flat()
-              .filter((other) => other.trim().toLowerCase() === line.trim().toLowerCase()).length > 1;
-          assert.ok(isSaid || isSame || option === '', `${file}:${index + 1} ${option} ${text}\n${yaml}`);
-        }
-      }
-    }),
-    { numRuns: 150 },
-  );
 });
