@@ -49,12 +49,19 @@ export function actingFor(credentials: Credentials): ActingCredentials | null {
   return credentials.authzid === '' || credentials.authzid === credentials.user ? null : credentials;
 }
 
-/** Whether it is to be judged here: not where the store of the user is given the password and judges it. */
-export function isJudgedHere({ gate }: Client, found: Ruling | null): boolean {
+/**
+ * `here`; `by nobody`, so it is refused, whoever it is for; or `by the store` of the user, which is given the password.
+ * null in place of what the directory found: it was not asked.
+ */
+export function judgeOf(
+  { gate }: Client,
+  found: Ruling | null,
+  { settings: { login } }: Backend,
+): 'here' | 'by nobody' | 'by the store' {
   const { settings, passwordCheck } = gate;
-  if (settings.adminPolicy === 'none') return false;
-  if (passwordCheck !== null) return true;
-  return found?.kind === 'account' ? found.checked : settings.verify.kind === 'directory';
+  const isChecked = found?.kind === 'account' ? found.checked : settings.verify.kind === 'directory';
+  if (settings.adminPolicy === 'none') return isChecked || login === 'proxy' ? 'by nobody' : 'by the store';
+  return isChecked || passwordCheck !== null ? 'here' : 'by the store';
 }
 
 export async function judgeActor(client: Client, question: ActorQuestion): Promise<ActorRuling> {

@@ -9,7 +9,7 @@ import type { Account, Login } from '../identity/directory.ts';
 import type { Ruling } from '../identity/reception.ts';
 import type { Credentials, Wish } from '../protocol/dialect.ts';
 import type { Endpoint } from '../config/settings.ts';
-import { type Actor, actingFor, isJudgedHere, judgeActor } from './administrator.ts';
+import { type Actor, actingFor, judgeActor, judgeOf } from './administrator.ts';
 import { passesRules } from './admit.ts';
 import type { Backend } from './backend-leg.ts';
 import { namedServer } from './backend-hosts.ts';
@@ -64,7 +64,7 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
   const acting = actingFor(credentials);
   client.actor = acting?.user ?? null;
   if (acting !== null) client.claimed = mailbox;
-  const isJudged = acting !== null && isJudgedHere(client, null);
+  const isJudged = acting !== null && judgeOf(client, null, client.backend) !== 'by the store';
   if ((gate.reception === null || isForRelay) && !isProvenHere && !isJudged) return { ...own, user: mailbox };
   client.enter('backend');
   try {
@@ -85,7 +85,12 @@ async function seek(client: Client, own: Target, credentials: Credentials): Prom
   if (target instanceof GateError) throw target;
   const acting = actingFor(credentials);
   let { actor } = target;
-  if (acting !== null && isJudgedHere(client, found)) {
+  const judge = acting === null ? null : judgeOf(client, found, target.backend);
+  if (judge === 'by nobody') {
+    no(client, { words: 'for somebody else', reason: 'for somebody else' });
+    return null;
+  }
+  if (acting !== null && judge === 'here') {
     const ruling = await judgeActor(client, {
       acting,
       login: loginOf(client, acting.user),
