@@ -80,6 +80,16 @@ export const serviceSchema = {
     format: 'verify',
     default: 'backend',
   },
+  adminPolicy: {
+    doc:
+      'Who may log in for somebody else (SASL PLAIN with an authorization identity) where passwords are checked here ' +
+      '(`verify`); imap and pop3 only: `none`, nobody; `simple`, the `admin` of the backend; `group`, also ' +
+      '`directory.admins`, members of `directory.ldap.adminGroup` and, for users of their domain, the administrators of ' +
+      'a domain. With `verify: backend` such a login is for the store of the user to judge.',
+    format: 'choice',
+    choices: ['none', 'simple', 'group'],
+    default: 'none',
+  },
   domains: {
     doc: 'What differs for clients that have connected to an address of ours: address → settings, see below.',
     format: 'entries',
@@ -138,6 +148,14 @@ export const serviceSchema = {
       'its channel.',
     format: 'flag',
     default: true,
+  },
+  grantTtl: {
+    doc: 'Seconds that a grant holds which a login here has earned, no more than `popBeforeSmtp.ttl`; empty: those.',
+    format: 'seconds',
+    default: null,
+    nullable: true,
+    min: 1,
+    max: 86_400,
   },
   authService: {
     from: {

@@ -7,6 +7,7 @@ import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { DirectorySettings, DomainSettings } from './settings-directory.ts';
 
 export type {
+  DirectoryCacheSettings,
   DirectorySettings,
   DirectoryType,
   DomainSettings,
@@ -121,6 +122,8 @@ export interface ServiceSettings {
   /** Replaces the greeting text behind the host name. */
   readonly banner: string | null;
   readonly verify: Verify;
+  /** Who may log in for somebody else; imap and pop3 only. */
+  readonly adminPolicy: 'none' | 'simple' | 'group';
   /** By address of ours, as the system writes it. */
   readonly domains: Readonly<Record<string, DomainSettings>>;
   /** certmap.conf; null: certificates stand for whoever has their mail address. */
@@ -138,6 +141,8 @@ export interface ServiceSettings {
   readonly clientLookup: boolean;
   /** Takes part in popBeforeSmtp. */
   readonly grants: boolean;
+  /** null: as those of popBeforeSmtp. */
+  readonly grantTtlMs: number | null;
   /** pop3 only. */
   readonly authService: AuthServiceSettings;
   /** pop3 only. */

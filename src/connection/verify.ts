@@ -35,7 +35,8 @@ export async function proveLogin(
   }: { readonly credentials: Credentials; readonly passport: Passport; readonly target: Target },
 ): Promise<Replayable | Told | Refusal> {
   const { passwordCheck } = client.gate;
-  const { settings, admin } = backend;
+  const { settings } = backend;
+  const admin = client.gate.admin ?? backend.admin;
   if (credentials.kind === 'external' || credentials.kind === 'challenge')
     return forProven(client, backend, { target, credentials });
   const byProxy = settings.login === 'proxy';
@@ -86,9 +87,11 @@ export interface Told {
  */
 function forProven(
   client: Client,
-  { admin, settings }: Backend,
+  backend: Backend,
   { target, credentials }: { readonly target: Target; readonly credentials: Credentials },
 ): Replayable | Told | Refusal {
+  const { settings } = backend;
+  const admin = client.gate.admin ?? backend.admin;
   const mailbox = target.replay ?? target.user ?? '';
   if (!target.checked || target.proof !== 'right' || mailbox === '') return 'cannot be checked here';
   const { protocol } = client.gate.dialect;
@@ -102,7 +105,7 @@ function forProven(
 
 /** Whether somebody who has shown no password can be brought there. */
 export function takesProven(
-  { admin, settings }: Pick<Backend, 'admin' | 'settings'>,
+  { admin, settings }: { readonly admin: AdminLogin | null; readonly settings: Backend['settings'] },
   protocol: string,
 ): boolean {
   return admin !== null || (protocol === 'smtp' && settings.client.some(tellsLogin));

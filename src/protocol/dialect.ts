@@ -232,6 +232,8 @@ export type Wish =
   | { readonly kind: 'quit' };
 
 export interface FrontSession {
+  /** Other rules hold from here on: of another channel, or of another address that the client has connected to. */
+  govern(rules: FrontRules): void;
   greet(): Promise<void>;
   /** Answers commands until the client has a wish that needs a backend, or leaves. */
   nextWish(): Promise<Wish>;

@@ -31,7 +31,7 @@ const LITERAL_MINUS_BYTES = 4096;
 
 export class ImapFront implements FrontSession {
   readonly #talk: Talk;
-  readonly #rules: FrontRules;
+  #rules: FrontRules;
   readonly #visitor: Visitor;
   readonly #patience: Patience;
   /** The tag of the login under way. */
@@ -42,6 +42,11 @@ export class ImapFront implements FrontSession {
     this.#rules = rules;
     this.#visitor = visitor;
     this.#patience = new Patience(rules.limits.badCommands);
+  }
+
+  govern(rules: FrontRules): void {
+    this.#rules = rules;
+    this.#patience.limit(rules.limits.badCommands);
   }
 
   async greet(): Promise<void> {

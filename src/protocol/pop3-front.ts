@@ -15,7 +15,7 @@ import { apopCredentials } from './sasl-challenge.ts';
 
 export class Pop3Front implements FrontSession {
   readonly #talk: Talk;
-  readonly #rules: FrontRules;
+  #rules: FrontRules;
   readonly #visitor: Visitor;
   readonly #patience: Patience;
   #user: string | null = null;
@@ -30,6 +30,11 @@ export class Pop3Front implements FrontSession {
     this.#rules = rules;
     this.#visitor = visitor;
     this.#patience = new Patience(rules.limits.badCommands);
+  }
+
+  govern(rules: FrontRules): void {
+    this.#rules = rules;
+    this.#patience.limit(rules.limits.badCommands);
   }
 
   async greet(): Promise<void> {

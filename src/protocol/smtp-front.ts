@@ -59,7 +59,6 @@ export class SmtpFront implements FrontSession {
     return this.#rules;
   }
 
-  /** Another channel's rules hold from here on. */
   govern(rules: FrontRules): void {
     this.#rules = rules;
     this.#patience.limit(rules.limits.badCommands);

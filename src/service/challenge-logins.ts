@@ -13,11 +13,14 @@ import type { Configuration } from './configuration.ts';
 export function challengeLoginWarnings({ settings, material }: Configuration): string[] {
   if (settings.directory.type !== 'file') return [];
   const users = material.directory.users.filter(({ passwords }) => passwords.length > 0);
-  return Object.values(settings.services).flatMap((service) => {
+  return Object.values(settings.services).flatMap((service): string[] => {
     const listed = service.mechanisms.filter(isByChallenge);
     const key = `services.${service.name}.mechanisms`;
     const vain = listed.filter((mechanism) => !users.some((user) => canProve(user, mechanism)));
-    const warnings = vain.length === 0 ? [] : [`${key}: nobody in ${settings.directory.file} can log in by ${vain.join(', ')}`];
+    const warnings =
+      vain.length === 0
+        ? []
+        : [`${key}: nobody in ${settings.directory.file} can log in by ${vain.join(', ')}`];
     const byKeys = users.filter((user) => isKeysOnly(user));
     if (byKeys.length === 0 || !listed.some((mechanism) => mechanism.startsWith('SCRAM'))) return warnings;
     const named = service.protocol === 'smtp' ? [] : byKeys.flatMap((user) => namedBackend(user, service));

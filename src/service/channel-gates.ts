@@ -3,7 +3,7 @@
 // by that. Channels with the same relay share what is known of it.
 
 import type { BackendSettings, ChannelSettings, ServiceSettings, Settings } from '../config/settings.ts';
-import type { Backend } from '../connection/backend-leg.ts';
+import type { AdminLogin, Backend } from '../connection/backend-leg.ts';
 import type { ChannelGate, GateChannels } from '../connection/channel-course.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import { channelsOf } from '../policy/channel-map.ts';
@@ -63,6 +63,8 @@ function freshOf(hostname: string, world: RulesParts['world']): Fresh {
 
 export interface ChannelParts extends Omit<RulesParts, 'channel' | 'offer'> {
   readonly backend: (settings: BackendSettings) => Backend;
+  /** In place of the relays' own. */
+  readonly admin?: AdminLogin | null | undefined;
 }
 
 /** Null: the service has no channel. */
@@ -76,7 +78,9 @@ export function makeChannels(parts: ChannelParts): GateChannels | null {
     const relay = settings.backends[channel.relay];
     if (relay === undefined) continue;
     const backend = parts.backend(relay);
-    const offer = offers.get(backend) ?? offerOf(service, DIALECTS.smtp, backend);
+    const offer =
+      offers.get(backend) ??
+      offerOf(service, DIALECTS.smtp, { backend, admin: parts.admin ?? backend.admin });
     offers.set(backend, offer);
     gates.set(channel.name, {
       rules: frontRules({ settings, service, channel, certified, isTierPassword, offer, world }),

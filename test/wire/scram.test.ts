@@ -41,7 +41,10 @@ test('flags of channel binding, an identity to act as, escapes and extensions ar
   assert.deepEqual(first('p=tls-exporter,,n=user,r=x')?.binding, { kind: 'p', type: 'tls-exporter' });
   assert.deepEqual(first('y,,n=user,r=x')?.binding, { kind: 'y' });
   const named = first('n,a=b=2Cc,n=a=3Db=2C@example.org,r=x');
-  assert.deepEqual([named?.authzid, named?.user, named?.gs2Header], ['b,c', 'a=b,@example.org', 'n,a=b=2Cc,']);
+  assert.deepEqual(
+    [named?.authzid, named?.user, named?.gs2Header],
+    ['b,c', 'a=b,@example.org', 'n,a=b=2Cc,'],
+  );
   assert.equal(first('n,,n=jürgen,r=x')?.user, 'jürgen');
   assert.equal(first('n,,n=user,r=x,t=later,x=y=z')?.nonce, 'x');
   assert.equal(final('c=biws,r=x,t=later,p=AAAA')?.withoutProof, 'c=biws,r=x,t=later');
@@ -79,7 +82,10 @@ for (const [what, text] of [
 }
 
 test('bytes that are no UTF-8 are no message', () => {
-  assert.equal(parseClientFirst(Buffer.from([0x6e, 0x2c, 0x2c, 0x6e, 0x3d, 0xff, 0x2c, 0x72, 0x3d, 0x78])), null);
+  assert.equal(
+    parseClientFirst(Buffer.from([0x6e, 0x2c, 0x2c, 0x6e, 0x3d, 0xff, 0x2c, 0x72, 0x3d, 0x78])),
+    null,
+  );
 });
 
 for (const [what, text] of [
