@@ -19,7 +19,14 @@ import {
 } from '../support/scripted-talk.ts';
 
 const FRONTS = { imap: ImapFront, pop3: Pop3Front, smtp: SmtpFront };
-const MECHANISMS = ['PLAIN', 'LOGIN', 'OAUTHBEARER', 'CRAM-MD5', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS'] as const;
+const MECHANISMS = [
+  'PLAIN',
+  'LOGIN',
+  'OAUTHBEARER',
+  'CRAM-MD5',
+  'SCRAM-SHA-256',
+  'SCRAM-SHA-256-PLUS',
+] as const;
 
 interface Session {
   readonly said: string;
@@ -51,7 +58,11 @@ describe('imap', () => {
   });
 
   test('LOGIN, also with literals, and AUTHENTICATE PLAIN are refused for want of TLS', async () => {
-    for (const command of ['a LOGIN anna secret', 'a LOGIN {4}', `a AUTHENTICATE plain ${plainMessage('a', 'b')}`]) {
+    for (const command of [
+      'a LOGIN anna secret',
+      'a LOGIN {4}',
+      `a AUTHENTICATE plain ${plainMessage('a', 'b')}`,
+    ]) {
       const { said, end } = await session('imap', [command]);
       assert.match(said, /^a NO \[PRIVACYREQUIRED\] /);
       assert.equal(typeof end, 'string');

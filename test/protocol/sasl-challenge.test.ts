@@ -4,7 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { Ask, ChallengeCredentials, ChallengeJudge, Fresh } from '../../src/protocol/dialect.ts';
-import { apopCredentials, type BrokenOff, collectCram, collectScram } from '../../src/protocol/sasl-challenge.ts';
+import {
+  apopCredentials,
+  type BrokenOff,
+  collectCram,
+  collectScram,
+} from '../../src/protocol/sasl-challenge.ts';
 import { scramClient, type ScramOptions } from '../support/challenge-client.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -122,7 +127,11 @@ test('a wrong secret with a wrong binding is a wrong secret', async () => {
 });
 
 for (const [what, scene, end] of [
-  ['y where -PLUS was offered is a downgrade', { plusOffered: true, client: { gs2Header: 'y,,' } }, 'malformed'],
+  [
+    'y where -PLUS was offered is a downgrade',
+    { plusOffered: true, client: { gs2Header: 'y,,' } },
+    'malformed',
+  ],
   ['y where it was not is none', { client: { gs2Header: 'y,,' } }, 'right'],
   ['n where -PLUS was offered is a client that cannot', { plusOffered: true }, 'right'],
   ['p without -PLUS', { client: { gs2Header: 'p=tls-exporter,,', binding: DATA } }, 'malformed'],
@@ -133,7 +142,11 @@ for (const [what, scene, end] of [
     'unbound',
   ],
   ['another nonce', { client: { mangle: (final: string) => final.replace(NONCE, 'other') } }, 'wrong'],
-  ['a nonce that is only the client’s', { client: { mangle: (f: string) => f.replace('ours', '') } }, 'wrong'],
+  [
+    'a nonce that is only the client’s',
+    { client: { mangle: (f: string) => f.replace('ours', '') } },
+    'wrong',
+  ],
   ['no proof', { client: { mangle: (final: string) => final.replace(/,p=.*/, '') } }, 'told'],
   ['an answer that is no base64', { second: '####' }, 'told'],
   ['an empty answer', { second: '' }, 'told'],
