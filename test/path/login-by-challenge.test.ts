@@ -2,6 +2,7 @@
 // to with the password, or by its administrator. Whoever cannot prove it is told the words of a wrong password.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
 
 import { apopDigest, cramDigest, scramClient, type ScramOptions } from '../support/challenge-client.ts';
@@ -70,7 +71,8 @@ function challengeOf({ protocol }: Errands, answer: string): string {
   return CHALLENGE[protocol].exec(answer)?.[1] ?? assert.fail(`no challenge: ${answer}`);
 }
 
-async function cram(client: Conversation, errands: Errands, user: string, password: string): Promise<string> {
+async function cram(client: Conversation, errands: Errands, login: ScramOptions): Promise<string> {
+  const { user, password } = login;
   const asked = challengeOf(errands, await client.ask(`${COMMAND[errands.protocol]} CRAM-MD5`));
   const challenge = Buffer.from(asked, 'base64').toString();
   assert.match(challenge, /^<[\w-]{24}\.\d+@mail\.test>$/);
@@ -100,7 +102,7 @@ const WAYS: readonly (readonly [
 ])[] = [
   [
     'CRAM-MD5',
-    (client, errands, login) => cram(client, errands, login?.user ?? 'anna', login?.password ?? 'secret'),
+    (client, errands, login) => cram(client, errands, { user: 'anna', password: 'secret', ...login }),
   ],
   [
     'SCRAM-SHA-256',
@@ -222,6 +224,12 @@ for (const errands of ALL) {
     assert.equal(said, 'it is bound to another TLS connection');
     const right = { ...plus, gs2Header, binding: exported(client) };
     assert.match(await scram(client, errands, right), ACCEPTED[protocol]);
+    const raw = another.tls.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
+    const endPoint = createHash('sha256').update(raw).digest();
+    const byCertificate = { ...plus, gs2Header: 'p=tls-server-end-point,,', binding: endPoint };
+    const unique = { ...plus, gs2Header: 'p=tls-unique,,', binding: exported(another) };
+    assert.match(await scram(another, errands, unique), REFUSED[protocol]);
+    assert.match(await scram(another, errands, byCertificate), ACCEPTED[protocol]);
     const clear = await meet(opened, errands);
     assert.doesNotMatch(await scram(clear, errands, right), ACCEPTED[protocol]);
   });
