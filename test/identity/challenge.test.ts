@@ -56,6 +56,13 @@ test('stored keys are right for their password, which nobody learns', async () =
   assert.equal((await judge.scramProof('x', guess)).proof, 'wrong');
 });
 
+test('a plain password counts before keys that stand beside it', async () => {
+  const judge = desk().judge('anna', [VERIFIER, 'secret']);
+  const { salt, iterations } = judge.scram;
+  const proof = clientProof({ password: 'secret', salt, iterations, said: 'x' });
+  assert.equal((await judge.scramProof('x', proof)).password, 'secret');
+});
+
 test('keys cannot be used for a digest, hashes of another kind for nothing', () => {
   const cannot = (secrets: readonly string[] | null): readonly boolean[] => {
     const judge = desk().judge('anna', secrets);
