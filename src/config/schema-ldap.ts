@@ -126,7 +126,7 @@ export const ldapSchema = {
   passwords: {
     doc:
       'How passwords are checked (`verify: directory`): `bind`, the server is asked by a bind as the user; or ' +
-      '`compare`, with userPassword, which bindDn must be allowed to read.',
+      '`compare`, with userPassword and the SCRAM-SHA-256 keys of authPassword, which bindDn must be allowed to read.',
     format: 'choice',
     choices: ['bind', 'compare'],
     default: 'bind',

@@ -35,6 +35,8 @@ export interface ReceptionOptions {
   };
   /** Who may log in for everybody, by the names that accounts have. */
   readonly admins?: ReadonlySet<string>;
+  /** Of the salts that logins by challenge are shown; undefined: of this process alone. */
+  readonly saltKey?: Buffer | undefined;
   readonly world: World;
   readonly log: Log;
 }
@@ -90,7 +92,7 @@ export class Reception {
     this.#passwords = new Cache(options.cache.size);
     this.#holders = new Cache(options.cache.size);
     this.#key = options.world.random(32);
-    this.challenges = new ChallengeDesk(options.world.random(32), this.#turns);
+    this.challenges = new ChallengeDesk(options.saltKey ?? options.world.random(32), this.#turns);
   }
 
   async ask(inquiry: Inquiry): Promise<Ruling> {

@@ -42,6 +42,7 @@ export function certificateLoginWarnings({ settings, material, trust }: Configur
     });
 }
 
-function takesProven({ admin, client }: BackendSettings, { protocol }: ServiceSettings): boolean {
+/** Whether somebody can be logged in there for whom nobody has a password. */
+export function takesProven({ admin, client }: BackendSettings, { protocol }: ServiceSettings): boolean {
   return admin !== null || (protocol === 'smtp' && client.some(tellsLogin));
 }

@@ -2,6 +2,8 @@
 // settings before is kept, with what it remembers and its connections; one that is replaced is closed when nobody can
 // be on the way to it any more.
 
+import { createHmac } from 'node:crypto';
+
 import type { DirectoryCacheSettings, DirectorySettings, Settings } from '../config/settings.ts';
 import type { Directory, Login } from '../identity/directory.ts';
 import { everyone } from '../identity/everyone.ts';
@@ -18,8 +20,15 @@ import { makeLdap } from './ldap-material.ts';
 export interface DirectoryParts {
   readonly settings: Settings;
   readonly material: DirectoryMaterial;
+  /** What made-up salts are made of, the same in all workers; left out: of this process alone. */
+  readonly saltKey?: Buffer;
   readonly world: World;
   readonly log: Log;
+}
+
+/** Of what all workers of a supervisor have in common and nobody else has. */
+export function saltKeyOf(ticketKeys: Uint8Array): Buffer {
+  return createHmac('sha256', ticketKeys).update('salts of SCRAM').digest();
 }
 
 export class Directories {
@@ -63,11 +72,11 @@ export interface Receptions {
 }
 
 function makeReceptions(parts: DirectoryParts): Receptions {
-  const { settings, world, log } = parts;
+  const { settings, saltKey, world, log } = parts;
   const directory = makeDirectory(parts);
   const admins = adminsOf(settings.directory);
   const make = (cache: DirectoryCacheSettings): Reception =>
-    new Reception({ directory, cache, admins, world, log });
+    new Reception({ directory, cache, admins, saltKey, world, log });
   return {
     common: make(settings.directory.cache),
     places: new Map(
