@@ -19,7 +19,7 @@ import type {
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import { completeDirectory } from './load-directory.ts';
-import { completeLdapOf } from './load-ldap.ts';
+import { completeAdmin, completeDomain } from './load-domains.ts';
 import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
   AcmeSettings,
@@ -100,7 +100,7 @@ function complete(
   const { values } = top;
   const tls = completeTls(values.tls, shown, locate);
   const { access, certmap, directory } = values;
-  const above: Above = { tls, rules: values.tls, locate, access, certmap, ldap: directory.ldap };
+  const above: Above = { tls, rules: values.tls, locate, access, certmap, directory };
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -175,15 +175,13 @@ interface Above {
   readonly locate: Locate;
   readonly access: string | null;
   readonly certmap: string | null;
-  readonly ldap: GivenSettings['top']['values']['directory']['ldap'];
+  readonly directory: GivenSettings['top']['values']['directory'];
 }
 
-function completeService(
-  name: string,
-  { values, shown, domains }: GivenService,
-  above: Above,
-): ServiceSettings {
-  const { tls, rules, locate } = above;
+function completeService(name: string, service: GivenService, above: Above): ServiceSettings {
+  const { values, shown, domains } = service;
+  const { tls, rules, locate, directory } = above;
+  const complete = (variant: GivenService): ServiceSettings => completeService(name, variant, above);
   const protocol = present(values.protocol);
   return {
     name,
@@ -209,17 +207,18 @@ function completeService(
     banner: values.banner,
     verify: values.verify,
     certmap: locateFile(values.certmap ?? above.certmap, locate),
-    domains: mapEntries(domains, (_address, { values: { ldap, certmap, ...own } }) => ({
-      ...own,
-      certmap: locateFile(certmap, locate),
-      ldap: completeLdapOf(ldap, above.ldap, locate),
-    })),
+    adminPolicy: values.adminPolicy,
+    domains: mapEntries(domains, (_address, domain) =>
+      completeDomain(service, domain, { directory, locate, complete }),
+    ),
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
+    restrictPlainPasswords: values.restrictPlainPasswords,
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
     grants: values.grants,
+    grantTtlMs: values.grantTtl,
     authService: values.authService,
     spoof: {
       message: locateFile(values.spoof.message, locate),
@@ -263,8 +262,6 @@ function completeBackend(
   const { servers, tls, check, admin, failover, failoverTimeout } = values;
   const { certificate: _given, ca, ...secured } = tls;
   const waited = failoverTimeout === null ? FAILOVER_MS : failoverTimeout * MINUTES_PER_SECOND;
-  const password: Secret | null =
-    admin.passwordFile === null ? admin.password : { kind: 'file', path: admin.passwordFile };
   return {
     name,
     servers: servers ?? [],
@@ -288,7 +285,7 @@ function completeBackend(
     },
     connections: values.connections,
     login: values.login,
-    admin: admin.user === null ? null : { user: admin.user, password: secretOf(password, locate) },
+    admin: completeAdmin(admin, locate),
     allowClearBackend: values.allowClearBackend,
     client: values.client,
     xpehloPassword: secretOf(values.xpehloPassword, locate),

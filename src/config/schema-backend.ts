@@ -179,7 +179,7 @@ export const backendSchema = {
     user: {
       doc:
         'Store administrator who logs in for the user (SASL PLAIN with an authorization identity): with `login: proxy` ' +
-        'for everybody, with `login: replay` for those who have shown no password, as by EXTERNAL.',
+        'for everybody, with `login: replay` for those whose password is not at hand, as with EXTERNAL and `adminPolicy`.',
       format: 'text',
       default: null,
       nullable: true,

@@ -6,7 +6,8 @@
 import type { FormatValues, Group, Leaf } from './formats.ts';
 import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
-import { directorySchema, domainSchema } from './schema-directory.ts';
+import { directorySchema } from './schema-directory.ts';
+import { domainSchema } from './schema-domain.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, serverTlsLeaves } from './schema-tls.ts';
 import { tokenModuleSchema } from './schema-token.ts';

@@ -1,16 +1,28 @@
 // What the settings say of the directory: who logs in, and where their mail is. Part of settings.ts, whose word holds
 // here too.
 
-import type { Secret } from './settings.ts';
+import type { Account, Secret, ServiceSettings } from './settings.ts';
 
-/** How ids are read at one address of a service; null: as the directory's settings say. */
+/** What differs at one address of a service. */
 export interface DomainSettings {
+  /** How ids are read; null: as the directory's settings say. */
   readonly defaultDomain: string | null;
   readonly domainDelimiters: string | null;
-  /** File; null: as for the service. */
-  readonly certmap: string | null;
   /** The directory as it is for clients that have connected there; null: as for all. */
   readonly ldap: LdapSettings | null;
+  /** null: what is found is remembered with that for all. */
+  readonly cache: DirectoryCacheSettings | null;
+  /** Who logs in for others at the backends; null: the admin of the backend. */
+  readonly admin: Account | null;
+  /** What is another than that of the service; see variants.ts. */
+  readonly overrides: Partial<Omit<ServiceSettings, 'name' | 'domains'>>;
+}
+
+export interface DirectoryCacheSettings {
+  readonly size: number;
+  readonly ttlMs: number;
+  readonly missTtlMs: number;
+  readonly passwordTtlMs: number;
 }
 
 export type LdapServerSettings = {
@@ -65,10 +77,5 @@ export interface DirectorySettings {
     readonly connections: number;
   };
   readonly ldap: LdapSettings;
-  readonly cache: {
-    readonly size: number;
-    readonly ttlMs: number;
-    readonly missTtlMs: number;
-    readonly passwordTtlMs: number;
-  };
+  readonly cache: DirectoryCacheSettings;
 }

@@ -28,7 +28,7 @@ export async function identify(client: Client, login: Login): Promise<Ruling> {
   if (own === null) return unknown('it has shown no certificate of its own that is believed');
   if (gate.reception === null) return unknown('there is no directory that says whose certificate it is');
   const certificate = readCertificateNames(own.der);
-  const mappings = gate.certmapAt(client.local.address);
+  const mappings = gate.certmap;
   const asked = { ...login, byCertificate: true } as const;
   const found = await gate.reception.identify({ login: asked, certificate, mappings });
   if (found.kind === 'nobody') return unknown(found.reason);
@@ -57,7 +57,7 @@ async function isAsked(client: Client, login: Login, { account, certificate }: P
   const { alternative, subject } = certificate.mail;
   if (id === '' || id === account.user) return true;
   const { reception } = client.gate;
-  const byMail = client.gate.certmapAt(login.server.address) === null;
+  const byMail = client.gate.certmap === null;
   const isAddress = byMail && [...alternative, ...subject].some((mail) => sameAddress(mail, id));
   if (reception === null) return false;
   const asked = await reception.ask({ login, password: null, checker: 'others' });

@@ -6,9 +6,11 @@ import type { Limits, Mechanism, ServiceSettings, Timeouts } from '../config/set
 import type { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import type { Dialect, FrontRules, Offer } from '../protocol/dialect.ts';
+import { isByChallenge } from '../protocol/mechanisms.ts';
 import type { NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
-import type { Backend } from './backend-leg.ts';
+import type { AdminLogin, Backend } from './backend-leg.ts';
+import { peer } from './peer.ts';
 import type { Placements } from './placements.ts';
 import type { AccessRules } from '../wire/access-rules.ts';
 import type { GateGrants } from './grants.ts';
@@ -24,6 +26,10 @@ export interface Gate {
   readonly name: string;
   readonly dialect: Dialect;
   readonly settings: ServiceSettings;
+  /** The same service for clients that have connected to an address with settings of its own; null: there is none. */
+  readonly domains: ReadonlyMap<string, Gate> | null;
+  /** Who logs in for others, whatever the backend; null: the admin of each. */
+  readonly admin: AdminLogin | null;
   readonly rules: FrontRules;
   /** Null: no certificate, so no TLS. */
   readonly upgrader: Upgrader | null;
@@ -44,8 +50,8 @@ export interface Gate {
   readonly refusals: Refusals;
   /** Who says whether a password is right before any backend is asked; null: the backend says it. */
   readonly passwordCheck: PasswordCheck | null;
-  /** What certmap.conf says at an address of ours; null: a certificate stands for whoever has its mail address. */
-  readonly certmapAt: (address: string) => readonly CertMapping[] | null;
+  /** What certmap.conf says; null: a certificate stands for whoever has its mail address. */
+  readonly certmap: readonly CertMapping[] | null;
   /** Who says whose mail is where; null: everybody's is at the backend. */
   readonly reception: Reception | null;
   /** A backend that the directory may name; null: there is none of that name here. */
@@ -62,17 +68,36 @@ export interface Gate {
   readonly log: Log;
 }
 
+/** What a service is for clients that have connected to an address of ours; that is asked for only where it matters. */
+export function gateAt(service: Gate, address: () => string | undefined): Gate {
+  if (service.domains === null) return service;
+  return service.domains.get(peer(address(), 0).address) ?? service;
+}
+
+/** Where a service leads to, and who logs in there for others. */
+export interface Lead {
+  readonly backend: Backend;
+  readonly admin: AdminLogin | null;
+}
+
 /**
  * What clients of a service are shown of its backend. Where the backend cannot be asked, IMAP and POP3 clients see the
  * least that every store has; SMTP has no such least, so the failure is the client's answer (421).
  */
-export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Backend): () => Promise<Offer> {
+export function offerOf(
+  service: ServiceSettings,
+  dialect: Dialect,
+  { backend, admin }: Lead,
+): () => Promise<Offer> {
+  const { settings } = backend;
   const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
-  const own = service.mechanisms.filter((m) => m === 'EXTERNAL' && takesProven(backend, dialect.protocol));
+  const own = service.mechanisms.filter(
+    (m) => m === 'EXTERNAL' && takesProven({ admin, settings }, dialect.protocol),
+  );
   // Nobody here can tell what a token is worth, and an administrator's login does not ask.
-  const isProxy = backend.settings.login === 'proxy';
+  const isProxy = settings.login === 'proxy';
   const allowed = service.mechanisms.filter((m) =>
-    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || !isProxy,
+    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || isByChallenge(m) || !isProxy,
   );
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
@@ -81,7 +106,7 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
     });
     return () => fixed;
   }
-  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own] };
+  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own, ...service.mechanisms.filter(isByChallenge)] };
   let seen: { readonly from: object; readonly offer: Offer } | null = null;
   return async () => {
     const known = await backend.knowledge().catch((error: unknown) => {
@@ -96,7 +121,9 @@ export function offerOf(service: ServiceSettings, dialect: Dialect, backend: Bac
       capabilities: dialect.shown(known.capabilities, service.ehloKeywords),
       mechanisms: allowed.filter((mechanism) => {
         // RFC 4616 2: only PLAIN carries an identity to act as.
-        if (own.includes(mechanism)) return backend.admin === null || known.mechanisms.includes('PLAIN');
+        const takesAdmin = admin === null || known.mechanisms.includes('PLAIN');
+        if (own.includes(mechanism)) return takesAdmin;
+        if (isByChallenge(mechanism)) return takesAdmin && carriesPasswords;
         return passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism);
       }),
     };

@@ -13,6 +13,7 @@ import { passesRules } from './admit.ts';
 import type { Backend } from './backend-leg.ts';
 import { namedServer } from './backend-hosts.ts';
 import { identify, ownCertificate } from './certificate.ts';
+import { proveByChallenge } from './challenge.ts';
 import type { Client } from './client.ts';
 import { waitOut } from './penance.ts';
 import { blame, refuse, turnDown } from './refuse-login.ts';
@@ -53,23 +54,17 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
   const { gate } = client;
   const { credentials } = wish;
   const mailbox = mailboxOf(credentials);
-  const isProvenHere = credentials.kind === 'external';
+  const isProvenHere = credentials.kind === 'external' || credentials.kind === 'challenge';
   const byDirectory = gate.settings.verify.kind === 'directory';
   const isForRelay = gate.dialect.protocol === 'smtp' && !byDirectory;
   if ((gate.reception === null || isForRelay) && !isProvenHere) return { ...own, user: mailbox };
   client.enter('backend');
   const startedAt = gate.world.monotonic();
   try {
-    const found = isProvenHere
-      ? await identify(client, loginOf(client, mailbox))
-      : await gate.reception?.ask({
-          login: loginOf(client, mailbox),
-          password:
-            credentials.kind === 'password' && mailbox === credentials.user ? credentials.password : null,
-          checker: byDirectory ? 'directory' : 'others',
-        });
-    if (found === undefined) return { ...own, user: mailbox };
+    const found = await findOut(client, credentials);
+    if (found === null) return { ...own, user: mailbox };
     if (client.leg.failure !== null) throw client.leg.failure;
+    if (found.kind === 'told') return null;
     if (found.kind !== 'account') return await turnAway(client, found, startedAt);
     const target = targetOf(client, own, found);
     if (target instanceof GateError) throw target;
@@ -78,6 +73,22 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
     turnDown(client, cause);
     return null;
   }
+}
+
+/** null: there is nobody to be asked. */
+async function findOut(client: Client, credentials: Credentials): Promise<Ruling | { kind: 'told' } | null> {
+  const { reception, settings } = client.gate;
+  const mailbox = mailboxOf(credentials);
+  const login = loginOf(client, mailbox);
+  if (credentials.kind === 'external') return identify(client, login);
+  if (credentials.kind === 'challenge') return proveByChallenge(client, credentials, login);
+  if (reception === null) return null;
+  const isShown = credentials.kind === 'password' && mailbox === credentials.user;
+  return reception.ask({
+    login,
+    password: isShown ? credentials.password : null,
+    checker: settings.verify.kind === 'directory' ? 'directory' : 'others',
+  });
 }
 
 /** Whose mailbox a login asks for. */

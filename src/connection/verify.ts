@@ -35,8 +35,10 @@ export async function proveLogin(
   }: { readonly credentials: Credentials; readonly passport: Passport; readonly target: Target },
 ): Promise<Replayable | Told | Refusal> {
   const { passwordCheck } = client.gate;
-  const { settings, admin } = backend;
-  if (credentials.kind === 'external') return forCertificate(client, backend, target);
+  const { settings } = backend;
+  const admin = client.gate.admin ?? backend.admin;
+  if (credentials.kind === 'external' || credentials.kind === 'challenge')
+    return forProven(client, backend, { target, credentials });
   const byProxy = settings.login === 'proxy';
   if (credentials.kind !== 'password') {
     // A token means something to its issuer only; the backend, if it is given it, asks there.
@@ -79,25 +81,31 @@ export interface Told {
   readonly user: string;
 }
 
-/** Proven by route.ts, or by nobody. A password of the directory's own (Auth-Pass) is as good as an administrator. */
-function forCertificate(
+/**
+ * Proven by route.ts, or by nobody. A password that the directory has for the store is as good as an administrator; one
+ * that a client has proven to know stands in where there is none.
+ */
+function forProven(
   client: Client,
-  { admin, settings }: Backend,
-  target: Target,
+  backend: Backend,
+  { target, credentials }: { readonly target: Target; readonly credentials: Credentials },
 ): Replayable | Told | Refusal {
+  const { settings } = backend;
+  const admin = client.gate.admin ?? backend.admin;
   const mailbox = target.replay ?? target.user ?? '';
   if (!target.checked || target.proof !== 'right' || mailbox === '') return 'cannot be checked here';
-  const { replayPassword: password } = target;
-  if (password !== null)
-    return { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
   const { protocol } = client.gate.dialect;
+  const isLast = credentials.kind === 'challenge' && takesProven({ admin, settings }, protocol);
+  const { replayPassword: password } = target;
+  if (password !== null && !isLast)
+    return { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
   const isTold = admin === null && takesProven({ admin, settings }, protocol);
   return isTold ? { kind: 'told', user: mailbox } : byAdmin(admin, mailbox);
 }
 
 /** Whether somebody who has shown no password can be brought there. */
 export function takesProven(
-  { admin, settings }: Pick<Backend, 'admin' | 'settings'>,
+  { admin, settings }: { readonly admin: AdminLogin | null; readonly settings: Backend['settings'] },
   protocol: string,
 ): boolean {
   return admin !== null || (protocol === 'smtp' && settings.client.some(tellsLogin));

@@ -6,7 +6,7 @@
 
 import { createHmac } from 'node:crypto';
 
-import { asGateError, GateError } from '../errors.ts';
+import { asGateError } from '../errors.ts';
 import { explain, type Log } from '../log.ts';
 import type { World } from '../world.ts';
 import { Cache, Together } from './cache.ts';
@@ -20,7 +20,9 @@ import {
   type Login,
   type Refusal,
 } from './directory.ts';
+import { ChallengeDesk } from './challenge.ts';
 import { passwordFits } from './password.ts';
+import { Turns } from './turns.ts';
 
 export interface ReceptionOptions {
   readonly directory: Directory;
@@ -60,9 +62,6 @@ export type Ruling =
     }
   | Refusal;
 
-/** Passwords that are compared at once, and those that wait. */
-const COMPARED_MAX = 4;
-const WAITING_MAX = 512;
 /** Values of one account that are tried. */
 const SECRETS_MAX = 8;
 
@@ -75,8 +74,9 @@ export class Reception {
   readonly #lookups = new Together<CertificateAnswer>();
   readonly #proofs = new Together<'right' | 'wrong'>();
   readonly #key: Buffer;
-  readonly #waiting: (() => void)[] = [];
-  #comparing = 0;
+  readonly #turns = new Turns();
+  /** Who has a secret without sending it. */
+  readonly challenges: ChallengeDesk;
   #down = false;
   /** What an unknown user's password is compared with: the last value that anybody's was. */
   #decoy = '{SSHA512}';
@@ -87,6 +87,7 @@ export class Reception {
     this.#passwords = new Cache(options.cache.size);
     this.#holders = new Cache(options.cache.size);
     this.#key = options.world.random(32);
+    this.challenges = new ChallengeDesk(options.world.random(32), this.#turns);
   }
 
   async ask(inquiry: Inquiry): Promise<Ruling> {
@@ -186,29 +187,13 @@ export class Reception {
   }
 
   async #compare(secrets: readonly string[], password: string): Promise<'right' | 'wrong'> {
-    await this.#enter();
-    try {
+    return this.#turns.take(async () => {
       this.#decoy = secrets[0] ?? this.#decoy;
       for (const secret of secrets.slice(0, SECRETS_MAX)) {
         if (await passwordFits(secret, password)) return 'right';
       }
       return 'wrong';
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#comparing--;
-      else next();
-    }
-  }
-
-  async #enter(): Promise<void> {
-    if (this.#comparing < COMPARED_MAX) {
-      this.#comparing++;
-      return;
-    }
-    if (this.#waiting.length >= WAITING_MAX) {
-      throw new GateError('DIRECTORY_DOWN', { phase: 'too many passwords wait to be compared' });
-    }
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    });
   }
 
   async #watched<T>(work: () => Promise<T>): Promise<T> {

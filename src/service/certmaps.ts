@@ -5,6 +5,7 @@ import { readFileSync, statSync } from 'node:fs';
 
 import { type CertMapping, parseCertmap } from '../config/legacy/certmap.ts';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
+import { facesOf } from '../config/variants.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 
@@ -14,10 +15,7 @@ const FILE_BYTES_MAX = 1_048_576;
 
 /** Every file that any service has its mappings from. */
 export function certmapFiles({ services }: Settings): string[] {
-  const files = Object.values(services).flatMap(({ certmap, domains }) => [
-    certmap,
-    ...Object.values(domains).map((own) => own.certmap),
-  ]);
+  const files = Object.values(services).flatMap((service) => facesOf(service).map(({ certmap }) => certmap));
   return [...new Set(files.flatMap((file) => file ?? []))];
 }
 
@@ -34,17 +32,12 @@ export function readCertmaps(settings: Settings, fail: (error: unknown, where: s
   );
 }
 
-/** By the address of ours that a client has connected to. null: there is no certmap.conf there. */
-export function certmapAt(
-  { certmap, domains }: Pick<ServiceSettings, 'certmap' | 'domains'>,
+/** null: there is no certmap.conf. A file that is named and not there maps nobody. */
+export function certmapOf(
+  { certmap }: Pick<ServiceSettings, 'certmap'>,
   certmaps: Certmaps,
-): (address: string) => readonly CertMapping[] | null {
-  // A file that is named and not there maps nobody.
-  const read = (file: string): readonly CertMapping[] => certmaps[file] ?? [];
-  return (address) => {
-    const file = domains[address]?.certmap ?? certmap;
-    return file === null ? null : read(file);
-  };
+): readonly CertMapping[] | null {
+  return certmap === null ? null : (certmaps[certmap] ?? []);
 }
 
 function readOne(file: string): readonly CertMapping[] {

@@ -10,6 +10,7 @@ import type { KeyPair } from '../certdb/pem.ts';
 import { setVariable } from '../config/environment.ts';
 import { resolveSecret } from '../config/secret.ts';
 import type { CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
+import { facesOf } from '../config/variants.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { offersTls } from '../policy/channel-map.ts';
@@ -21,6 +22,7 @@ import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { readSpoofs, spoofFiles, type SpoofTexts } from './spoofs.ts';
+import { type DomainAdmins, domainAdminFiles, readDomainAdmins } from './domain-admins.ts';
 import { certmapFiles, type Certmaps, readCertmaps } from './certmaps.ts';
 import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
 import { TokenKeeper } from './token-keeper.ts';
@@ -35,6 +37,7 @@ export interface FrontMaterial extends BackendMaterial {
   readonly services: Readonly<Record<string, ServerTlsMaterial | null>>;
   readonly tierPasswords: TierPasswords;
   readonly spoofs: SpoofTexts;
+  readonly domainAdmins: DomainAdmins;
   readonly directory: DirectoryMaterial;
   readonly certmaps: Certmaps;
   /** 48 bytes, made once in the life of a supervisor. */
@@ -103,6 +106,7 @@ export function materialFiles(settings: Settings): string[] {
     ...tierPasswordFiles(settings),
     ...directoryFiles(settings),
     ...spoofFiles(settings),
+    ...domainAdminFiles(settings),
     ...certmapFiles(settings),
   ];
   return [...new Set([...certificates, ...trusted, ...backends.flatMap(backendFiles), ...others])];
@@ -110,7 +114,7 @@ export function materialFiles(settings: Settings): string[] {
 
 function tlsServices(settings: Settings): ServiceSettings[] {
   return Object.values(settings.services).filter((service) =>
-    offersTls(service, settings.channels, grantChannelOf(service, settings)),
+    facesOf(service).some((face) => offersTls(face, settings.channels, grantChannelOf(face, settings))),
   );
 }
 
@@ -211,6 +215,7 @@ class MaterialReader {
     const spoofs = readSpoofs(settings, fail);
     const directory = readDirectoryMaterial(settings, fail);
     const certmaps = readCertmaps(settings, fail);
+    const domainAdmins = readDomainAdmins(settings, fail);
     this.#lookAtEngines();
     const trust = this.#trust.facts();
     const aboutPassword = this.#keeper.passwordWarning();
@@ -221,6 +226,7 @@ class MaterialReader {
       ...backends,
       tierPasswords,
       spoofs,
+      domainAdmins,
       directory,
       certmaps,
       ticketKeys: this.#request.ticketKeys,

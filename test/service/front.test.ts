@@ -22,6 +22,7 @@ function material(settings: Settings): FrontMaterial {
     ),
     tierPasswords: NO_TIER_PASSWORDS,
     spoofs: {},
+    domainAdmins: {},
     directory: NO_DIRECTORY,
     certmaps: {},
     ticketKeys: Buffer.alloc(48, 7),

@@ -61,6 +61,7 @@ async function startWorker(
     backendSecrets: {},
     tierPasswords: NO_TIER_PASSWORDS,
     spoofs: {},
+    domainAdmins: {},
     directory: NO_DIRECTORY,
     certmaps: {},
     ticketKeys: Buffer.alloc(48),

@@ -15,6 +15,7 @@ import { offersTls } from '../../src/policy/channel-map.ts';
 import { grantChannelOf } from '../../src/policy/grants.ts';
 import { NO_TRUST } from '../../src/service/backend-material.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
+import { readDomainAdmins } from '../../src/service/domain-admins.ts';
 import { readCertmaps } from '../../src/service/certmaps.ts';
 import { readDirectoryMaterial } from '../../src/service/directory-material.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
@@ -377,6 +378,9 @@ export function frontMaterial(
   const directory = readDirectoryMaterial(settings, (error) => {
     throw error;
   });
+  const domainAdmins = readDomainAdmins(settings, (error) => {
+    throw error;
+  });
   const certmaps = readCertmaps(settings, (error) => {
     throw error;
   });
@@ -387,6 +391,7 @@ export function frontMaterial(
     backendSecrets,
     tierPasswords,
     spoofs,
+    domainAdmins,
     directory,
     certmaps,
     ticketKeys: Buffer.alloc(48, 7),
