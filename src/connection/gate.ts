@@ -106,7 +106,10 @@ export function offerOf(
     });
     return () => fixed;
   }
-  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own, ...service.mechanisms.filter(isByChallenge)] };
+  const least: Offer = {
+    capabilities: [],
+    mechanisms: [...passwords, ...own, ...service.mechanisms.filter(isByChallenge)],
+  };
   let seen: { readonly from: object; readonly offer: Offer } | null = null;
   return async () => {
     const known = await backend.knowledge().catch((error: unknown) => {

@@ -76,7 +76,8 @@ export class ChallengeDesk {
       digest: async (kind, challenge, digest) => digestFinding(plain, { kind, challenge, digest }),
       scramProof: (authMessage, clientProof) =>
         this.#turns.take(async () => {
-          const keys = verifier === null ? await keysOf(plain, scram, shape) : [{ keys: verifier, password: null }];
+          const keys =
+            verifier === null ? await keysOf(plain, scram, shape) : [{ keys: verifier, password: null }];
           return scramFinding(keys, authMessage, clientProof);
         }),
     };

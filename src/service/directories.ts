@@ -65,8 +65,7 @@ export interface Receptions {
 function makeReceptions(parts: DirectoryParts): Receptions {
   const { settings, world, log } = parts;
   const directory = makeDirectory(parts);
-  const make = (cache: DirectoryCacheSettings): Reception =>
-    new Reception({ directory, cache, world, log });
+  const make = (cache: DirectoryCacheSettings): Reception => new Reception({ directory, cache, world, log });
   return {
     common: make(settings.directory.cache),
     places: new Map(
@@ -93,7 +92,8 @@ function placesOf({ services }: Settings) {
   );
 }
 
-function makeDirectory({ settings, material, world, log }: DirectoryParts): Directory {
+/** Without a cache before it. */
+export function makeDirectory({ settings, material, world, log }: DirectoryParts): Directory {
   const { directory } = settings;
   const names = nameBook(settings);
   switch (directory.type) {
