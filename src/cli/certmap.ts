@@ -98,6 +98,8 @@ function problemsOf({ notBelieved, user, status, backend, login, service }: Expl
   const problems: string[] = [];
   if (notBelieved === 'not-asked-for')
     problems.push(`services.${service} asks clients for no certificate: no CA is trusted for them there`);
+  else if (notBelieved === 'not-served')
+    problems.push(`services.${service} has no certificate of its own yet, it is made at the first start`);
   else if (notBelieved !== null) problems.push(`services.${service} does not believe it: ${notBelieved}`);
   if (user === null) return problems;
   if (status !== 'active') problems.push(`the account is ${status}`);

@@ -31,7 +31,7 @@ export interface ExplainedCertificate {
   readonly serial: string;
   readonly fingerprint256: string;
   /** null: the service would believe it. */
-  readonly notBelieved: ClientCertificateFault | 'not-asked-for' | null;
+  readonly notBelieved: ClientCertificateFault | 'not-asked-for' | 'not-served' | null;
   /** certmap.conf; null: there is none. */
   readonly certmap: string | null;
   readonly steps: readonly string[];
@@ -97,7 +97,8 @@ function faultOf(
   now: number,
 ): ExplainedCertificate['notBelieved'] {
   const trust: ClientTrust | null = configuration.material.services[service.name]?.clients ?? null;
-  if (trust === null) return 'not-asked-for';
+  // Before the first start there is no certificate of our own, and nothing to ask clients in.
+  if (trust === null) return service.name in configuration.trust.clients ? 'not-served' : 'not-asked-for';
   return new ClientCertificates(trust).judgeAlone(certificate, others, now);
 }
 
