@@ -62,7 +62,7 @@ async function tell(configuration: Configuration, values: OptionValues, program:
     program.world,
   );
   program.out(values['json'] === true ? `${JSON.stringify(answer, null, 2)}\n` : explanation(answer));
-  return problemsOf(answer).length === 0 ? DONE : FAILED;
+  return answer.user !== null && problemsOf(answer).length === 0 ? DONE : FAILED;
 }
 
 function serviceOf({ settings, trust }: Configuration, name: string | undefined): ServiceSettings | string {
@@ -88,7 +88,7 @@ function readCertificates(path: string): readonly [X509Certificate, ...X509Certi
       .map((block) => new X509Certificate(block));
     return first === undefined ? 'expected a certificate' : [first, ...rest];
   } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && String(error.code).startsWith('E');
+    const isMissing = error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
     return isMissing ? `cannot be read (${explain(error)})` : 'expected a certificate in PEM or DER';
   }
 }
