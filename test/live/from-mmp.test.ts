@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { makeAuthority } from '../support/authority.ts';
+import { der, distinguishedName, makeAuthority } from '../support/authority.ts';
 import { Dialogue } from '../support/dialogue.ts';
 import { startDovecot } from '../support/dovecot.ts';
 import { startFront } from '../support/front.ts';
@@ -19,7 +19,7 @@ import { COM, dcDomain, organisation, PASSWORD, PROXY, user } from '../support/l
 import { askToRelay, OUTSIDE } from '../support/pop-then-smtp.ts';
 import { freePort, freePorts } from '../support/ports.ts';
 import { startPostfix } from '../support/postfix.ts';
-import { run, until, type Run } from '../support/program.ts';
+import { converse, run, until, type Run } from '../support/program.ts';
 import { startSlapd } from '../support/slapd.ts';
 
 const FIXTURE = join(import.meta.dirname, '../fixtures/mmp/smtp');
@@ -57,7 +57,7 @@ const slapd = await startSlapd({
     PROXY,
     dcDomain('siroe.com'),
     organisation('siroe.com'),
-    user('joe', siroe, { mailHost: '127.0.0.1' }),
+    user('joe', siroe, { mailHost: '127.0.0.1', mail: 'joe@siroe.com' }),
     user('anna', siroe, { mailHost: '127.0.0.2' }),
     user('held', siroe, { mailHost: '127.0.0.1', mailUserStatus: 'hold' }),
     dcDomain('yoyo.com'),
@@ -142,6 +142,7 @@ async function sallyport(...args: string[]): Promise<Run> {
 }
 
 const authority = makeAuthority(folder);
+const people = makeAuthority(folder, 'People CA');
 const mmp = mmpHere();
 const settingsFile = join(folder, 'front', 'sallyport.yaml');
 mkdirSync(join(folder, 'front'));
@@ -200,6 +201,8 @@ async function bringKeyOver(): Promise<void> {
   await cert('generate-certDB');
   await cert('remove-cert', '--force', 'Server-Cert');
   await cert('import-cert', '-I', password, `${bundle}.nss`);
+  await cert('add-cert', '-C', 'People', people.caFile);
+  await cert('trust', 'People', 'T,,');
 }
 
 interface Visit {
@@ -294,6 +297,28 @@ test('CRAMs: APOP is checked with the password of the directory, and StoreAdmin 
     5000,
     () => one.logText(),
   );
+});
+
+test('CertMapFile: a certificate alone logs in, mapped as certmap.conf says', async () => {
+  const own = people.issue({
+    names: ['pc.siroe.com'],
+    purpose: 'client',
+    subject: distinguishedName([
+      ['CN', 'Joe'],
+      ['E', der(0x16, Buffer.from('joe@siroe.com'))],
+    ]),
+  });
+  const shown = ['-cert', own.certFile, '-key', own.keyFile, '-CAfile', authority.caFile];
+  const stream = converse('openssl', ['s_client', '-quiet', '-connect', `127.0.0.1:${imaps}`, ...shown]);
+  await using session = Dialogue.over(stream);
+  await session.expect(/^\* OK .*AUTH=EXTERNAL/);
+  await session.ask('a AUTHENTICATE EXTERNAL =', /^a OK/);
+  await session.ask('b SELECT INBOX', /^b OK/);
+  await session.ask('c LOGOUT', /^c OK/);
+  const line = await front.waitForLog(
+    (entry) => entry['event'] === 'closed' && entry['mechanism'] === 'EXTERNAL',
+  );
+  assert.deepEqual([line['user'], line['backend']], ['joe@siroe.com', `127.0.0.1:${one.imapPort}`]);
 });
 
 test('POP before SMTP: who has read mail may relay through the MTA, and nobody else', async () => {
