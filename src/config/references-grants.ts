@@ -66,11 +66,7 @@ function checkChannel(channel: GivenChannel, given: GivenSettings, report: Repor
   );
 }
 
-function checkAskers(
-  given: GivenSettings,
-  { isOff }: { readonly isOff: boolean },
-  report: Report,
-): void {
+function checkAskers(given: GivenSettings, { isOff }: { readonly isOff: boolean }, report: Report): void {
   for (const [{ path, values }, told] of everyVariant(given, report)) {
     if (isOff && values.grantTtl !== null) {
       told.add([...path, 'grantTtl'], 'nobody has a grant, `popBeforeSmtp.channel` is empty');

@@ -96,7 +96,7 @@ export const serviceSchema = {
     default: {},
   },
   certmap: {
-    doc: 'certmap.conf for this service; empty: that of the file.',
+    doc: 'A certmap.conf for this service; empty: that of the file.',
     format: 'path',
     default: null,
     nullable: true,

@@ -80,7 +80,7 @@ export const settingsSchema = {
   },
   certmap: {
     doc:
-      "certmap.conf of Sun's servers: which entry in LDAP the certificate of a client stands for (SASL EXTERNAL). Empty: " +
+      "A certmap.conf as Sun's servers have it: which entry in LDAP the certificate of a client stands for (SASL EXTERNAL). Empty: " +
       'whoever has its mail address, in LDAP, in a file of users or by the word of a script. A service may have its own.',
     format: 'path',
     default: null,

@@ -41,6 +41,7 @@ export async function connectBackend(
       return last;
     }
     if (target.user !== null) await earnGrant(client, target.user);
+    if (errand.kind === 'login') client.proven = last.told;
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     return last.back;
@@ -72,6 +73,8 @@ interface Call {
   readonly backend: Backend;
   readonly back: BackLeg;
   readonly verdict: Verdict | null;
+  /** Whom it was told that the client is, in place of a login. */
+  readonly told: string | null;
 }
 
 /** Null: the login was refused, here or by the backend, and the client has been told. */
@@ -86,14 +89,13 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
     client.leaveBackend();
     return null;
   }
-  const isTold = prepared?.kind === 'told';
-  const credentials = isTold ? null : prepared;
-  client.proven = isTold ? prepared.user : client.proven;
+  const told = prepared?.kind === 'told' ? prepared.user : null;
+  const credentials = prepared?.kind === 'told' ? null : prepared;
   if (target.onHold) throw new GateError('USER_ON_HOLD', { user: user ?? undefined });
   // Waited for here, so that a slow resolver is not a server's failure.
-  const told = backend.settings.client.some(isInProtocol);
+  const isIntroduced = backend.settings.client.some(isInProtocol);
   const grant = errand.kind === 'mail' ? toldOf(client) : {};
-  const facts = told ? factsOf(client, await client.name, grant) : null;
+  const facts = isIntroduced ? factsOf(client, await client.name, { ...grant, proven: told }) : null;
   // It may have been ended while it was waited for; nobody is dialled for it then.
   if (client.leg.failure !== null) throw client.leg.failure;
   const visit: Visit = {
@@ -118,10 +120,10 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   client.serverTls = back.leg.facts?.version ?? null;
   if (credentials === null || errand.kind === 'mail') {
     backend.loggedIn(back, visit, null);
-    return { kind: 'call', backend, back, verdict: isTold ? AUTHENTICATED : null };
+    return { kind: 'call', backend, back, told, verdict: told === null ? null : AUTHENTICATED };
   }
   const verdict = await logIn(client, { backend, back, visit }, { credentials, utf8: errand.utf8 ?? false });
-  if (verdict.accepted) return { kind: 'call', backend, back, verdict };
+  if (verdict.accepted) return { kind: 'call', backend, back, told: null, verdict };
   back.session.quit();
   client.leaveBackend();
   // Where the password was found right before, it is something else that the server refuses.
@@ -266,7 +268,11 @@ function requireSecrecy(settings: BackendSettings, back: BackLeg): void {
   });
 }
 
-function factsOf(client: Client, name: string | null, grant: GrantTold): ClientFacts {
+/** `proven`: by the login that is under way. */
+type KnownLogin = GrantTold & { readonly proven: string | null };
+
+function factsOf(client: Client, name: string | null, known: KnownLogin): ClientFacts {
+  const proven = known.proven ?? client.proven;
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
   // What secures the way from the tier to us says nothing about the client.
   const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);
@@ -283,7 +289,8 @@ function factsOf(client: Client, name: string | null, grant: GrantTold): ClientF
     secured: tls !== null,
     tlsVersion: tls?.version ?? null,
     tlsCipher: tls?.cipher ?? null,
-    login: client.outerLogin ?? client.proven ?? grant.login ?? null,
-    channel: grant.channel ?? null,
+    login: client.outerLogin ?? proven ?? known.login ?? null,
+    isLoginNeeded: proven !== null,
+    channel: known.channel ?? null,
   };
 }

@@ -43,14 +43,13 @@ export function fileDirectory(map: UserMap, names: NameBook): Directory {
     return (ofDomain.place < pattern.place ? ofDomain : pattern).entry;
   };
   const ownersOf = (address: string, login: Login): readonly Account[] => {
+    const named = (entry: UserEntry): Account => accountOf(entry, names.canonical(entry.who), login);
+    const listed = (owners.get(address.toLowerCase()) ?? []).map(named);
     const id = names.ofAddress(address);
     const found = lookUp(id);
-    const isPattern = found !== null && /[*?]/.test(found.who);
-    const called = found === null || found.mail.length > 0 || isPattern ? [] : [accountOf(found, id, login)];
-    const listed = (owners.get(address.toLowerCase()) ?? []).map((entry) =>
-      accountOf(entry, names.canonical(entry.who), login),
-    );
-    return listed.length > 0 && found?.who.startsWith('@') === true ? listed : [...listed, ...called];
+    if (found === null || found.mail.length > 0 || /[*?]/.test(found.who)) return listed;
+    if (!found.who.startsWith('@')) return [...listed, named(found)];
+    return listed.length > 0 ? listed : [accountOf(found, id, login)];
   };
   return {
     byMail: async (login, addresses) => {

@@ -278,6 +278,8 @@ export interface ClientFacts {
   readonly tlsCipher: string | null;
   /** Proven without the backend's help (EXTERNAL, a front tier's word, a grant); a replayed login is not told. */
   readonly login: string | null;
+  /** A relay that cannot be told the login is of no use. */
+  readonly isLoginNeeded?: boolean;
   /** XPEHLO: the channel that it is to be on there; null: none is asked for. */
   readonly channel?: string | null;
 }

@@ -2,7 +2,7 @@
 // must log in to the backend for whom no password is there. Pure; what `check` says of it is in here too.
 
 import type { BackendSettings, ServiceSettings, Settings } from '../config/settings.ts';
-import { tellsLogin } from '../connection/verify.ts';
+import { takesProven } from '../connection/verify.ts';
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
 
@@ -34,7 +34,7 @@ export function certificateLoginWarnings({ settings, material, trust }: Configur
         ].map((backend) => [backend.name, backend]),
       );
       return [...reached.values()]
-        .filter((backend) => !takesProven(backend, service))
+        .filter((backend) => !takes(backend, service))
         .map(({ name }) => {
           const told = service.protocol === 'smtp' ? ', or is told by client: xclient or xpehlo' : '';
           return `${key}: nobody logs in to backends.${name} by certificate (EXTERNAL) unless it has an admin${told}`;
@@ -42,7 +42,10 @@ export function certificateLoginWarnings({ settings, material, trust }: Configur
     });
 }
 
-/** Whether somebody can be logged in there for whom nobody has a password. */
-export function takesProven({ admin, client }: BackendSettings, { protocol }: ServiceSettings): boolean {
-  return admin !== null || (protocol === 'smtp' && client.some(tellsLogin));
+/**
+ * Whether somebody can be logged in there for whom nobody has a password. An address with an administrator of its own is somewhere else's business.
+ */
+export function takes(backend: BackendSettings, { protocol, domains }: ServiceSettings): boolean {
+  const hasAdmin = backend.admin !== null || Object.values(domains).some(({ admin }) => admin !== null);
+  return hasAdmin || takesProven({ admin: null, settings: backend }, protocol);
 }

@@ -7,7 +7,7 @@ import { plainOf } from '../identity/password.ts';
 import { parseScramVerifier } from '../identity/scram.ts';
 import { isByChallenge } from '../protocol/mechanisms.ts';
 import { backendsOf } from './backends.ts';
-import { takesProven } from './certificate-logins.ts';
+import { takes } from './certificate-logins.ts';
 import type { Configuration } from './configuration.ts';
 
 export function challengeLoginWarnings({ settings, material }: Configuration): string[] {
@@ -28,7 +28,7 @@ export function challengeLoginWarnings({ settings, material }: Configuration): s
       ...backendsOf(settings, service),
       ...named.flatMap((name) => settings.backends[name] ?? []),
     ]);
-    const shut = [...reached].filter((backend) => !takesProven(backend, service));
+    const shut = [...reached].filter((backend) => !takes(backend, service));
     return [
       ...warnings,
       ...shut.map(

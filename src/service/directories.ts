@@ -102,7 +102,8 @@ function placesOf({ services }: Settings) {
   );
 }
 
-function makeDirectory({ settings, material, world, log }: DirectoryParts): Directory {
+/** Without a cache before it. */
+export function makeDirectory({ settings, material, world, log }: DirectoryParts): Directory {
   const { directory } = settings;
   const names = nameBook(settings);
   switch (directory.type) {

@@ -44,9 +44,7 @@ export function domainAdmin(
 function placesOf({ services }: Settings) {
   return Object.values(services).flatMap(({ name, domains }) =>
     Object.entries(domains).flatMap(([address, { admin }]) =>
-      admin === null || admin.password === null
-        ? []
-        : [{ service: name, address, password: admin.password }],
+      admin === null || admin.password === null ? [] : [{ service: name, address, password: admin.password }],
     ),
   );
 }

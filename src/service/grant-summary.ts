@@ -78,12 +78,14 @@ interface Start {
 
 /** Where sessions start that a grant may lead away. */
 function startsOf(settings: Settings): Start[] {
-  return Object.values(settings.services).flatMap(facesOf).flatMap((service) => {
-    const channel = settings.channels[service.channel ?? ''];
-    if (channel === undefined || grantChannelOf(service, settings) === null) return [];
-    const keywords = { ...keywordsOf(channel), isImplicit: service.tlsMode === 'implicit' };
-    return [{ name: channel.name, relay: channel.relay, keywords }];
-  });
+  return Object.values(settings.services)
+    .flatMap(facesOf)
+    .flatMap((service) => {
+      const channel = settings.channels[service.channel ?? ''];
+      if (channel === undefined || grantChannelOf(service, settings) === null) return [];
+      const keywords = { ...keywordsOf(channel), isImplicit: service.tlsMode === 'implicit' };
+      return [{ name: channel.name, relay: channel.relay, keywords }];
+    });
 }
 
 function keywordsOf({ keywords }: ChannelSettings): ChannelKeywords {

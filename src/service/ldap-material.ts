@@ -37,9 +37,7 @@ export function bareLdap<L extends LdapSettings | null>(ldap: L): L {
 }
 
 export function bareDomains(domains: ServiceSettings['domains']): ServiceSettings['domains'] {
-  return Object.fromEntries(
-    Object.entries(domains).map(([address, own]) => [address, bareDomain(own)]),
-  );
+  return Object.fromEntries(Object.entries(domains).map(([address, own]) => [address, bareDomain(own)]));
 }
 
 function bareDomain(own: DomainSettings): DomainSettings {
