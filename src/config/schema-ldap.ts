@@ -83,6 +83,12 @@ export const ldapSchema = {
     default: null,
     nullable: true,
   },
+  adminGroup: {
+    doc: 'Group whose members may log in for everybody (`adminPolicy: group` of a service); empty: there is none.',
+    format: 'ldapName',
+    default: null,
+    nullable: true,
+  },
   schema: {
     doc: "Sun's LDAP Schema: 1 has a tree of dc entries for the domains, 2 has them among the organisations.",
     format: 'count',

@@ -4,13 +4,13 @@
 
 import { createHmac } from 'node:crypto';
 
-import type { DirectoryCacheSettings, Settings } from '../config/settings.ts';
+import type { DirectoryCacheSettings, DirectorySettings, Settings } from '../config/settings.ts';
 import type { Directory, Login } from '../identity/directory.ts';
 import { everyone } from '../identity/everyone.ts';
 import { fileDirectory } from '../identity/file-directory.ts';
 import { httpDirectory } from '../identity/http-directory.ts';
 import type { SplitId } from '../identity/ldap-directory.ts';
-import { NameBook, type NameRules, placeKey } from '../identity/login-id.ts';
+import { NameBook, type NameRules, placeKey, splitLoginId } from '../identity/login-id.ts';
 import { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
@@ -52,8 +52,8 @@ export class Directories {
 
 /** Nobody's mail is anywhere else, and nobody's name is changed. */
 function isPlain({ directory, services }: Settings): boolean {
-  const { type, defaultDomain, domainDelimiters, canonicalDelimiter } = directory;
-  const asGiven = defaultDomain === null && domainDelimiters === canonicalDelimiter;
+  const { type, defaultDomain, domainDelimiters, canonicalDelimiter, admins } = directory;
+  const asGiven = defaultDomain === null && domainDelimiters === canonicalDelimiter && admins.length === 0;
   return (
     type === 'none' &&
     asGiven &&
@@ -74,8 +74,9 @@ export interface Receptions {
 function makeReceptions(parts: DirectoryParts): Receptions {
   const { settings, saltKey, world, log } = parts;
   const directory = makeDirectory(parts);
+  const admins = adminsOf(settings.directory);
   const make = (cache: DirectoryCacheSettings): Reception =>
-    new Reception({ directory, cache, saltKey, world, log });
+    new Reception({ directory, cache, admins, saltKey, world, log });
   return {
     common: make(settings.directory.cache),
     places: new Map(
@@ -83,6 +84,13 @@ function makeReceptions(parts: DirectoryParts): Receptions {
     ),
     close: () => directory.close(),
   };
+}
+
+/** As they are listed, and as they are called where names are completed. */
+function adminsOf({ admins, ...rules }: DirectorySettings): ReadonlySet<string> {
+  const { defaultDomain, domainDelimiters: delimiters, canonicalDelimiter } = rules;
+  const names = { defaultDomain, delimiters, canonicalDelimiter };
+  return new Set(admins.flatMap((admin) => [admin, splitLoginId(admin, names).canonical]));
 }
 
 /** What addresses say of directories. */
