@@ -43,12 +43,8 @@ export function certificateLoginWarnings({ settings, material, trust }: Configur
 }
 
 /**
-<<<<<<< HEAD
- * Whether somebody can be logged in there for whom nobody has a password. An address with an administrator of its own is somewhere else's business.
-=======
  * Whether somebody can be logged in there for whom nobody has a password. An address with an administrator of its own is
  * somewhere else's business.
->>>>>>> admins
  */
 export function takes(backend: BackendSettings, { protocol, domains }: ServiceSettings): boolean {
   const hasAdmin = backend.admin !== null || Object.values(domains).some(({ admin }) => admin !== null);
