@@ -123,11 +123,15 @@ export function adminOf(scope: Scope, migration: Migration, secret = 'storeadmin
   return { user: sourced(user, user.value), passwordFile: sourced(password, file) };
 }
 
-export function adminPolicyOf(scope: Scope): SettingsMap {
+export function adminPolicyOf(scope: Scope, { hasAdmin }: { readonly hasAdmin: boolean }): SettingsMap {
   const line = scope.take('adminpolicy');
   if (line === null) return {};
   const policy = line.value.toLowerCase();
-  if (policy === 'simple') return { adminPolicy: sourced(line, policy) };
+  if (policy === 'simple' && hasAdmin) return { adminPolicy: sourced(line, policy) };
+  if (policy === 'simple') {
+    scope.table.note(line, 'left out: it is for StoreAdmin, and there is none');
+    return {};
+  }
   if (policy === 'group') {
     scope.table.note(
       line,

@@ -18,6 +18,8 @@ export interface Served {
 export interface ServingRules {
   readonly migration: Migration;
   readonly hasGrants: boolean;
+  /** Whether any store has an administrator. */
+  readonly hasAdmin: boolean;
   /** TLS settings of each instance where they are not those at the top. */
   readonly ownTls: (instance: Instance) => SettingsMap;
   /** What leads on: a backend, or a channel. */
@@ -29,6 +31,8 @@ export interface ServingRules {
 
 const NAMES = { imap: ['imap', 'imaps'], pop3: ['pop3', 'pop3s'], smtp: ['smtp', 'smtps'] } as const;
 const BANNER_MAX = 200;
+const SHUT =
+  'RestrictPlainPasswords is on and TLS is off, so nobody could log in: TLS is on here (tls: maytls)';
 
 export function servicesOf(instances: readonly Instance[], rules: ServingRules): Served[] {
   const taken = new Set<string>();
@@ -46,13 +50,15 @@ function servedBy(instance: Instance, taken: Set<string>, rules: ServingRules): 
   if (tls.length === 0 && secure.line !== null && isOn)
     options.note(secure.line, 'none of its ports is in ServiceList, so none was listened on');
   const rest = restOf(instance, rules);
+  const isShut = !isOn && protocol !== 'smtp' && letsNobodyIn(rest);
+  if (isShut && clear.length > 0) noteOn(instance, options.take('SSLEnable'), SHUT);
   const services = new Map<string, SettingsMap>();
   const [name, secureName] = NAMES[protocol];
   if (clear.length > 0)
     services.set(`${name}${suffix}`, {
       protocol,
       listen: listenOf(instance, clear),
-      ...tlsOf(instance, rules, isOn ? 'maytls' : 'notls'),
+      ...tlsOf(instance, rules, isOn || isShut ? 'maytls' : 'notls'),
       ...rest,
     });
   if (tls.length > 0 && isOn)
@@ -64,6 +70,23 @@ function servedBy(instance: Instance, taken: Set<string>, rules: ServingRules): 
     });
   if (services.size === 0) rules.migration.note(instance.file, 'no port is left that it could be served on');
   return services;
+}
+
+/** Passwords need TLS, there or at one of its addresses, and nothing else is offered. */
+function letsNobodyIn(service: SettingsMap): boolean {
+  const domains = service['domains'];
+  const addresses =
+    typeof domains === 'object' && !(domains instanceof Sourced) ? Object.values(domains) : [];
+  return [{}, ...addresses].some((address) => {
+    const own = address instanceof Commented ? address.value : {};
+    const said = (key: string): unknown => {
+      const value = own[key] ?? service[key];
+      return value instanceof Sourced ? value.value : value;
+    };
+    const mechanisms = said('mechanisms');
+    const hasChallenge = Array.isArray(mechanisms) && mechanisms.includes('CRAM-MD5');
+    return said('restrictPlainPasswords') === true && !hasChallenge;
+  });
 }
 
 function portsOf(places: readonly Place[]): string {
@@ -119,7 +142,7 @@ function restOf(instance: Instance, rules: ServingRules): SettingsMap {
     ...rules.leadsTo(instance),
     ...bannerOf(instance),
     ...gateOf(scope, gate),
-    ...(protocol === 'smtp' ? ehloOf(instance) : adminPolicyOf(scope)),
+    ...(protocol === 'smtp' ? ehloOf(instance) : adminPolicyOf(scope, rules)),
     ...(protocol === 'imap' ? capabilitiesOf(instance) : {}),
     ...(protocol === 'pop3' ? spoofOf(instance, migration) : {}),
     ...(certmap === null ? {} : { certmap }),

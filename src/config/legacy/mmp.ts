@@ -150,6 +150,7 @@ function settingsOf(folder: MmpFolder, migration: Migration, parts: Parts): Sett
   const served = servicesOf(instances, {
     migration,
     hasGrants: grant !== null,
+    hasAdmin: instances.some(hasAdmin),
     ownTls: (instance) => difference(tls.of(instance), tls.top),
     leadsTo: (instance) => {
       const way =
@@ -195,6 +196,11 @@ function serviceMap(served: readonly Served[], { channels }: Parts): SettingsMap
   const own = Object.fromEntries(served.flatMap(({ services }) => [...services]));
   const isSmtp = served.some(({ instance }) => instance.protocol === 'smtp');
   return isSmtp || channels === null ? own : { ...own, ...imtaServices(channels) };
+}
+
+function hasAdmin({ protocol, options }: Instance): boolean {
+  const isSaid = (name: string): boolean => (options.take(name)?.value ?? '') !== '';
+  return protocol !== 'smtp' && isSaid('StoreAdmin') && isSaid('StoreAdminPass');
 }
 
 /** Whether any proxy compares answers with passwords. */

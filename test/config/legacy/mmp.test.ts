@@ -91,6 +91,23 @@ test('challenges are compared here, so passwords are too; without them the store
   assert.deepEqual(of({ PreAuth: '1' }), { kind: 'directory' });
 });
 
+test('where RestrictPlainPasswords would let nobody in, for TLS is off, it is on', (t) => {
+  const of = (options: Record<string, string>): unknown => {
+    const result = load(t, {
+      'AService.cfg': section({ ServiceList: 'ImapProxyAService@143', ...options }),
+      'ImapProxyAService.cfg': [],
+      'vdmap.cfg': ['vdmap d 192.0.2.1', 'd:RestrictPlainPasswords yes'],
+    });
+    const { imap } = result.settings.services;
+    return [imap?.tlsMode, imap?.restrictPlainPasswords, /TLS is on here/.test(result.notes.join())];
+  };
+  assert.deepEqual(of({ RestrictPlainPasswords: 'yes' }), ['maytls', true, true]);
+  assert.deepEqual(of({ RestrictPlainPasswords: 'yes', SSLEnable: 'no' }), ['maytls', true, true]);
+  assert.deepEqual(of({ RestrictPlainPasswords: 'yes', CRAMs: 'yes' }), ['notls', true, false]);
+  assert.deepEqual(of({ VirtualDomainFile: 'vdmap.cfg' }), ['maytls', false, true]);
+  assert.deepEqual(of({ RestrictPlainPasswords: 'no' }), ['notls', false, false]);
+});
+
 test('an address goes by what its service says of PreAuth and CRAMs, where it says nothing itself', (t) => {
   const of = (service: Record<string, string>, address: Record<string, string>): unknown => {
     const { services } = load(t, {
