@@ -33,7 +33,13 @@ export const MMP_OPTIONS: readonly MmpOption[] = [
   },
   { name: 'LogLevel', places: 'AIPS', becomes: 'log.level' },
   // Who and where
-  { name: 'LdapUrl', places: 'IPS', vdmap: 'LdapUrl', becomes: 'directory.ldap.urls, directory.ldap.base' },
+  {
+    name: 'LdapUrl',
+    places: 'IPS',
+    vdmap: 'LdapUrl',
+    becomes: 'directory.ldap.urls, directory.ldap.base',
+    reason: 'with allowClear where it is not ldaps:// and not near',
+  },
   { name: 'BindDN', places: 'IPS', vdmap: 'BindDN', becomes: 'directory.ldap.bindDn' },
   { name: 'BindPass', places: 'IPS', vdmap: 'BindPass', becomes: 'directory.ldap.bindPassword' },
   {
@@ -125,6 +131,7 @@ export const MMP_OPTIONS: readonly MmpOption[] = [
     places: 'IP',
     vdmap: 'RestrictPlainPasswords',
     becomes: 'services.NAME.restrictPlainPasswords',
+    reason: 'where SSLEnable is not on, so that nobody could log in, TLS is on here',
   },
   { name: 'AuthService', places: 'P', vdmap: 'AuthService', becomes: 'services.NAME.authService.from' },
   {
@@ -140,7 +147,12 @@ export const MMP_OPTIONS: readonly MmpOption[] = [
     vdmap: 'StoreAdminPass',
     becomes: 'backends.NAME.admin.passwordFile',
   },
-  { name: 'adminpolicy', places: 'IP', becomes: 'services.NAME.adminPolicy' },
+  {
+    name: 'adminpolicy',
+    places: 'IP',
+    becomes: 'services.NAME.adminPolicy',
+    reason: 'where nothing is said nobody logs in for others here',
+  },
   { name: 'CertMapFile', aliases: ['CertMap'], places: 'IPS', vdmap: 'CertMap', becomes: 'certmap' },
   { name: 'CertmapDN', places: 'IPS', becomes: 'directory.ldap.userGroupBase' },
   // Abuse
@@ -150,7 +162,12 @@ export const MMP_OPTIONS: readonly MmpOption[] = [
   { name: 'BGDecay', places: 'IP', becomes: 'penalties.decay' },
   { name: 'BGLinear', places: 'IP', becomes: 'penalties.linear' },
   { name: 'BGExcluded', places: 'IP', becomes: 'penalties.excluded' },
-  { name: 'ConnLimits', places: 'IPS', becomes: 'limits.perAddress' },
+  {
+    name: 'ConnLimits',
+    places: 'IPS',
+    becomes: 'limits.perAddress',
+    reason: 'counts the connections to all services together',
+  },
   { name: 'TCPAccess', places: 'IPS', vdmap: 'TCPAccess', becomes: 'services.NAME.access' },
   { name: 'TCPAccessAttr', places: 'IP', vdmap: 'TCPAccessAttr', becomes: 'directory.ldap.accessAttr' },
   // TLS
@@ -167,7 +184,12 @@ export const MMP_OPTIONS: readonly MmpOption[] = [
   { name: 'SSLSecmodFile', places: 'IPS', reason: NSS },
   { name: 'SSLCertPrefix', places: 'IPS', reason: NSS },
   { name: 'SSLKeyPrefix', places: 'IPS', reason: NSS },
-  { name: 'SSLCertNicknames', places: 'IPS', becomes: 'tls.certificate' },
+  {
+    name: 'SSLCertNicknames',
+    places: 'IPS',
+    becomes: 'tls.certificate',
+    reason: 'of each type of key one',
+  },
   { name: 'SSLCipherSpecs', places: 'IPS', becomes: 'tls.ciphers' },
   { name: 'SSLKeyPasswdFile', places: 'IPS', becomes: 'certificates.passwordFile' },
   {
@@ -177,7 +199,12 @@ export const MMP_OPTIONS: readonly MmpOption[] = [
   },
   // SMTP
   { name: 'SmtpRelays', places: 'S', becomes: 'backends.NAME.servers' },
-  { name: 'SmtpProxyPassword', places: 'S', becomes: 'backends.NAME.xpehloPassword, backends.NAME.client' },
+  {
+    name: 'SmtpProxyPassword',
+    places: 'S',
+    becomes: 'backends.NAME.xpehloPassword, backends.NAME.client',
+    reason: 'XPEHLO to another Sallyport, see the guide',
+  },
   {
     name: 'FailoverTimeout',
     places: 'S',
