@@ -91,11 +91,7 @@ export const MMP_OPTIONS: readonly MmpOption[] = [
     becomes: 'services.NAME.capabilities',
     reason: 'may be taken out: then the stores are asked for theirs',
   },
-  {
-    name: 'ServerDownAlert',
-    places: 'I',
-    reason: 'a client whose store is away is told so in fixed words, NO [UNAVAILABLE]',
-  },
+  { name: 'ServerDownAlert', places: 'I', becomes: 'services.NAME.serverDownAlert' },
   { name: 'SpoofMessageFile', places: 'P', becomes: 'services.NAME.spoof.message, services.NAME.spoof.when' },
   { name: 'spoofemptymailbox', places: 'P', becomes: 'services.NAME.spoof.when' },
   { name: 'spooftempfail', places: 'P', becomes: 'services.NAME.spoof.when' },

@@ -31,6 +31,7 @@ export interface ServingRules {
 
 const NAMES = { imap: ['imap', 'imaps'], pop3: ['pop3', 'pop3s'], smtp: ['smtp', 'smtps'] } as const;
 const BANNER_MAX = 200;
+const ALERT_MAX = 500;
 const SHUT =
   'RestrictPlainPasswords is on and TLS is off, so nobody could log in: TLS is on here (tls: maytls)';
 
@@ -143,7 +144,7 @@ function restOf(instance: Instance, rules: ServingRules): SettingsMap {
     ...bannerOf(instance),
     ...gateOf(scope, gate),
     ...(protocol === 'smtp' ? ehloOf(instance) : adminPolicyOf(scope, rules)),
-    ...(protocol === 'imap' ? capabilitiesOf(instance) : {}),
+    ...(protocol === 'imap' ? { ...capabilitiesOf(instance), ...alertOf(instance) } : {}),
     ...(protocol === 'pop3' ? spoofOf(instance, migration) : {}),
     ...(certmap === null ? {} : { certmap }),
     ...(Object.keys(domains).length === 0 ? {} : { domains }),
@@ -162,6 +163,13 @@ function capabilitiesOf({ options }: Instance): SettingsMap {
   const words = line?.value.split(/\s+/).filter((word) => word !== '') ?? [];
   if (line === null || words.length === 0) return {};
   return { capabilities: sourced(line, words) };
+}
+
+function alertOf({ options }: Instance): SettingsMap {
+  const line = options.take('ServerDownAlert');
+  if (line === null || line.value === '') return {};
+  if (line.value.length > ALERT_MAX) options.note(line, `cut to ${ALERT_MAX} characters`);
+  return { serverDownAlert: sourced(line, line.value.slice(0, ALERT_MAX)) };
 }
 
 function ehloOf({ options }: Instance): SettingsMap {

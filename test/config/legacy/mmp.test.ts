@@ -16,6 +16,7 @@ test('the documented POP and IMAP configurations become services, stores, a dire
   );
   assert.deepEqual(imap?.capabilities?.slice(0, 3), ['IMAP4', 'IMAP4rev1', 'ACL']);
   assert.deepEqual(imap?.verify, { kind: 'backend' });
+  assert.equal(imap?.serverDownAlert, 'your IMAP server appears to be temporarily out of service');
   assert.equal(imap?.domains['192.0.2.10']?.defaultDomain, 'example.com');
   const { stores, popstores } = settings.backends;
   assert.deepEqual([stores?.tls.mode, stores?.port], ['implicit', 993]);
