@@ -28,6 +28,7 @@ class Reader {
   readonly notes: Note[] = [];
   readonly #files: Files;
   #count = 0;
+  #isFull = false;
 
   constructor(files: Files) {
     this.#files = files;
@@ -41,7 +42,7 @@ class Reader {
       .split(/\r?\n/)
       .entries()) {
       const line = index + 1;
-      if (this.lines.length >= LINES_MAX) return;
+      if (this.lines.length >= LINES_MAX) return this.#full(path, line);
       if (raw.startsWith('!')) continue;
       if (raw.startsWith('<') && begun === null) {
         this.#include({ file: path, value: raw.slice(1).trim(), line }, depth);
@@ -59,6 +60,18 @@ class Reader {
       this.lines.push(whole);
     }
     if (begun !== null) this.lines.push(begun);
+  }
+
+  /** Said once, however many files are open. */
+  #full(file: string, line: number): void {
+    if (this.#isFull) return;
+    this.#isFull = true;
+    this.notes.push({
+      file,
+      line,
+      option: null,
+      reason: `more than ${LINES_MAX} lines; the others are not read`,
+    });
   }
 
   /** `IMTA_TABLE:NAME` is a file of the folder. */

@@ -16,10 +16,12 @@ export interface FoundFile {
   /** Absolute. */
   readonly path: string;
   readonly text: string;
+  /** It was no UTF-8. */
+  readonly isLatin1?: true;
 }
 
 export interface Files {
-  /** A file of the folder by its last name, or else where its whole name says; null: none, or too large. */
+  /** A file of the folder by its last name, or else where its whole name says; null: none. */
   readonly read: (name: string) => FoundFile | null;
   /** Of the folder alone. */
   readonly beside: (name: string) => FoundFile | null;
@@ -70,7 +72,13 @@ export class Migration {
   readonly companions: Companion[] = [];
 
   constructor(files: Files) {
-    this.files = files;
+    const told = new Set<string>();
+    const tell = (found: FoundFile | null): FoundFile | null => {
+      if (found?.isLatin1 === true && !told.has(found.path)) this.notes.push(...latin1Notes(found));
+      if (found !== null) told.add(found.path);
+      return found;
+    };
+    this.files = { read: (name) => tell(files.read(name)), beside: (name) => tell(files.beside(name)) };
   }
 
   note(option: string, reason: string): void {
@@ -87,6 +95,15 @@ export class Migration {
       if (known === undefined || known.text === text) return full;
     }
   }
+}
+
+function latin1Notes({ path, text }: FoundFile): Note[] {
+  return text.split(/\r?\n/).flatMap((line, index) => {
+    const isPlain = /^[\t\x20-\x7e]*$/.test(line) || /^\s*[#!]/.test(line);
+    const reason =
+      'not in UTF-8: taken for Latin-1 and written in UTF-8; if it is a password, other bytes are sent than before';
+    return isPlain ? [] : [{ file: path, line: index + 1, option: null, reason }];
+  });
 }
 
 export function sourceOf({ file, name, line }: Line): string {

@@ -5,7 +5,7 @@ import type { Protocol } from '../settings.ts';
 import { parseCertmap } from './certmap.ts';
 import { hasOption, type Migration, sourced, sourceOf } from './mmp-files.ts';
 import type { Scope } from './mmp-scope.ts';
-import type { Line } from './option-table.ts';
+import { type Line, ON } from './option-table.ts';
 import { type SettingsMap, Sourced } from './yaml-text.ts';
 
 /** What is offered by itself. */
@@ -83,7 +83,7 @@ function checksOf(scope: Scope): Checks {
 
 export function wantsCompare(scope: Scope): Line | null {
   const line = scope.take('CRAMs');
-  return line !== null && /^(1|yes|on|true|y)$/i.test(line.value) ? line : null;
+  return line !== null && ON.test(line.value) ? line : null;
 }
 
 function accessOf(scope: Scope): SettingsMap {

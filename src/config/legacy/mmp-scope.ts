@@ -3,7 +3,7 @@
 
 import type { Protocol } from '../settings.ts';
 import { type Instance, hasOption, sourceOf } from './mmp-files.ts';
-import type { Line, OptionTable } from './option-table.ts';
+import { type Line, OFF, ON, type OptionTable } from './option-table.ts';
 
 /** Where options are taken from. */
 export interface Scope {
@@ -44,7 +44,7 @@ export class Everywhere implements Scope {
     for (const line of lines) {
       if (line === null || told.has(line)) continue;
       told.add(line);
-      if (line.value.trim().toLowerCase() !== first.value.trim().toLowerCase())
+      if (sameValue(line) !== sameValue(first))
         this.table.note(line, `it is one setting for all proxies here, and carried as in ${sourceOf(first)}`);
     }
     const without = having.filter((_, place) => lines[place] === null).map(({ file }) => `${file}.cfg`);
@@ -52,6 +52,12 @@ export class Everywhere implements Scope {
       this.table.note(first, `carried; it now holds for ${[...new Set(without)].join(', ')} too`);
     return first;
   }
+}
+
+/** Equal for values that mean the same: `yes` is `1`. A password or a name of a file goes by its letters. */
+export function sameValue({ value }: Line): string {
+  const text = value.trim();
+  return ON.test(text) ? '1' : OFF.test(text) ? '0' : text;
 }
 
 /** A whole number within what a setting takes; one beyond is brought to the nearest. null: it is none. */

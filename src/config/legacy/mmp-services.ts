@@ -77,7 +77,9 @@ function servedBy(instance: Instance, taken: Set<string>, rules: ServingRules): 
 function letsNobodyIn(service: SettingsMap): boolean {
   const domains = service['domains'];
   const addresses =
-    typeof domains === 'object' && !(domains instanceof Sourced) ? Object.values(domains) : [];
+    typeof domains === 'object' && domains !== null && !(domains instanceof Sourced)
+      ? Object.values(domains)
+      : [];
   return [{}, ...addresses].some((address) => {
     const own = address instanceof Commented ? address.value : {};
     const said = (key: string): unknown => {

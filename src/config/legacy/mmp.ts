@@ -25,7 +25,7 @@ import { mmpOption } from './mmp-options.ts';
 import { certmapOf, wantsCompare } from './mmp-gate.ts';
 import { grantsOfService } from './mmp-grants.ts';
 import { connectionLimitsOf, penaltiesOf } from './mmp-limits.ts';
-import { Everywhere, scopeOf, within } from './mmp-scope.ts';
+import { Everywhere, sameValue, scopeOf, within } from './mmp-scope.ts';
 import { type Served, servicesOf, storesOf } from './mmp-services.ts';
 import { RELAY, type Smtp, smtpOf } from './mmp-smtp.ts';
 import { certificatesOf, hasTls, shownBy } from './mmp-tls.ts';
@@ -72,11 +72,10 @@ function noteSilent(
   { migration, body }: { readonly migration: Migration; readonly body: string },
 ): void {
   const noted = new Map(migration.notes.map(({ file, line, reason }) => [`${file}:${line}`, reason]));
-  const isCarried = (line: Line): boolean =>
-    body.includes(`${sourceOf(line)}\n`) || body.includes(`${sourceOf(line)};`);
+  const carried = sourcesIn(body);
+  const isCarried = (line: Line): boolean => carried.has(sourceOf(line));
   const reasonOf = ({ file, line }: Line): string | undefined => noted.get(`${file}:${line}`);
-  const keyOf = ({ name, value }: Line): string =>
-    `${mmpOption(name)?.name ?? name} ${value.trim().toLowerCase()}`;
+  const keyOf = (line: Line): string => `${mmpOption(line.name)?.name ?? line.name} ${sameValue(line)}`;
   const lines = sections.flatMap((section) => section.all());
   const alike = new Set(lines.filter(isCarried).map(keyOf));
   const reasons = new Map(
@@ -94,6 +93,16 @@ function noteSilent(
         : (reasons.get(keyOf(line)) ?? 'has no effect beside the other options');
     migration.notes.push({ file: line.file, line: line.line, option: line.name, reason });
   }
+}
+
+/** The origins that stand behind values. */
+function sourcesIn(body: string): ReadonlySet<string> {
+  return new Set(
+    body.split('\n').flatMap((line) => {
+      const at = line.lastIndexOf(' # ');
+      return at < 0 ? [] : line.slice(at + 3).split('; ');
+    }),
+  );
 }
 
 function channelsOf({ imta }: MmpInput, migration: Migration): ImtaChannels | null {
@@ -183,7 +192,11 @@ function settingsOf(folder: MmpFolder, migration: Migration, parts: Parts): Sett
     ...(smtp === null ? {} : { channels: smtp.channels }),
     backends,
     ...(isDirectory
-      ? { directory: withDirectoryWords(directoryOf(everywhere, migration, { compare })) }
+      ? {
+          directory: withDirectoryWords(
+            directoryOf(everywhere, migration, { compare, isClear: domains.isClear(instances) }),
+          ),
+        }
       : {}),
     ...connectionLimitsOf(everywhere, migration),
     ...penaltiesOf(everywhere, migration),

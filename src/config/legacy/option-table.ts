@@ -35,6 +35,9 @@ export interface Imported {
   readonly problems: readonly string[];
 }
 
+export const ON = /^(1|yes|on|true|y)$/i;
+export const OFF = /^(0|no|off|false|n)$/i;
+
 export class OptionTable {
   readonly notes: Note[];
   readonly #options = new Map<string, Line>();
@@ -71,8 +74,8 @@ export class OptionTable {
   }
 
   flagOf(line: Line): boolean | null {
-    if (/^(1|yes|on|true|y)$/i.test(line.value)) return true;
-    if (/^(0|no|off|false|n)$/i.test(line.value)) return false;
+    if (ON.test(line.value)) return true;
+    if (OFF.test(line.value)) return false;
     this.note(line, 'expected yes or no; taken as not set');
     return null;
   }

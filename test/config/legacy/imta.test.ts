@@ -154,14 +154,27 @@ test('INTERNAL_IP says which clients are sent to tcp_intranet; without it the ma
       '',
       '  $(192.0.2.0/24) $Y',
       '  10.0.0.7 $N',
-      '  192.0.2.99  $Y',
+      '  198.51.100.9  $Y',
+      '  mail.example.com $Y',
       '  * $N',
       '  10.0.0.8 $Y',
     ],
   });
-  assert.match(result.yaml, /match: \[ 192\.0\.2\.0\/24, 192\.0\.2\.99 \] # INTERNAL_IP, mappings:4/);
-  assert.match(told(result, 'mappings:7'), /left out of `match`/);
+  assert.match(result.yaml, /match: \[ 192\.0\.2\.0\/24, 198\.51\.100\.9 \] # INTERNAL_IP, mappings:4/);
+  assert.match(told(result, 'mappings:9'), /left out of `match`/);
   assert.match(told(load(t, blocks), 'imta.cnf:1'), /fill in `match`/);
+});
+
+test('an address that INTERNAL_IP keeps out of a network of its own, as that of the front, is not sent to tcp_intranet', (t) => {
+  const matchOf = (...lines: string[]): unknown => {
+    const blocks = ['tcp_local smtp switchchannel', '', 'tcp_intranet smtp allowswitchchannel'];
+    const result = load(t, blocks, { mappings: ['INTERNAL_IP', ...lines.map((line) => `  ${line}`)] });
+    return /match: \[ (.*) \]/.exec(result.yaml)?.[1];
+  };
+  assert.equal(matchOf('$(192.0.2.0/30) $Y', '192.0.2.1 $N'), '192.0.2.0/30');
+  assert.equal(matchOf('192.0.2.1 $N', '$(192.0.2.0/30) $Y'), '192.0.2.0, 192.0.2.2/31');
+  assert.equal(matchOf('$(10.0.0.0/8) $N', '10.1.* $Y', '172.16.*.* $Y'), '172.16.0.0/16');
+  assert.equal(matchOf('127.0.0.1 $Y', '192.0.2.%* $N', '$(192.0.2.0/24) $Y'), '127.0.0.1');
 });
 
 test('where the MTA is must be said, and a file without channels of SMTP gives no settings', () => {

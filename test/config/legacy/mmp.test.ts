@@ -126,6 +126,36 @@ test('an address goes by what its service says of PreAuth and CRAMs, where it sa
   assert.deepEqual(of({ PreAuth: 'no' }, { CRAMs: 'yes' }), ['directory', true]);
 });
 
+for (const [ports, implicit] of [
+  ['192.0.2.2:993', [993]],
+  ['mail.example.com:993', [993]],
+  ['993;1143', [993, 1143]],
+  ['192.0.2.2:1143|x', [993, 1143]],
+  ['995', []],
+] as const) {
+  test(`SSLPorts ${ports}: no port that it names is served without TLS on other addresses`, (t) => {
+    const result = load(t, {
+      'AService.cfg': section({ ServiceList: 'ImapProxyAService@143|993|1143' }),
+      'ImapProxyAService.cfg': section({ SSLEnable: 'yes', SSLPorts: ports }),
+    });
+    const { services } = result.settings;
+    assert.deepEqual(
+      services['imaps']?.listen ?? [],
+      implicit.map((port) => listen(port)),
+    );
+    assert.equal(services['imap']?.listen.length, 3 - implicit.length);
+  });
+}
+
+test('an address of its own that SSLPorts does not name goes on without TLS at the start', (t) => {
+  const { services } = load(t, {
+    'AService.cfg': section({ ServiceList: 'ImapProxyAService@192.0.2.1:993|192.0.2.2:993' }),
+    'ImapProxyAService.cfg': section({ SSLEnable: 'yes', SSLPorts: '192.0.2.2:993' }),
+  }).settings;
+  assert.deepEqual(services['imap']?.listen, [listen(993, '192.0.2.1')]);
+  assert.deepEqual(services['imaps']?.listen, [listen(993, '192.0.2.2')]);
+});
+
 test('ServiceList starts several instances: by file, by section, on addresses of their own', (t) => {
   const result = load(t, {
     'AService.cfg': section({
@@ -253,11 +283,59 @@ test('a password goes without TLS to a directory that is not near only where tha
     );
 });
 
+test('a directory of one address that is asked without TLS is allowed to be, as the one of all', (t) => {
+  const result = load(t, {
+    'ImapProxyAService.cfg': section({
+      LdapUrl: 'ldaps://near/o=x',
+      BindDN: 'cn=x',
+      BindPass: 'y',
+      VirtualDomainFile: 'v.cfg',
+    }),
+    'v.cfg': ['vdmap a 192.0.2.1', 'a:LdapUrl ldap://far/o=x'],
+  });
+  assert.equal(result.settings.directory.ldap.allowClear, true);
+  assert.match(told(result, 'v.cfg:2'), /allowClear/);
+});
+
+test('passwords that differ in the case of a letter are different', (t) => {
+  const of = (pop: string): string => {
+    const options = { BindDN: 'cn=x', PreAuth: 'yes', HostedDomains: 'yes' };
+    const result = load(t, {
+      'ImapProxyAService.cfg': section({ ...options, BindPass: 'Secret' }),
+      'PopProxyAService.cfg': section({ ...options, HostedDomains: '1', BindPass: pop }),
+    });
+    assert.equal(told(result, 'PopProxyAService.cfg:3'), '');
+    return told(result, 'PopProxyAService.cfg:4');
+  };
+  assert.match(of('secret'), /carried as in BindPass/);
+  assert.equal(of('Secret'), '');
+});
+
+test('domainsearchformat without a value leaves the search to SearchFormat; where it is not there that is told', (t) => {
+  const of = (options: Record<string, string>): [string | null, string] => {
+    const result = load(t, { 'ImapProxyAService.cfg': section(options) });
+    return [result.settings.directory.ldap.domainSearchFormat, told(result, 'ImapProxyAService.cfg:1')];
+  };
+  assert.deepEqual(of({ SearchFormat: '(mail=%s)', domainsearchformat: '' }), [null, '']);
+  assert.match(of({ SearchFormat: '(mail=%s)' })[1], /domainSearchFormat to null/);
+  assert.deepEqual(of({ SearchFormat: '(uid=%s)' }), ['(uid=%U)', '']);
+});
+
+test('a name of a domain may be long, and its password has a file all the same', (t) => {
+  const name = 'x'.repeat(400);
+  const { secrets } = load(t, {
+    'ImapProxyAService.cfg': section({ VirtualDomainFile: 'v.cfg' }),
+    'v.cfg': [`vdmap ${name} 192.0.2.1`, `${name}:BindDN cn=x`, `${name}:BindPass y`],
+  });
+  assert.deepEqual(Object.keys(secrets), [`ldap-${'x'.repeat(40)}.secret`]);
+});
+
 for (const [limits, expected] of [
   ['0.0.0.0|0.0.0.0:20', { '0.0.0.0/0': 20, '::/0': 20 }],
   [':30', { '0.0.0.0/0': 30, '::/0': 30 }],
+  ['0.0.0.0|0.0.0.0:0', { '0.0.0.0/0': 0, '::/0': 0 }],
   ['192.0.2.0|255.255.255.0:100,0.0.0.0|0.0.0.0:20', { '192.0.2.0/24': 100, '0.0.0.0/0': 20, '::/0': 20 }],
-  ['connlimits.cfg', { '192.0.2.7/32': 0, '0.0.0.0/0': 5, '::/0': 5 }],
+  ['connlimits.cfg', { '192.0.2.7/32': 1, '0.0.0.0/0': 5, '::/0': 5 }],
 ] as const) {
   test(`ConnLimits ${limits} comes over`, (t) => {
     const { settings } = load(t, {
