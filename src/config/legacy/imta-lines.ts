@@ -27,6 +27,8 @@ class Reader {
   readonly lines: TextLine[] = [];
   readonly notes: Note[] = [];
   readonly #files: Files;
+  /** Paths of the files that are being read. */
+  readonly #open = new Set<string>();
   #count = 0;
   #isFull = false;
 
@@ -36,6 +38,7 @@ class Reader {
 
   read({ path, text }: FoundFile, depth: number): void {
     this.#count += 1;
+    this.#open.add(path);
     let begun: TextLine | null = null;
     for (const [index, raw] of text
       .replace(/^\uFEFF/, '')
@@ -60,6 +63,7 @@ class Reader {
       this.lines.push(whole);
     }
     if (begun !== null) this.lines.push(begun);
+    this.#open.delete(path);
   }
 
   /** Said once, however many files are open. */
@@ -82,6 +86,7 @@ class Reader {
     if (this.#count >= FILES_MAX) return say(`more than ${FILES_MAX} files; not read`);
     const found = this.#files.beside(name);
     if (found === null) return say('no such file in the folder of the first; not read');
+    if (this.#open.has(found.path)) return say('it includes itself; not read once more');
     this.read(found, depth + 1);
   }
 }

@@ -121,14 +121,24 @@ test('a line goes on behind a backslash', (t) => {
 });
 
 test('files are included from the folder alone, each line with its own place; no circle has no end', (t) => {
-  const result = load(t, ['', '<IMTA_TABLE:channels.inc', '', '</etc/passwd', '', '<round.inc'], {
-    'channels.inc': ['', LOCAL, '', 'tcp_x frob'],
-    'round.inc': ['<round.inc'],
-  });
+  const result = load(
+    t,
+    ['', '<IMTA_TABLE:channels.inc', '', '</etc/passwd', '', '<round.inc', '', '<deep0.inc'],
+    {
+      'channels.inc': ['', LOCAL, '', 'tcp_x frob'],
+      'round.inc': ['tcp_y smtp', '', '<other.inc'],
+      'other.inc': ['<round.inc'],
+      ...Object.fromEntries(
+        Array.from({ length: 12 }, (_, depth) => [`deep${depth}.inc`, [`<deep${depth + 1}.inc`]]),
+      ),
+    },
+  );
   assert.equal(keywordsOf(result), 'smtp mx maytlsserver maysaslserver');
   assert.match(told(result, 'channels.inc:4'), /without SMTP/);
   assert.match(told(result, 'imta.cnf:4'), /no such file in the folder/);
-  assert.match(told(result, 'round.inc:1'), /8 files deep/);
+  assert.match(told(result, 'other.inc:1'), /includes itself/);
+  assert.equal(told(result, 'round.inc:1'), '');
+  assert.match(told(result, 'deep7.inc:1'), /8 files deep/);
 });
 
 test('PROXY_PASSWORD beside it is what the relay is shown, and stands in a file of its own', (t) => {
