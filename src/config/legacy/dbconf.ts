@@ -4,7 +4,7 @@
 // value is there, and empty. Pure. Never throws; a line that is not read is a note.
 
 import { ipOf } from '../../wire/address.ts';
-import type { Line, Note } from './option-table.ts';
+import { isControlled, type Line, type Note } from './option-table.ts';
 
 const LINE_BYTES_MAX = 1024;
 const DIRECTIVE = 'vdmap';
@@ -92,6 +92,10 @@ function* recordsOf(text: string, path: string, notes: Note[]): Generator<Record
     if (Buffer.byteLength(raw) > LINE_BYTES_MAX) {
       const reason = `a line has at most ${LINE_BYTES_MAX} bytes; left out`;
       notes.push({ file: path, line, option: null, reason });
+      continue;
+    }
+    if (isControlled(trimmed)) {
+      notes.push({ file: path, line, option: null, reason: 'there are control characters in it; left out' });
       continue;
     }
     const [, name = '', behind = '', rest = ''] = /^([^\s:]+)([\s:]*)(.*)$/.exec(trimmed) ?? [];

@@ -2,6 +2,7 @@
 // of the same folder, a backslash at the end continues a line. Pure but for the way to read that it is given. Promises: no
 // file is read that is not of the folder, none includes itself without end, and so many are read and no more.
 
+import { isControlled } from './option-table.ts';
 import type { Files, FoundFile } from './mmp-files.ts';
 import type { Line, Note } from './option-table.ts';
 
@@ -47,6 +48,11 @@ class Reader {
       const line = index + 1;
       if (this.lines.length >= LINES_MAX) return this.#full(path, line);
       if (raw.startsWith('!')) continue;
+      if (isControlled(raw)) {
+        const reason = 'there are control characters in it; left out';
+        this.notes.push({ file: path, line, option: null, reason });
+        continue;
+      }
       if (raw.startsWith('<') && begun === null) {
         this.#include({ file: path, value: raw.slice(1).trim(), line }, depth);
         continue;

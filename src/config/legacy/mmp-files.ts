@@ -110,8 +110,10 @@ export function sourceOf({ file, name, line }: Line): string {
   return `${name}, ${file === null ? 'line ' : `${basename(file)}:`}${line}`;
 }
 
+/** A tab is a blank in a setting. */
 export function sourced(line: Line, value: Sourced['value']): Sourced {
-  return new Sourced(value, sourceOf(line));
+  const plain = typeof value === 'string' ? value.replaceAll('\t', ' ') : value;
+  return new Sourced(plain, sourceOf(line));
 }
 
 const PROXIES: Readonly<Record<string, Protocol>> = {

@@ -1,6 +1,8 @@
 // Options of another server's configuration, by name in any letter case, each with the line it is on. Of an option that is
 // there twice the later line counts. What nobody has taken in the end is `rest()`, so that nothing is left out unsaid.
 
+import { harmless } from '../../log.ts';
+
 export interface Line {
   /** null: the file that the import was given. */
   readonly file: string | null;
@@ -33,6 +35,12 @@ export interface Imported {
   readonly companions: readonly Companion[];
   /** Why there are no settings. */
   readonly problems: readonly string[];
+}
+
+/** Whether a line has characters that no setting takes and no screen should get; tabs are blanks. */
+export function isControlled(line: string): boolean {
+  const plain = line.replaceAll('\t', ' ');
+  return harmless(plain) !== plain;
 }
 
 export const ON = /^(1|yes|on|true|y)$/i;

@@ -103,6 +103,12 @@ test('words that are not known are left out and told; known ones keep their valu
   assert.match(told(result, 'imta.cnf:1'), /left out: notices 1 2 4 7 frobnicate "no keyword" subdirs/);
 });
 
+test('a line with control characters is left out and told, and the blocks around it stay', (t) => {
+  const result = load(t, [LOCAL, 'tcp-daemon', '', 'tcp_x smtp pool \0', '', 'tcp_y smtp\tmx']);
+  assert.deepEqual(Object.keys(result.settings.channels), ['tcp_local', 'tcp_y']);
+  assert.match(told(result, 'imta.cnf:4'), /control characters/);
+});
+
 test('a way to a channel that is not carried is left out, one to a channel that is stays', (t) => {
   const result = load(t, [
     'tcp_local smtp saslswitchchannel tcp_auth tlsswitchchannel tcp_gone mx',
@@ -213,7 +219,7 @@ test('whatever the blocks are, the settings reader takes what comes out', (t) =>
       ': {',
       '$A',
     ),
-    fc.string({ maxLength: 8 }),
+    fc.string({ maxLength: 8, unit: 'binary' }).map((any) => any.replaceAll(/[\r\n]/g, '')),
   );
   const block = fc.array(word, { maxLength: 8 }).map((words) => `tcp_a smtp ${words.join(' ')}`);
   fc.assert(

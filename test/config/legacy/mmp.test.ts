@@ -321,6 +321,15 @@ test('domainsearchformat without a value leaves the search to SearchFormat; wher
   assert.deepEqual(of({ SearchFormat: '(uid=%s)' }), ['(uid=%U)', '']);
 });
 
+test('a line with control characters is left out and told; a tab is a blank', (t) => {
+  const result = load(t, {
+    'ImapProxyAService.cfg': ['default:Banner x\u001b[2J', 'default:ServerDownAlert\tcome\tagain\t'],
+  });
+  assert.equal(result.settings.services['imap']?.banner, null);
+  assert.equal(result.settings.services['imap']?.serverDownAlert, 'come again');
+  assert.match(told(result, 'ImapProxyAService.cfg:1'), /control characters/);
+});
+
 test('a name of a domain may be long, and its password has a file all the same', (t) => {
   const name = 'x'.repeat(400);
   const { secrets } = load(t, {
