@@ -7,6 +7,7 @@ import { ipOf } from '../../wire/address.ts';
 import { isControlled, type Line, type Note } from './option-table.ts';
 
 const LINE_BYTES_MAX = 1024;
+const LINES_MAX = 100_000;
 const DIRECTIVE = 'vdmap';
 
 export interface DbconfFile {
@@ -87,6 +88,10 @@ function* recordsOf(text: string, path: string, notes: Note[]): Generator<Record
     .split(/\r?\n/)
     .entries()) {
     const line = index + 1;
+    if (index >= LINES_MAX) {
+      notes.push({ file: path, line, option: null, reason: `only ${LINES_MAX} lines are read` });
+      return;
+    }
     const trimmed = raw.trim();
     if (trimmed === '' || trimmed.startsWith('#')) continue;
     if (Buffer.byteLength(raw) > LINE_BYTES_MAX) {

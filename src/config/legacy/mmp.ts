@@ -95,12 +95,17 @@ function noteSilent(
   }
 }
 
-/** The origins that stand behind values. */
+/** The origins that stand behind values, and those of whole maps, before them. */
 function sourcesIn(body: string): ReadonlySet<string> {
   return new Set(
     body.split('\n').flatMap((line) => {
       const at = line.lastIndexOf(' # ');
-      return at < 0 ? [] : line.slice(at + 3).split('; ');
+      return at < 0
+        ? []
+        : line
+            .slice(at + 3)
+            .replace(/^vdmap \S+ of /, '')
+            .split('; ');
     }),
   );
 }

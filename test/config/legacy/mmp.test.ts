@@ -321,6 +321,17 @@ test('domainsearchformat without a value leaves the search to SearchFormat; wher
   assert.deepEqual(of({ SearchFormat: '(uid=%s)' }), ['(uid=%U)', '']);
 });
 
+test('where a vdmap comes over the line that names its file is not told', (t) => {
+  const folder = {
+    'ImapProxyAService.cfg': section({ VirtualDomainFile: 'v.cfg' }),
+    'PopProxyAService.cfg': section({ VirtualDomainFile: './v.cfg' }),
+    'v.cfg': ['vdmap a 192.0.2.1', 'a:DefaultDomain example.com'],
+  };
+  const result = load(t, folder);
+  for (const file of ['ImapProxyAService.cfg', 'PopProxyAService.cfg'])
+    assert.equal(told(result, `${file}:1`), '');
+});
+
 test('a line with control characters is left out and told; a tab is a blank', (t) => {
   const result = load(t, {
     'ImapProxyAService.cfg': ['default:Banner x\u001b[2J', 'default:ServerDownAlert\tcome\tagain\t'],
