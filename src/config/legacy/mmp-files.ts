@@ -122,6 +122,8 @@ const PROXIES: Readonly<Record<string, Protocol>> = {
   SmtpProxyAService: 'smtp',
 };
 const LETTERS: Readonly<Record<Protocol, string>> = { imap: 'I', pop3: 'P', smtp: 'S' };
+const NO_SECTION =
+  'no option of the MMP that is known here, in a section that is not in ServiceList; expected default:Option value';
 const GENERAL = 'AService';
 const DEFAULT = 'default';
 const USUAL = 'ImapProxyAService@143|993 PopProxyAService@110';
@@ -236,8 +238,11 @@ class FolderReader {
       for (const [section, lines] of sections ?? []) {
         if (this.#used.has(`${file} ${section}`)) continue;
         const reason = `section ${section} of ${file}.cfg is not in ServiceList, so nothing is served by it`;
-        for (const { file: path, line, name } of lines)
-          notes.push({ file: path, line, option: name, reason });
+        for (const { file: path, line, name } of lines) {
+          // Without its section a line looks as if its value were the option.
+          const option = mmpOption(name) === null ? null : name;
+          notes.push({ file: path, line, option, reason: option === null ? NO_SECTION : reason });
+        }
       }
     }
   }

@@ -149,13 +149,15 @@ test('files are included from the folder alone, each line with its own place; no
 
 test('PROXY_PASSWORD beside it is what the relay is shown, and stands in a file of its own', (t) => {
   const result = load(t, [LOCAL], {
-    tcp_local_option: ['! options', 'PROXY_PASSWORD=shown', 'LOG_BANNER=1'],
+    tcp_local_option: ['! options', 'PROXY_PASSWORD=shown', 'LOG_BANNER=1', 'PROXY_PASSWORD shown', ''],
   });
   const { mta } = result.settings.backends;
   assert.deepEqual(mta?.client, [{ method: 'xpehlo', required: true }]);
   assert.deepEqual(result.secrets, { 'smtpproxy.secret': 'shown\n' });
   assert.doesNotMatch(result.yaml + result.notes.join(), /shown/);
   assert.match(told(result, 'tcp_local_option:3'), /LOG_BANNER: .*only PROXY_PASSWORD/);
+  assert.match(told(result, 'tcp_local_option:4'), /expected OPTION=value/);
+  assert.equal(told(result, 'tcp_local_option:5'), '');
   assert.deepEqual(load(t, [LOCAL]).settings.backends['mta']?.client, []);
 });
 
