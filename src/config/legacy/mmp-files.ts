@@ -70,6 +70,8 @@ export class Migration {
   readonly files: Files;
   readonly notes: Note[] = [];
   readonly companions: Companion[] = [];
+  /** Files of the folder that the settings name where they are. */
+  readonly stays = new Set<string>();
 
   constructor(files: Files) {
     const told = new Set<string>();
@@ -252,8 +254,13 @@ function placeOf(text: string): Place | null {
   const [, host, number = ''] = /^(?:\[?([^[\]]*?)\]?:)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(number);
   if (number === '' || port < 1 || port > 65_535) return null;
-  if (host === undefined || host === '' || host === '*' || host === '0.0.0.0') return { host: null, port };
+  if (host === undefined || host === '' || host === '*') return { host: null, port };
   return isIP(host) !== 0 || isHostName(host) ? { host, port } : null;
+}
+
+/** Whether a place is on all addresses; 0.0.0.0 are those of IPv4. */
+export function isAny(host: string | null): host is null | '0.0.0.0' {
+  return host === null || host === '0.0.0.0';
 }
 
 export const NO_GRANTS =

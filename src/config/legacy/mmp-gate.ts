@@ -26,7 +26,7 @@ export function gateOf(scope: Scope, rules: GateRules): SettingsMap {
   return {
     ...(has('PreAuth') ? verifyOf(scope, rules) : {}),
     ...flag(scope, has('RestrictPlainPasswords') && 'RestrictPlainPasswords', 'restrictPlainPasswords'),
-    ...accessOf(scope),
+    ...accessOf(scope, rules),
     ...(has('AuthService') ? authServiceOf(scope, rules) : {}),
     ...flag(scope, has('ClientLookup') && 'ClientLookup', 'clientLookup'),
   };
@@ -86,12 +86,16 @@ export function wantsCompare(scope: Scope): Line | null {
   return line !== null && ON.test(line.value) ? line : null;
 }
 
-function accessOf(scope: Scope): SettingsMap {
+function accessOf(scope: Scope, { service }: GateRules): SettingsMap {
   const line = scope.take('TCPAccess');
   if (line === null || line.value === '') return {};
   const parsed = parseAccessRules(line.value);
   if (parsed.kind === 'rules') return { access: sourced(line, line.value) };
-  scope.table.note(line, `${parsed.reason}; left out, so EVERYBODY is let in`);
+  const isOpen = service === null || (service.take('TCPAccess')?.value ?? '') === '';
+  scope.table.note(
+    line,
+    `${parsed.reason}; left out, so ${isOpen ? 'EVERYBODY is let in' : 'the rules of its service hold there'}`,
+  );
   return {};
 }
 
@@ -153,7 +157,10 @@ export function certmapOf(scope: Scope, migration: Migration): Sourced | null {
     return null;
   }
   const parsed = parseCertmap(found.text);
-  if (parsed.kind === 'certmap') return sourced(line, found.path);
+  if (parsed.kind === 'certmap') {
+    migration.stays.add(found.path);
+    return sourced(line, found.path);
+  }
   for (const { line: number, text } of parsed.mistakes)
     migration.notes.push({ file: found.path, line: number, option: null, reason: text });
   scope.table.note(line, 'left out, for the file has mistakes');

@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import type { Instance, Migration, Section } from './mmp-files.ts';
-import { sourced } from './mmp-files.ts';
+import { isAny, sourced } from './mmp-files.ts';
 import { Everywhere } from './mmp-scope.ts';
 import { ciphersIn, nicknamesIn, databaseComment } from './nss-tls.ts';
 import type { Line, OptionTable } from './option-table.ts';
@@ -137,7 +137,7 @@ export function securePorts({ protocol, options }: Instance): {
     // A port that is named with one address and served on all is never left without TLS for that.
     isSecure: ({ host, port }) =>
       wanted.some(
-        (place) => place.port === port && (place.host === null || host === null || place.host === host),
+        (place) => place.port === port && (isAny(place.host) || isAny(host) || place.host === host),
       ),
   };
 }

@@ -62,7 +62,7 @@ export function importMmp(input: MmpInput): Imported {
   noteSilent(parts.domains.sections(), { migration, body });
   const notes = sortedNotes(migration.notes);
   const from = `the MMP in ${input.shown}${input.imta === null ? '' : ` and of ${input.imta.file.path}`}`;
-  const yaml = yamlText(settings, headOf(from, todoOf(folder), notes));
+  const yaml = yamlText(settings, headOf(from, todoOf(folder, migration), notes));
   return { yaml, notes, companions: migration.companions, problems: [] };
 }
 
@@ -118,7 +118,7 @@ function channelsOf({ imta }: MmpInput, migration: Migration): ImtaChannels | nu
   return channels;
 }
 
-function todoOf({ instances }: MmpFolder): string[] {
+function todoOf({ instances }: MmpFolder, { stays }: Migration): string[] {
   return [
     ...(instances.some(({ options }) => hasTls(options))
       ? ['bring keys and certificates over: see the comment at `certificates`;']
@@ -126,6 +126,7 @@ function todoOf({ instances }: MmpFolder): string[] {
     ...(instances.some(({ protocol }) => protocol !== 'smtp')
       ? ['say which hosts the directory may name: `hosts` of the backends;']
       : []),
+    ...[...stays].map((path) => `keep ${path}, which they read where it is, or name a copy of it;`),
     'stop the MMP, since it has the ports.',
   ];
 }

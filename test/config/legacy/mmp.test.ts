@@ -332,6 +332,38 @@ test('where a vdmap comes over the line that names its file is not told', (t) =>
     assert.equal(told(result, `${file}:1`), '');
 });
 
+test('0.0.0.0 is what is listened on where ServiceList says so, and no port without an address is beside it', (t) => {
+  const result = load(t, {
+    'AService.cfg': section({ ServiceList: 'ImapProxyAService@0.0.0.0:143|143|0.0.0.0:993' }),
+    'ImapProxyAService.cfg': section({ SSLEnable: 'yes', SSLPorts: '192.0.2.1:993' }),
+  });
+  assert.deepEqual(result.settings.services['imap']?.listen, [listen(143, '0.0.0.0')]);
+  assert.deepEqual(result.settings.services['imaps']?.listen, [listen(993, '0.0.0.0')]);
+  assert.match(told(result, 'AService.cfg:1'), /port 143 is given twice/);
+});
+
+test('TCPAccess that is not understood: whom it no longer keeps out is told', (t) => {
+  const of = (above: string): string => {
+    const result = load(t, {
+      'ImapProxyAService.cfg': section({ VirtualDomainFile: 'v.cfg', TCPAccess: above }),
+      'v.cfg': ['vdmap a 192.0.2.1', 'a:TCPAccess -imap'],
+    });
+    return told(result, 'v.cfg:2');
+  };
+  assert.match(of('""'), /EVERYBODY is let in$/);
+  assert.match(of('-imap:10.'), /the rules of its service hold there$/);
+});
+
+test('files of the folder that the settings name are in the list of what is to be done', (t) => {
+  const { yaml } = load(t, {
+    'PopProxyAService.cfg': section({ CertMapFile: '/opt/certmap.conf', SpoofMessageFile: 'away.eml' }),
+    'certmap.conf': ['certmap default default'],
+    'away.eml': ['Subject: x'],
+  });
+  for (const name of ['certmap.conf', 'away.eml'])
+    assert.ok(yaml.includes(`# - keep /mmp/${name}, which they read`), yaml);
+});
+
 test('a line with control characters is left out and told; a tab is a blank', (t) => {
   const result = load(t, {
     'ImapProxyAService.cfg': ['default:Banner x\u001b[2J', 'default:ServerDownAlert\tcome\tagain\t'],
