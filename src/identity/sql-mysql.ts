@@ -17,6 +17,7 @@ import {
   type SqlAnswer,
   type SqlConnection,
   type SqlQuestion,
+  tooLarge,
   within,
 } from './sql-source.ts';
 
@@ -81,7 +82,7 @@ export class MysqlConnection implements SqlConnection {
         ),
       );
     } catch (error) {
-      throw failureOf(error);
+      throw this.#bytes > ANSWER_BYTES_MAX ? tooLarge() : failureOf(error);
     }
   }
 

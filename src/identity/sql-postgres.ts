@@ -17,6 +17,7 @@ import {
   type SqlAnswer,
   type SqlConnection,
   type SqlQuestion,
+  tooLarge,
   within,
 } from './sql-source.ts';
 
@@ -102,7 +103,7 @@ export class PostgresConnection implements SqlConnection {
     try {
       return await within({ world, ms: timeoutMs, late: () => this.close() }, () => this.#query(question));
     } catch (error) {
-      throw failureOf(error);
+      throw this.#bytes > ANSWER_BYTES_MAX ? tooLarge() : failureOf(error);
     }
   }
 

@@ -61,6 +61,11 @@ export function dialSql(place: SqlPlace, world: World): net.Socket {
   return socket.on('error', () => socket.destroy());
 }
 
+/** Another server would answer the same. */
+export function tooLarge(): ServerFailure {
+  return new ServerFailure('question', `the answer has more than ${ANSWER_BYTES_MAX} bytes`);
+}
+
 /** Throws where a password or an answer would go through a network in clear. */
 export function refuseClear(place: SqlPlace, socket: net.Socket, { tls, allowClear }: SqlAccess): void {
   if (tls !== null || allowClear || place.kind === 'unix' || isLoopback(socket.remoteAddress ?? '')) return;
