@@ -199,13 +199,15 @@ export function accountOf({ answer, domain, facts, canonical, replayFormat }: Fo
   const format = domain.replay ?? replayFormat;
   const filled = format === null ? { name: user } : fillReplay(format, facts, attributes);
   const own = row.one('replay');
+  const backend = row.one('backend');
   if (own === null && 'problem' in filled)
     row.problem ??= `the name to replay cannot be made: ${filled.problem}`;
   const account: Account = {
     user,
     replay: own ?? ('name' in filled ? filled.name : user),
-    backend: row.one('backend') ?? domain.backend,
-    hosts: hosts.length > 0 ? hosts : domain.hosts,
+    backend: backend ?? domain.backend,
+    // The hosts of the domain are those of its backend.
+    hosts: hosts.length > 0 || backend !== null ? hosts : domain.hosts,
     preAuth: row.preAuth() ?? domain.preAuth,
     access: [...domain.access, ...row.texts('access')].filter((rule) => rule.trim() !== ''),
     status: statusOf([domain.status, row.status()]),

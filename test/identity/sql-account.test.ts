@@ -209,6 +209,7 @@ describe('a domain gives defaults', () => {
   });
 
   test('what a user has comes first, but rules add up and a domain on hold stays so', () => {
+    assert.deepEqual(account({ backend: 'c' }, { domain: moving }).hosts, []);
     const row = { hosts: 'new', backend: 'c', status: 'active', access: '-pop:ALL', preauth: 1 };
     const found = account(row, { domain: moving });
     assert.deepEqual(
