@@ -25,6 +25,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command | Tool>>> = {
   grants: async () => (await import('./cli/grants.ts')).grants,
   move: async () => (await import('./cli/move.ts')).move,
   cert: async () => (await import('./cli/cert.ts')).cert,
+  certmap: async () => (await import('./cli/certmap.ts')).certmap,
   token: async () => (await import('./cli/token.ts')).token,
   import: async () => (await import('./cli/import.ts')).importSettings,
 };

@@ -77,6 +77,7 @@ export function summaryText(summary: Summary): string {
     `settings ${summary.file ?? 'by default'}, as ${summary.hostname}`,
     ...summary.services.flatMap((service) => [
       serviceLine(service),
+      ...domainLines(service),
       ...clientLines(service),
       ...wayLines(service),
       ...offerLines(service, summary.services),
@@ -128,6 +129,11 @@ function clientLines({ clientCertificates }: ServiceSummary): string[] {
     `  client certificates ${required ? 'required' : 'asked for'}, of ` +
       `${authorities.slice(0, AUTHORITIES_SHOWN).join(', ')}${more}${revocation}`,
   ];
+}
+
+/** Each address with settings of its own. */
+function domainLines({ domains }: ServiceSummary): string[] {
+  return domains.map(({ address, own }) => `  at ${address}: ${own.join(', ') || 'nothing'} of its own`);
 }
 
 /** Each switch of channels on a line of its own. */

@@ -13,6 +13,9 @@ import { isLeaf, leavesOf } from './schema.ts';
 import type { Values } from './schema.ts';
 import { suggest } from './suggest.ts';
 
+/** Where a mistake is told. */
+export type Reporter = Pick<Report, 'add'>;
+
 interface Mistake {
   readonly line: number | null;
   readonly text: string;

@@ -10,7 +10,7 @@ import type { Path } from './lines.ts';
 import { found } from './misfit.ts';
 import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
-import { domainSchema } from './schema-directory.ts';
+import { domainSchema } from './schema-domain.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, sniSchema } from './schema-tls.ts';
 import { tokenModuleSchema } from './schema-token.ts';

@@ -2,7 +2,7 @@
 
 import type { GivenSettings } from './entries.ts';
 import { completeLdap, locatedSecret } from './load-ldap.ts';
-import type { DirectorySettings, SqlSettings } from './settings.ts';
+import type { DirectoryCacheSettings, DirectorySettings, SqlSettings } from './settings.ts';
 
 type Locate = (name: string) => string;
 
@@ -25,12 +25,19 @@ export function completeDirectory(
     },
     ldap: completeLdap(ldap, locate),
     sql: completeSql(sql, locate),
-    cache: {
-      size: cache.size,
-      ttlMs: cache.ttl ?? (values.type === 'http' ? 0 : CACHE_MS),
-      missTtlMs: cache.missTtl,
-      passwordTtlMs: cache.passwordTtl,
-    },
+    cache: completeCache({ cache, type: values.type }),
+  };
+}
+
+export function completeCache({
+  cache,
+  type,
+}: Pick<GivenSettings['top']['values']['directory'], 'cache' | 'type'>): DirectoryCacheSettings {
+  return {
+    size: cache.size,
+    ttlMs: cache.ttl ?? (type === 'http' ? 0 : CACHE_MS),
+    missTtlMs: cache.missTtl,
+    passwordTtlMs: cache.passwordTtl,
   };
 }
 

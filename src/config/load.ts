@@ -19,7 +19,7 @@ import type {
 import { EMPTY_TREE, parseSettings } from './lines.ts';
 import { checkReferences } from './references.ts';
 import { completeDirectory } from './load-directory.ts';
-import { completeLdapOf } from './load-ldap.ts';
+import { completeAdmin, completeDomain } from './load-domains.ts';
 import { type GivenVersions, versionRange } from './tls-versions.ts';
 import type {
   AcmeSettings,
@@ -99,7 +99,8 @@ function complete(
   const locate: Locate = (name) => resolve(folder, name);
   const { values } = top;
   const tls = completeTls(values.tls, shown, locate);
-  const above: Above = { tls, rules: values.tls, locate, access: values.access, ldap: values.directory.ldap };
+  const { access, certmap, directory } = values;
+  const above: Above = { tls, rules: values.tls, locate, access, certmap, directory };
   return {
     file: path,
     hostname: values.hostname ?? hostname(),
@@ -107,7 +108,7 @@ function complete(
     workers: values.workers,
     user: values.user,
     redis: secretOf(values.redis, locate),
-    pidFile: values.pidFile === null ? null : locate(values.pidFile),
+    pidFile: locateFile(values.pidFile, locate),
     log: values.log,
     certificates: completeCertificates({ top, modules, acme }, locate),
     tickets: {
@@ -173,15 +174,14 @@ interface Above {
   readonly rules: GivenVersions;
   readonly locate: Locate;
   readonly access: string | null;
-  readonly ldap: GivenSettings['top']['values']['directory']['ldap'];
+  readonly certmap: string | null;
+  readonly directory: GivenSettings['top']['values']['directory'];
 }
 
-function completeService(
-  name: string,
-  { values, shown, domains }: GivenService,
-  above: Above,
-): ServiceSettings {
-  const { tls, rules, locate } = above;
+function completeService(name: string, service: GivenService, above: Above): ServiceSettings {
+  const { values, shown, domains } = service;
+  const { tls, rules, locate, directory } = above;
+  const complete = (variant: GivenService): ServiceSettings => completeService(name, variant, above);
   const protocol = present(values.protocol);
   return {
     name,
@@ -206,19 +206,22 @@ function completeService(
     access: values.access ?? above.access,
     banner: values.banner,
     verify: values.verify,
-    domains: mapEntries(domains, (_address, { values: { ldap, ...own } }) => ({
-      ...own,
-      ldap: completeLdapOf(ldap, above.ldap, locate),
-    })),
+    certmap: locateFile(values.certmap ?? above.certmap, locate),
+    adminPolicy: values.adminPolicy,
+    domains: mapEntries(domains, (_address, domain) =>
+      completeDomain(service, domain, { directory, locate, complete }),
+    ),
     capabilities: values.capabilities?.filter((line) => !OURS.test(line)) ?? null,
     ehloKeywords: values.ehloKeywords,
     mechanisms: values.mechanisms,
+    restrictPlainPasswords: values.restrictPlainPasswords,
     lineEndings: values.lineEndings,
     clientLookup: values.clientLookup,
     grants: values.grants,
+    grantTtlMs: values.grantTtl,
     authService: values.authService,
     spoof: {
-      message: values.spoof.message === null ? null : locate(values.spoof.message),
+      message: locateFile(values.spoof.message, locate),
       when: values.spoof.when,
     },
     frontTier: {
@@ -259,8 +262,6 @@ function completeBackend(
   const { servers, tls, check, admin, failover, failoverTimeout } = values;
   const { certificate: _given, ca, ...secured } = tls;
   const waited = failoverTimeout === null ? FAILOVER_MS : failoverTimeout * MINUTES_PER_SECOND;
-  const password: Secret | null =
-    admin.passwordFile === null ? admin.password : { kind: 'file', path: admin.passwordFile };
   return {
     name,
     servers: servers ?? [],
@@ -284,7 +285,7 @@ function completeBackend(
     },
     connections: values.connections,
     login: values.login,
-    admin: admin.user === null ? null : { user: admin.user, password: secretOf(password, locate) },
+    admin: completeAdmin(admin, locate),
     allowClearBackend: values.allowClearBackend,
     client: values.client,
     xpehloPassword: secretOf(values.xpehloPassword, locate),
@@ -357,6 +358,10 @@ function namesOf(
 
 function secretOf(secret: Secret | null, locate: Locate): Secret | null {
   return secret?.kind === 'file' ? { kind: 'file', path: locate(secret.path) } : secret;
+}
+
+function locateFile(name: string | null, locate: Locate): string | null {
+  return name === null ? null : locate(name);
 }
 
 function mapEntries<In, Out>(

@@ -1,15 +1,17 @@
 // What the settings of a backend demand of each other and of the services that lead there: who checks a password, who
 // logs in on whose behalf, which servers an order or a check makes sense for.
 
-import type { Report } from './check.ts';
+import type { Report, Reporter } from './check.ts';
 import type { GivenBackend, GivenService, GivenSettings } from './entries.ts';
 import { found } from './misfit.ts';
+import { checkAdmin } from './references-domains.ts';
 import { suggest } from './suggest.ts';
+import { everyVariant } from './variants.ts';
 
 export function checkBackends(given: GivenSettings, report: Report): void {
-  for (const service of given.services.values()) checkVerify(service, given, report);
+  for (const [service, told] of everyVariant(given, report)) checkVerify(service, given, told);
   for (const backend of given.backends.values()) {
-    checkAdmin(backend, report);
+    checkProxy(backend, report);
     checkProbe(backend, given, report);
     checkOrder(backend, report);
     checkPins(backend, report);
@@ -23,7 +25,7 @@ function backendOf(service: GivenService, given: GivenSettings): GivenBackend | 
 }
 
 /** Where an administrator logs in for everybody, somebody else must have looked at the password. */
-function checkVerify(service: GivenService, given: GivenSettings, report: Report): void {
+function checkVerify(service: GivenService, given: GivenSettings, report: Reporter): void {
   const { verify } = service.values;
   const path = [...service.path, 'verify'];
   if (service.isWrong('verify')) return;
@@ -77,20 +79,11 @@ function expectsHeader({ values }: GivenBackend): boolean {
   return values.client.some(({ method }) => method.startsWith('proxy-'));
 }
 
-function checkAdmin(backend: GivenBackend, report: Report): void {
-  const { login, admin } = backend.values;
-  const path = [...backend.path, 'admin'];
-  if (backend.isWrong('admin') || backend.isWrong('login')) return;
-  const passwords = [admin.password, admin.passwordFile].filter((given) => given !== null).length;
-  const isWrong = ['user', 'password', 'passwordFile'].some((key) => backend.isWrong(`admin.${key}`));
-  if (isWrong) return;
-  if (passwords > 1) report.add([...path, 'passwordFile'], 'the password is given twice, by `password` too');
-  if (login === 'proxy') {
-    if (admin.user === null || passwords === 0)
-      report.add(path, 'missing, login: proxy needs { user: …, password: … } of a store administrator');
-  } else if (admin.user !== null || passwords > 0) {
-    report.add(path, 'only for login: proxy');
-  }
+/** An administrator may also be there for others than `login: proxy`. */
+function checkProxy(backend: GivenBackend, report: Report): void {
+  if (checkAdmin(backend, report) || backend.values.login !== 'proxy' || backend.isWrong('login')) return;
+  const text = 'missing, login: proxy needs { user: …, password: … } of a store administrator';
+  report.add([...backend.path, 'admin'], text);
 }
 
 function checkProbe(backend: GivenBackend, given: GivenSettings, report: Report): void {

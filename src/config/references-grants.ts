@@ -7,6 +7,7 @@ import type { GivenChannel, GivenSettings } from './entries.ts';
 import { found } from './misfit.ts';
 import { settingsSchema } from './schema.ts';
 import { suggest } from './suggest.ts';
+import { everyVariant } from './variants.ts';
 
 const PLACE = ['popBeforeSmtp'];
 
@@ -16,10 +17,20 @@ export function checkGrants(given: GivenSettings, report: Report): void {
   checkAskers(given, { isOff: name === null && !isWrong }, report);
   if (isWrong) return;
   if (name === null) return checkIdle(given, report);
+  checkTimes(given, report);
   const channel = given.channels.get(name);
   if (channel !== undefined) return checkChannel(channel, given, report);
   const near = suggest(name, [...given.channels.keys()]);
   report.add([...PLACE, 'channel'], `there is no channel ${found(name)}${near}`);
+}
+
+/** Grants of all services are forgotten after the time of popBeforeSmtp. */
+function checkTimes(given: GivenSettings, report: Report): void {
+  const { ttl } = given.top.values.popBeforeSmtp;
+  for (const [{ path, values, isWrong }, told] of everyVariant(given, report)) {
+    if (values.grantTtl === null || values.grantTtl <= ttl || isWrong('grantTtl')) continue;
+    told.add([...path, 'grantTtl'], `expected no more than popBeforeSmtp.ttl, ${ttl / 1000}`);
+  }
 }
 
 /** Without a channel the rest says nothing. */
@@ -55,15 +66,14 @@ function checkChannel(channel: GivenChannel, given: GivenSettings, report: Repor
   );
 }
 
-function checkAskers(
-  { services }: GivenSettings,
-  { isOff }: { readonly isOff: boolean },
-  report: Report,
-): void {
-  for (const { path, values } of services.values()) {
+function checkAskers(given: GivenSettings, { isOff }: { readonly isOff: boolean }, report: Report): void {
+  for (const [{ path, values }, told] of everyVariant(given, report)) {
+    if (isOff && values.grantTtl !== null) {
+      told.add([...path, 'grantTtl'], 'nobody has a grant, `popBeforeSmtp.channel` is empty');
+    }
     if (values.authService.from.length === 0 || values.protocol === null) continue;
     const place = [...path, 'authService'];
-    if (values.protocol !== 'pop3') report.add(place, `only for pop3, this is ${values.protocol}`);
-    else if (isOff) report.add(place, 'nobody has a grant, `popBeforeSmtp.channel` is empty');
+    if (values.protocol !== 'pop3') told.add(place, `only for pop3, this is ${values.protocol}`);
+    else if (isOff) told.add(place, 'nobody has a grant, `popBeforeSmtp.channel` is empty');
   }
 }

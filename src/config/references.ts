@@ -3,30 +3,33 @@
 
 import { formatHostPort, ipOf } from '../wire/address.ts';
 import { formatPath } from './check.ts';
-import type { Report } from './check.ts';
+import type { Report, Reporter } from './check.ts';
 import { found } from './misfit.ts';
 import type { GivenService, GivenSettings } from './entries.ts';
 import type { Path } from './lines.ts';
 import { serviceSchema } from './schema-service.ts';
 import { checkAcme } from './references-acme.ts';
 import { checkChannels } from './references-channels.ts';
+import { checkCertmaps } from './references-certmap.ts';
 import { checkBackends } from './references-backend.ts';
 import { checkDirectory } from './references-directory.ts';
+import { checkDomains } from './references-domains.ts';
 import type { Endpoint, Protocol } from './settings.ts';
 import { checkGrants } from './references-grants.ts';
 import { suggest } from './suggest.ts';
 import { checkTiers } from './tier-references.ts';
 import { checkVersions } from './tls-versions.ts';
+import { everyVariant } from './variants.ts';
 import { checkTokens } from './token-references.ts';
 
 export function checkReferences(given: GivenSettings, report: Report): void {
   for (const service of given.services.values()) {
     checkLegs(service, given, report);
     checkMode(service, report);
-    checkSmtpOnly(service, report);
     checkBalancers(service, report);
     checkSpoof(service, report);
   }
+  for (const [service, told] of everyVariant(given, report)) checkSmtpOnly(service, told);
   for (const { path, values } of given.channels.values()) {
     checkName(
       { path: [...path, 'relay'], name: values.relay, what: 'backend', known: given.backends },
@@ -37,6 +40,8 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkClients(given, report);
   checkBackends(given, report);
   checkDirectory(given, report);
+  checkDomains(given, report);
+  checkCertmaps(given, report);
   checkTiers(given, report);
   checkGrants(given, report);
   checkTokens(given, report);
@@ -99,7 +104,7 @@ function checkMode(service: GivenService, report: Report): void {
   );
 }
 
-function checkSmtpOnly(service: GivenService, report: Report): void {
+function checkSmtpOnly(service: GivenService, report: Reporter): void {
   const { path, values } = service;
   if (values.protocol === null || values.protocol === 'smtp') return;
   const given = {

@@ -177,7 +177,9 @@ export const backendSchema = {
   },
   admin: {
     user: {
-      doc: 'Store administrator for `login: proxy`.',
+      doc:
+        'Store administrator who logs in for the user (SASL PLAIN with an authorization identity): with `login: proxy` ' +
+        'for everybody, with `login: replay` for those whose password is not at hand, as with EXTERNAL and `adminPolicy`.',
       format: 'text',
       default: null,
       nullable: true,

@@ -1,7 +1,7 @@
-// The settings of the directory, and of one entry in `services.NAME.domains`.
+// The settings of the directory.
 
 import type { Group } from './formats.ts';
-import { ldapDomainSchema, ldapSchema } from './schema-ldap.ts';
+import { ldapSchema } from './schema-ldap.ts';
 import { sqlSchema } from './schema-sql.ts';
 
 const TYPES = ['none', 'file', 'ldap', 'http', 'sql'] as const;
@@ -101,21 +101,4 @@ export const directorySchema = {
       max: 86_400,
     },
   },
-} as const satisfies Group;
-
-export const domainSchema = {
-  defaultDomain: {
-    doc: 'As in `directory`; empty: as there.',
-    format: 'hostname',
-    default: null,
-    nullable: true,
-  },
-  domainDelimiters: {
-    doc: 'As in `directory`; empty: as there.',
-    format: 'text',
-    default: null,
-    nullable: true,
-    max: 16,
-  },
-  ldap: ldapDomainSchema,
 } as const satisfies Group;

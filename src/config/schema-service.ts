@@ -3,7 +3,8 @@
 import type { Group } from './formats.ts';
 import { inherit, serverTlsLeaves, TLS_MODES } from './schema-tls.ts';
 
-const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'] as const;
+const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'EXTERNAL'] as const;
+const CHALLENGES = ['CRAM-MD5', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'APOP'] as const;
 
 export const serviceSchema = {
   protocol: {
@@ -79,10 +80,26 @@ export const serviceSchema = {
     format: 'verify',
     default: 'backend',
   },
+  adminPolicy: {
+    doc:
+      'Who may log in for somebody else (SASL PLAIN with an authorization identity) where passwords are checked here ' +
+      '(`verify`); imap and pop3 only: `none`, nobody; `simple`, the `admin` of the backend; `group`, also ' +
+      '`directory.admins`, members of `directory.ldap.adminGroup` and, for users of their domain, the administrators of ' +
+      'a domain. With `verify: backend` such a login is for the store of the user to judge.',
+    format: 'choice',
+    choices: ['none', 'simple', 'group'],
+    default: 'none',
+  },
   domains: {
     doc: 'What differs for clients that have connected to an address of ours: address → settings, see below.',
     format: 'entries',
     default: {},
+  },
+  certmap: {
+    doc: 'A certmap.conf for this service; empty: that of the file.',
+    format: 'path',
+    default: null,
+    nullable: true,
   },
   capabilities: {
     doc:
@@ -97,10 +114,22 @@ export const serviceSchema = {
     default: [],
   },
   mechanisms: {
-    doc: 'SASL mechanisms that are offered.',
+    doc:
+      'SASL mechanisms that are offered. EXTERNAL (the client is who its certificate stands for, see `certmap`) to ' +
+      'clients that have shown a certificate of a CA that is trusted for clients, where the backend has an `admin`, or ' +
+      '(smtp) is told by `client: xclient` or `xpehlo`. ' +
+      'Those by challenge, CRAM-MD5 and the others behind it, need `verify: directory` and passwords there that they ' +
+      'can be proven by; -PLUS is offered over TLS 1.3 that ends here; APOP is of pop3.',
     format: 'choices',
-    choices: MECHANISMS,
+    choices: [...MECHANISMS, ...CHALLENGES],
     default: MECHANISMS,
+  },
+  restrictPlainPasswords: {
+    doc:
+      'Passwords and tokens are neither offered nor taken without TLS; mechanisms by challenge still are. For ports ' +
+      'where TLS is not required anyway.',
+    format: 'flag',
+    default: false,
   },
   lineEndings: {
     doc: 'Bare CR, bare LF and NUL: refuse them, or normalise them to CRLF and drop NUL; smtp only.',
@@ -119,6 +148,14 @@ export const serviceSchema = {
       'its channel.',
     format: 'flag',
     default: true,
+  },
+  grantTtl: {
+    doc: 'Seconds that a grant holds which a login here has earned, no more than `popBeforeSmtp.ttl`; empty: those.',
+    format: 'seconds',
+    default: null,
+    nullable: true,
+    min: 1,
+    max: 86_400,
   },
   authService: {
     from: {

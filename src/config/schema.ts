@@ -6,7 +6,8 @@
 import type { FormatValues, Group, Leaf } from './formats.ts';
 import { acmeSchema } from './schema-acme.ts';
 import { backendSchema, channelSchema } from './schema-backend.ts';
-import { directorySchema, domainSchema } from './schema-directory.ts';
+import { directorySchema } from './schema-directory.ts';
+import { domainSchema } from './schema-domain.ts';
 import { serviceSchema } from './schema-service.ts';
 import { certificateSchema, serverTlsLeaves } from './schema-tls.ts';
 import { tokenModuleSchema } from './schema-token.ts';
@@ -74,6 +75,14 @@ export const settingsSchema = {
   access: {
     doc: "Who may use which service, in Sun's TCPAccess form; empty: everybody. A service may have rules of its own.",
     format: 'accessRules',
+    default: null,
+    nullable: true,
+  },
+  certmap: {
+    doc:
+      "A certmap.conf as Sun's servers have it: which entry in LDAP the certificate of a client stands for (SASL EXTERNAL). Empty: " +
+      'whoever has its mail address, in LDAP, in a file of users or by the word of a script. A service may have its own.',
+    format: 'path',
     default: null,
     nullable: true,
   },

@@ -2,14 +2,28 @@
 // here too.
 
 import type { SqlUrl } from '../wire/sql-url.ts';
-import type { Secret } from './settings.ts';
+import type { Account, Secret, ServiceSettings } from './settings.ts';
 
-/** How ids are read at one address of a service; null: as the directory's settings say. */
+/** What differs at one address of a service. */
 export interface DomainSettings {
+  /** How ids are read; null: as the directory's settings say. */
   readonly defaultDomain: string | null;
   readonly domainDelimiters: string | null;
   /** The directory as it is for clients that have connected there; null: as for all. */
   readonly ldap: LdapSettings | null;
+  /** null: what is found is remembered with that for all. */
+  readonly cache: DirectoryCacheSettings | null;
+  /** Who logs in for others at the backends; null: the admin of the backend. */
+  readonly admin: Account | null;
+  /** What is another than that of the service; see variants.ts. */
+  readonly overrides: Partial<Omit<ServiceSettings, 'name' | 'domains'>>;
+}
+
+export interface DirectoryCacheSettings {
+  readonly size: number;
+  readonly ttlMs: number;
+  readonly missTtlMs: number;
+  readonly passwordTtlMs: number;
 }
 
 export type LdapServerSettings = {
@@ -91,10 +105,5 @@ export interface DirectorySettings {
   };
   readonly ldap: LdapSettings;
   readonly sql: SqlSettings;
-  readonly cache: {
-    readonly size: number;
-    readonly ttlMs: number;
-    readonly missTtlMs: number;
-    readonly passwordTtlMs: number;
-  };
+  readonly cache: DirectoryCacheSettings;
 }

@@ -7,6 +7,7 @@ import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { DirectorySettings, DomainSettings } from './settings-directory.ts';
 
 export type {
+  DirectoryCacheSettings,
   DirectorySettings,
   DirectoryType,
   DomainSettings,
@@ -18,7 +19,16 @@ export type {
 export type Protocol = 'imap' | 'pop3' | 'smtp';
 export type TlsMode = 'notls' | 'maytls' | 'musttls' | 'implicit';
 export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
-export type Mechanism = 'PLAIN' | 'LOGIN' | 'XOAUTH2' | 'OAUTHBEARER';
+export type Mechanism =
+  | 'PLAIN'
+  | 'LOGIN'
+  | 'XOAUTH2'
+  | 'OAUTHBEARER'
+  | 'EXTERNAL'
+  | 'CRAM-MD5'
+  | 'SCRAM-SHA-256'
+  | 'SCRAM-SHA-256-PLUS'
+  | 'APOP';
 
 export type Endpoint =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -113,19 +123,27 @@ export interface ServiceSettings {
   /** Replaces the greeting text behind the host name. */
   readonly banner: string | null;
   readonly verify: Verify;
+  /** Who may log in for somebody else; imap and pop3 only. */
+  readonly adminPolicy: 'none' | 'simple' | 'group';
   /** By address of ours, as the system writes it. */
   readonly domains: Readonly<Record<string, DomainSettings>>;
+  /** certmap.conf; null: certificates stand for whoever has their mail address. */
+  readonly certmap: string | null;
   /** null: probed from the backends. Never holds STARTTLS, AUTH or SASL lines, those are ours. */
   readonly capabilities: readonly string[] | null;
   /** smtp: EHLO keywords of the relay to let through besides the known ones. */
   readonly ehloKeywords: readonly string[];
   readonly mechanisms: readonly Mechanism[];
+  /** Passwords and tokens are taken over TLS only. */
+  readonly restrictPlainPasswords: boolean;
   /** smtp: what happens to bare CR, bare LF and NUL. */
   readonly lineEndings: 'refuse' | 'normalise';
   /** smtp: look up the client's name for XCLIENT NAME. */
   readonly clientLookup: boolean;
   /** Takes part in popBeforeSmtp. */
   readonly grants: boolean;
+  /** null: as those of popBeforeSmtp. */
+  readonly grantTtlMs: number | null;
   /** pop3 only. */
   readonly authService: AuthServiceSettings;
   /** pop3 only. */

@@ -13,7 +13,8 @@ export async function authenticate(client: Client): Promise<Wish> {
   const wish = await client.session.nextWish();
   if (wish.kind !== 'quit') await readmit(client);
   if (wish.kind === 'login') {
-    client.claimed = wish.credentials.user;
+    // EXTERNAL may name nobody.
+    client.claimed = wish.credentials.user === '' ? null : wish.credentials.user;
     client.mechanism = wish.credentials.mechanism;
     await doPenance(client);
   }

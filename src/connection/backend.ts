@@ -9,6 +9,7 @@ import type { BackendSettings, ClientInfo } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
 import type { ClientFacts, IntroductionMethod, Replayable, Verdict, Wish } from '../protocol/dialect.ts';
 import { SmtpFront } from '../protocol/smtp-front.ts';
+import { formatReply } from '../wire/smtp.ts';
 import { isTier, takeBackend, takeUser } from './admit.ts';
 import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from './backend-leg.ts';
 import type { Client } from './client.ts';
@@ -18,7 +19,7 @@ import { blame, noteFailure, noteRefusal, refuse } from './refuse-login.ts';
 import type { Target } from './route.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Spoof, spoofFor } from './spoof.ts';
-import { type Passport, proveLogin, refusalVerdict } from './verify.ts';
+import { type Passport, proveLogin, refusalVerdict, type Told } from './verify.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -40,6 +41,7 @@ export async function connectBackend(
       return last;
     }
     if (target.user !== null) await earnGrant(client, target.user);
+    if (errand.kind === 'login') client.proven = last.told;
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     return last.back;
@@ -71,6 +73,8 @@ interface Call {
   readonly backend: Backend;
   readonly back: BackLeg;
   readonly verdict: Verdict | null;
+  /** Whom it was told that the client is, in place of a login. */
+  readonly told: string | null;
 }
 
 /** Null: the login was refused, here or by the backend, and the client has been told. */
@@ -80,16 +84,18 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   const startedAt = client.gate.world.monotonic();
   const hosts = backend === target.backend ? target.hosts : [];
   if (user !== null) await beginStay(client, backend, { user, isPlaced: hosts.length > 0 });
-  const credentials = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
-  if (credentials === 'refused') {
+  const prepared = errand.kind === 'mail' ? null : await prepare(client, backend, journey);
+  if (prepared === 'refused') {
     client.leaveBackend();
     return null;
   }
+  const told = prepared?.kind === 'told' ? prepared.user : null;
+  const credentials = prepared?.kind === 'told' ? null : prepared;
   if (target.onHold) throw new GateError('USER_ON_HOLD', { user: user ?? undefined });
   // Waited for here, so that a slow resolver is not a server's failure.
-  const told = backend.settings.client.some(isInProtocol);
+  const isIntroduced = backend.settings.client.some(isInProtocol);
   const grant = errand.kind === 'mail' ? toldOf(client) : {};
-  const facts = told ? factsOf(client, await client.name, grant) : null;
+  const facts = isIntroduced ? factsOf(client, await client.name, { ...grant, proven: told }) : null;
   // It may have been ended while it was waited for; nobody is dialled for it then.
   if (client.leg.failure !== null) throw client.leg.failure;
   const visit: Visit = {
@@ -114,10 +120,10 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   client.serverTls = back.leg.facts?.version ?? null;
   if (credentials === null || errand.kind === 'mail') {
     backend.loggedIn(back, visit, null);
-    return { kind: 'call', backend, back, verdict: null };
+    return { kind: 'call', backend, back, told, verdict: told === null ? null : AUTHENTICATED };
   }
   const verdict = await logIn(client, { backend, back, visit }, { credentials, utf8: errand.utf8 ?? false });
-  if (verdict.accepted) return { kind: 'call', backend, back, verdict };
+  if (verdict.accepted) return { kind: 'call', backend, back, told: null, verdict };
   back.session.quit();
   client.leaveBackend();
   // Where the password was found right before, it is something else that the server refuses.
@@ -131,6 +137,14 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   else noteRefusal(client, verdict, said);
   return spoof;
 }
+
+// RFC 4954 6
+const AUTHENTICATED: Verdict = {
+  accepted: true,
+  temporary: false,
+  words: formatReply(235, '2.7.0', 'Authentication successful'),
+  extra: [],
+};
 
 /** What a slow store may add to the answer to an unknown user. */
 const REFUSAL_MS_MAX = 10_000;
@@ -171,14 +185,9 @@ async function prepare(
   client: Client,
   backend: Backend,
   { errand, target, passport }: Journey,
-): Promise<Replayable | 'refused'> {
+): Promise<Replayable | Told | 'refused'> {
   if (errand.kind === 'mail') return 'refused';
   const { credentials } = errand;
-  if (credentials.kind === 'external') {
-    // SASL EXTERNAL comes in here: who turns a certificate into a login at the store takes it from this place.
-    const { mechanism } = credentials;
-    throw new GateError('BACKEND_NO_MECHANISM', { backend: backend.settings.name, mechanism });
-  }
   const startedAt = client.gate.world.monotonic();
   const proven = await proveLogin(client, backend, { credentials, passport, target });
   if (typeof proven !== 'string') return proven;
@@ -259,7 +268,11 @@ function requireSecrecy(settings: BackendSettings, back: BackLeg): void {
   });
 }
 
-function factsOf(client: Client, name: string | null, grant: GrantTold): ClientFacts {
+/** `proven`: by the login that is under way. */
+type KnownLogin = GrantTold & { readonly proven: string | null };
+
+function factsOf(client: Client, name: string | null, known: KnownLogin): ClientFacts {
+  const proven = known.proven ?? client.proven;
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
   // What secures the way from the tier to us says nothing about the client.
   const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);
@@ -276,7 +289,8 @@ function factsOf(client: Client, name: string | null, grant: GrantTold): ClientF
     secured: tls !== null,
     tlsVersion: tls?.version ?? null,
     tlsCipher: tls?.cipher ?? null,
-    login: client.outerLogin ?? grant.login ?? null,
-    channel: grant.channel ?? null,
+    login: client.outerLogin ?? proven ?? known.login ?? null,
+    isLoginNeeded: proven !== null,
+    channel: known.channel ?? null,
   };
 }

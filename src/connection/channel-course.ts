@@ -28,7 +28,8 @@ export interface GateChannels {
 
 export class ChannelCourse implements Course {
   readonly #client: Client;
-  readonly #channels: GateChannels;
+  /** Where every connection of the service starts. */
+  readonly #start: Standing;
   #standing: Standing;
   #settling: Promise<void> | null = null;
   #arrived = false;
@@ -37,10 +38,17 @@ export class ChannelCourse implements Course {
   /** By which it came to the channel of grants. */
   #grant: Grant | null = null;
 
-  constructor(client: Client, channels: GateChannels) {
+  constructor(client: Client, start: Standing) {
     this.#client = client;
-    this.#channels = channels;
-    this.#standing = channels.start;
+    this.#start = start;
+    this.#standing = start;
+  }
+
+  /** Those of the client's gate, which is another one for clients of another address of ours. */
+  get #channels(): GateChannels {
+    const { channels } = this.#client.gate;
+    if (channels === null) throw new Error('a service with channels has them at every address');
+    return channels;
   }
 
   get standing(): Standing {
@@ -119,7 +127,7 @@ export class ChannelCourse implements Course {
     if (rule !== null) this.#client.onDecision(standing.channel, rule);
     if (standing.channel === before.channel) return;
     const { session } = this.#client;
-    if (session instanceof SmtpFront) session.govern(this.gate.rules);
+    session.govern(this.gate.rules);
   }
 
   /** A channel without AUTH takes no login from a tier either. */
@@ -134,7 +142,8 @@ export class ChannelCourse implements Course {
 
   /** A grant of the address comes first, then the address itself, then its names. */
   #decideBySource(): void {
-    const { book, start } = this.#channels;
+    const { book } = this.#channels;
+    const start = this.#start;
     const { address } = this.#client.remote;
     this.#settling = null;
     this.#grant = null;
@@ -170,7 +179,7 @@ export class ChannelCourse implements Course {
   #enterGranted(grant: Grant): void {
     const { id, gate, remote } = this.#client;
     if (gate.grants === null) return;
-    const decision = this.#channels.book.byGrant(this.#channels.start.channel, gate.grants.channel);
+    const decision = this.#channels.book.byGrant(this.#start.channel, gate.grants.channel);
     this.#grant = grant;
     gate.log.info('grant-used', {
       service: gate.name,

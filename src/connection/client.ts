@@ -6,26 +6,19 @@ import type net from 'node:net';
 import type { Limits } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
 import type { AuthService, FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
-import { ipOf } from '../wire/address.ts';
 import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
-import type { Gate } from './gate.ts';
+import { ownCertificate } from './certificate.ts';
+import { type Gate, gateAt } from './gate.ts';
 import { authServiceOf } from './grants.ts';
 import { noPlaces, type Places } from './guard.ts';
 import { ChannelCourse } from './channel-course.ts';
 import { CLIENT_ROLE, Leg } from './leg.ts';
 import { metered } from './metered-tls.ts';
 import { lookUpNames } from './names.ts';
+import { type Peer, peer } from './peer.ts';
 import type { Stay } from './placements.ts';
-
-/** The step a connection is in; SMTP's relay tells apart whom it waits for. */
-export type Phase =
-  'login' | 'penalty' | 'backend' | 'client' | 'relay' | 'end of data' | 'bytes' | 'closing';
-
-export interface Peer {
-  readonly address: string;
-  readonly port: number;
-}
+import { limitMs, type Phase, signsOfLife } from './waits.ts';
 
 export interface ClientOptions {
   readonly id: string;
@@ -42,7 +35,6 @@ const QUIET_MS = 200;
 
 export class Client implements Visitor {
   readonly id: string;
-  readonly gate: Gate;
   readonly leg: Leg;
   /** Null where the service has no channels. */
   readonly course: ChannelCourse | null;
@@ -68,6 +60,9 @@ export class Client implements Visitor {
   outerEsmtp: boolean | null = null;
   #isFrontTier: boolean | null = null;
   #local: Peer | null = null;
+  /** The service, and what it is for clients of the address that this one has connected to. */
+  readonly #service: Gate;
+  #gate: Gate;
   readonly startedAt: number;
   readonly onClose: (client: Client) => void;
   readonly onDecision: (channel: string, rule: string) => void;
@@ -79,6 +74,8 @@ export class Client implements Visitor {
   /** Who was last tried; unproven. */
   claimed: string | null = null;
   mechanism: string | null = null;
+  /** SMTP: whom a certificate has proven it to be, for a relay that is told and not logged in to. */
+  proven: string | null = null;
   back: BackLeg | null = null;
   /** Of the last backend leg, for the closing line. */
   server: string | null = null;
@@ -111,7 +108,8 @@ export class Client implements Visitor {
   #progress = 0;
 
   constructor(gate: Gate, socket: net.Socket, options: ClientOptions) {
-    this.gate = gate;
+    this.#service = gate;
+    this.#gate = gateAt(gate, () => socket.localAddress);
     this.id = options.id;
     this.onClose = options.onClose;
     this.#onLogin = options.onLogin;
@@ -121,11 +119,16 @@ export class Client implements Visitor {
       lineBytesMax: gate.limits.commandBytes,
     });
     this.onDecision = options.onDecision;
-    this.course = gate.channels === null ? null : new ChannelCourse(this, gate.channels);
-    this.session = gate.dialect.front(this.leg, gate.rules, this);
+    this.course = gate.channels === null ? null : new ChannelCourse(this, gate.channels.start);
+    this.session = gate.dialect.front(this.leg, this.#gate.rules, this);
     this.remote = peer(socket.remoteAddress, socket.remotePort);
     this.startedAt = gate.world.monotonic();
     this.#since = this.startedAt;
+  }
+
+  /** As the service is for clients of the address that this one has connected to, as far as that is known. */
+  get gate(): Gate {
+    return this.#gate;
   }
 
   /** The address that the client connected to; asked for only where a backend is told. */
@@ -148,6 +151,11 @@ export class Client implements Visitor {
     return (this.#isFrontTier ??= this.gate.frontTier.find(this.remote.address) === true);
   }
 
+  /** RFC 9266 3: with TLS 1.3. A tier or balancer that has ended the client's TLS has its own with us, or none. */
+  get bindable(): boolean {
+    return this.leg.facts?.version === 'TLSv1.3' && this.tier === null && this.outerTls === null;
+  }
+
   introduce(introduction: Introduction): void {
     const { address, port, localAddress, localPort, tls, ttl, sessionId, name } = introduction;
     if (this.#isFrontTier === true) this.#comeByTier();
@@ -156,7 +164,7 @@ export class Client implements Visitor {
       this.remote = peer(address, port);
       this.#name = name === undefined ? null : Promise.resolve(name);
     }
-    if (localAddress !== undefined) this.#local = peer(localAddress, localPort);
+    if (localAddress !== undefined) this.#cameTo(peer(localAddress, localPort));
     if (tls !== undefined) this.outerTls = tls;
     if (sessionId !== undefined) this.outerId = sessionId;
     this.outerHelo = introduction.helo ?? null;
@@ -167,12 +175,27 @@ export class Client implements Visitor {
     this.ttl = ttl - 1;
   }
 
+  /** Whatever is still to be decided goes by the rules for that address. */
+  #cameTo(local: Peer): void {
+    this.#local = local;
+    const gate = gateAt(this.#service, () => local.address);
+    if (gate === this.#gate) return;
+    this.#gate = gate;
+    this.#name = null;
+    this.admitted = null;
+    this.session.govern(this.course?.gate.rules ?? gate.rules);
+  }
+
   /** The peer was a tier and not the client: neither its TLS nor a login of the client before is this client's. */
   #comeByTier(): void {
     if (this.tier === null) this.outerTls = null;
     this.tier ??= this.remote;
-    this.user = this.claimed = this.mechanism = null;
+    this.user = this.claimed = this.mechanism = this.proven = null;
     this.leave('user');
+  }
+
+  get certified(): boolean {
+    return ownCertificate(this) !== null;
   }
 
   /** Where its logins and its mail go. */
@@ -220,7 +243,7 @@ export class Client implements Visitor {
   enter(phase: Phase): void {
     this.#phase = phase;
     this.#since = this.gate.world.monotonic();
-    this.#progress = this.#passed();
+    this.#progress = signsOfLife(this);
   }
 
   /** Waits; ends early where the connection is to end. */
@@ -251,7 +274,7 @@ export class Client implements Visitor {
     }
     // A relay that hung up between two commands is not kept half-closed until the client speaks again.
     if (this.#phase === 'client' && this.back?.leg.ended === true) this.leaveBackend();
-    const passed = this.#passed();
+    const passed = signsOfLife(this);
     // Before login there is one budget for everything; later each sign of life starts the wait anew.
     if (passed !== this.#progress && this.#phase !== 'login') {
       this.#progress = passed;
@@ -262,7 +285,7 @@ export class Client implements Visitor {
     const quiet = this.#phase === 'bytes' && now - this.#since >= QUIET_MS;
     if (this.draining && quiet && this.relayed?.farewellFits === true) {
       this.relayed.finish(new GateError('DRAINING'));
-    } else if (now - since >= this.#limitMs()) this.#expire();
+    } else if (now - since >= limitMs(this)) this.#expire();
   }
 
   /** Asks the connection to end at its next idle point. */
@@ -311,29 +334,6 @@ export class Client implements Visitor {
     this.back?.leg.destroy();
   }
 
-  #limitMs(): number {
-    const { timeouts, dialect } = this.gate;
-    switch (this.#phase) {
-      case 'login':
-        return timeouts.loginMs;
-      case 'penalty':
-        return Number.POSITIVE_INFINITY;
-      case 'client':
-        return dialect.protocol === 'pop3' ? timeouts.pop3Ms : timeouts.smtpMs;
-      case 'relay':
-      case 'backend':
-        return timeouts.replyMs;
-      case 'end of data':
-        return timeouts.dataMs;
-      case 'closing':
-        return timeouts.closeMs;
-      case 'bytes':
-        if (this.relayed?.backendEnded === true) return timeouts.closeMs;
-        if (dialect.protocol === 'pop3') return timeouts.pop3Ms;
-        return this.relayed?.inIdle === true ? timeouts.imapIdleMs : timeouts.imapMs;
-    }
-  }
-
   #expire(): void {
     switch (this.#phase) {
       case 'login':
@@ -357,31 +357,9 @@ export class Client implements Visitor {
       }
     }
   }
-
-  /** What counts as a sign of life of the side that is waited for. */
-  #passed(): number {
-    switch (this.#phase) {
-      case 'closing':
-        return this.leg.socket.writableLength;
-      case 'bytes':
-        return (this.relayed?.up ?? 0) + (this.relayed?.down ?? 0);
-      case 'backend':
-      case 'relay':
-      case 'end of data':
-        return this.back?.leg.bytesIn ?? 0;
-      case 'login':
-      case 'penalty':
-      case 'client':
-        return this.leg.bytesIn;
-    }
-  }
 }
 
 const NO_NAME = Promise.resolve(null);
-
-function peer(address: string | undefined, port: number | undefined): Peer {
-  return { address: address === undefined ? '' : (ipOf(address)?.address ?? address), port: port ?? 0 };
-}
 
 async function lookUp(gate: Gate, address: string): Promise<string | null> {
   return (await lookUpNames(gate, address))[0] ?? null;

@@ -36,9 +36,9 @@ export interface GateGrants {
 
 /** A login was accepted, and its client not told yet. */
 export async function earnGrant(client: Client, user: string): Promise<void> {
-  const { grants, name, world } = client.gate;
+  const { grants, settings, world } = client.gate;
   if (grants === null || !grants.earns || !mayHold(client, grants)) return;
-  const grant = grantFor(user, name, world.now());
+  const grant = grantFor(user, settings, world.now());
   if (grant === null) return;
   await grants.book.earn(client.remote.address, grant);
   if (client.leg.failure !== null) throw client.leg.failure;

@@ -5,6 +5,7 @@ import { asGateError, type GateError } from '../errors.ts';
 import { explain } from '../log.ts';
 import type { Verdict } from '../protocol/dialect.ts';
 import { isTier } from './admit.ts';
+import { ownCertificate } from './certificate.ts';
 import type { Client } from './client.ts';
 import { isRefusal } from './refusals.ts';
 
@@ -53,6 +54,7 @@ function about(client: Client): Readonly<Record<string, unknown>> {
     client: client.remote.address,
     user: client.claimed,
     mechanism: client.mechanism,
+    certificate: client.mechanism === 'EXTERNAL' ? ownCertificate(client)?.subject : undefined,
     backend: client.server,
   };
 }

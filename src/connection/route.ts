@@ -12,6 +12,8 @@ import type { Endpoint } from '../config/settings.ts';
 import { passesRules } from './admit.ts';
 import type { Backend } from './backend-leg.ts';
 import { namedServer } from './backend-hosts.ts';
+import { identify, ownCertificate } from './certificate.ts';
+import { proveByChallenge } from './challenge.ts';
 import type { Client } from './client.ts';
 import { waitOut } from './penance.ts';
 import { blame, refuse, turnDown } from './refuse-login.ts';
@@ -50,23 +52,19 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
   };
   if (wish.kind === 'mail') return own;
   const { gate } = client;
-  const mailbox = mailboxOf(wish.credentials);
+  const { credentials } = wish;
+  const mailbox = mailboxOf(credentials);
+  const isProvenHere = credentials.kind === 'external' || credentials.kind === 'challenge';
   const byDirectory = gate.settings.verify.kind === 'directory';
-  if (gate.reception === null || (gate.dialect.protocol === 'smtp' && !byDirectory)) {
-    return { ...own, user: mailbox };
-  }
+  const isForRelay = gate.dialect.protocol === 'smtp' && !byDirectory;
+  if ((gate.reception === null || isForRelay) && !isProvenHere) return { ...own, user: mailbox };
   client.enter('backend');
   const startedAt = gate.world.monotonic();
   try {
-    const found = await gate.reception.ask({
-      login: loginOf(client, mailbox),
-      password:
-        wish.credentials.kind === 'password' && mailbox === wish.credentials.user
-          ? wish.credentials.password
-          : null,
-      checker: byDirectory ? 'directory' : 'others',
-    });
+    const found = await findOut(client, credentials);
+    if (found === null) return { ...own, user: mailbox };
     if (client.leg.failure !== null) throw client.leg.failure;
+    if (found.kind === 'told') return null;
     if (found.kind !== 'account') return await turnAway(client, found, startedAt);
     const target = targetOf(client, own, found);
     if (target instanceof GateError) throw target;
@@ -77,6 +75,22 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
   }
 }
 
+/** null: there is nobody to be asked. */
+async function findOut(client: Client, credentials: Credentials): Promise<Ruling | { kind: 'told' } | null> {
+  const { reception, settings } = client.gate;
+  const mailbox = mailboxOf(credentials);
+  const login = loginOf(client, mailbox);
+  if (credentials.kind === 'external') return identify(client, login);
+  if (credentials.kind === 'challenge') return proveByChallenge(client, credentials, login);
+  if (reception === null) return null;
+  const isShown = credentials.kind === 'password' && mailbox === credentials.user;
+  return reception.ask({
+    login,
+    password: isShown ? credentials.password : null,
+    checker: settings.verify.kind === 'directory' ? 'directory' : 'others',
+  });
+}
+
 /** Whose mailbox a login asks for. */
 export function mailboxOf(credentials: Credentials): string {
   const acting = credentials.kind === 'password' ? credentials.authzid : '';
@@ -85,6 +99,7 @@ export function mailboxOf(credentials: Credentials): string {
 
 function loginOf(client: Client, id: string): Login {
   const { gate, remote, local, leg } = client;
+  const certificate = ownCertificate(client);
   return {
     id,
     service: gate.name,
@@ -92,7 +107,8 @@ function loginOf(client: Client, id: string): Login {
     tls: leg.secured,
     client: { address: remote.address, port: remote.port },
     server: { address: local.address, port: local.port },
-    certificateSubject: null,
+    certificateSubject: certificate?.subject ?? null,
+    ...(certificate === null ? {} : { certificate }),
     attempt: client.loginsFailed + 1,
   };
 }
@@ -104,13 +120,17 @@ async function turnAway(
   startedAt: number,
 ): Promise<null> {
   const { gate } = client;
+  if (found.kind === 'nobody' && found.isBlameless === true) {
+    refuse(client, refusalVerdict(client, 'wrong password'), found.reason ?? '');
+    return null;
+  }
   if (found.kind === 'nobody') {
     blame(client);
     // A store takes its time for a wrong password; so does this.
     if (gate.settings.verify.kind !== 'directory') {
       await waitOut(client, gate.refusalTime.ms - (gate.world.monotonic() - startedAt));
     }
-    refuse(client, refusalVerdict(client, 'wrong password'), 'no such user');
+    refuse(client, refusalVerdict(client, 'wrong password'), found.reason ?? 'no such user');
     return null;
   }
   if (!found.temporary) blame(client);

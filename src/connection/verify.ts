@@ -4,9 +4,10 @@
 
 import type { Refusal as SpokenRefusal } from '../identity/directory.ts';
 import type { PasswordLogin } from '../identity/store-passwords.ts';
-import type { Replayable, Verdict } from '../protocol/dialect.ts';
+import type { Credentials, Replayable, Verdict } from '../protocol/dialect.ts';
+import type { ClientInfo } from '../config/settings.ts';
 import { formatReply } from '../wire/smtp.ts';
-import type { Backend } from './backend-leg.ts';
+import type { AdminLogin, Backend } from './backend-leg.ts';
 import type { Client } from './client.ts';
 import type { Target } from './route.ts';
 
@@ -31,10 +32,13 @@ export async function proveLogin(
     credentials,
     passport,
     target,
-  }: { readonly credentials: Replayable; readonly passport: Passport; readonly target: Target },
-): Promise<Replayable | Refusal> {
+  }: { readonly credentials: Credentials; readonly passport: Passport; readonly target: Target },
+): Promise<Replayable | Told | Refusal> {
   const { passwordCheck } = client.gate;
-  const { settings, admin } = backend;
+  const { settings } = backend;
+  const admin = client.gate.admin ?? backend.admin;
+  if (credentials.kind === 'external' || credentials.kind === 'challenge')
+    return forProven(client, backend, { target, credentials });
   const byProxy = settings.login === 'proxy';
   if (credentials.kind !== 'password') {
     // A token means something to its issuer only; the backend, if it is given it, asks there.
@@ -55,6 +59,11 @@ export async function proveLogin(
   }
   if (passport.proof !== 'right') return 'wrong password';
   if (!byProxy) return renamed(credentials, target);
+  return byAdmin(admin, mailbox);
+}
+
+/** The administrator's login for somebody who was proven here. */
+export function byAdmin(admin: AdminLogin | null, mailbox: string): Replayable | Refusal {
   if (admin === null) return 'cannot be checked here';
   // RFC 4616 2: the user is the identity to act as, the administrator the one that is proven.
   return {
@@ -64,6 +73,47 @@ export async function proveLogin(
     user: admin.user,
     password: admin.password,
   };
+}
+
+/** The relay is not logged in to: it is told who it is, and believes us. */
+export interface Told {
+  readonly kind: 'told';
+  readonly user: string;
+}
+
+/**
+ * Proven by route.ts, or by nobody. A password that the directory has for the store is as good as an administrator; one
+ * that a client has proven to know stands in where there is none.
+ */
+function forProven(
+  client: Client,
+  backend: Backend,
+  { target, credentials }: { readonly target: Target; readonly credentials: Credentials },
+): Replayable | Told | Refusal {
+  const { settings } = backend;
+  const admin = client.gate.admin ?? backend.admin;
+  const mailbox = target.replay ?? target.user ?? '';
+  if (!target.checked || target.proof !== 'right' || mailbox === '') return 'cannot be checked here';
+  const { protocol } = client.gate.dialect;
+  const isLast = credentials.kind === 'challenge' && takesProven({ admin, settings }, protocol);
+  const { replayPassword: password } = target;
+  if (password !== null && !isLast)
+    return { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
+  const isTold = admin === null && takesProven({ admin, settings }, protocol);
+  return isTold ? { kind: 'told', user: mailbox } : byAdmin(admin, mailbox);
+}
+
+/** Whether somebody who has shown no password can be brought there. */
+export function takesProven(
+  { admin, settings }: { readonly admin: AdminLogin | null; readonly settings: Backend['settings'] },
+  protocol: string,
+): boolean {
+  return admin !== null || (protocol === 'smtp' && settings.client.some(tellsLogin));
+}
+
+/** Where it is optional it may be passed over, and the mail would come from nobody. */
+export function tellsLogin({ method, required }: ClientInfo): boolean {
+  return required && (method === 'xclient' || method === 'xpehlo');
 }
 
 /** As the store knows the mailbox. Another password is the directory's only for whom has shown it one. */

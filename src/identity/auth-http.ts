@@ -2,8 +2,10 @@
 // Promises: a script written for nginx cannot tell the difference but by what it does not know (Client-Port,
 // Auth-Server-Address, Auth-Server-Port); an answer that nginx would not understand is an Outcome `unusable`.
 
+import { createHash } from 'node:crypto';
+
 import { parseHostPort, formatHostPort, ipOf } from '../wire/address.ts';
-import type { Login, Refusal } from './directory.ts';
+import type { Login, Refusal, ShownCertificate } from './directory.ts';
 
 export interface Attempt {
   readonly login: Login;
@@ -31,7 +33,7 @@ export function requestHeaders({ login, password, attempt }: Attempt): [string, 
   const { client, server, protocol, tls } = login;
   return [
     // Only a certificate takes the place of a password.
-    ['Auth-Method', password === null && login.certificateSubject !== null ? 'external' : 'plain'],
+    ['Auth-Method', login.byCertificate === true ? 'external' : 'plain'],
     ['Auth-User', escaped(login.id)],
     ['Auth-Pass', escaped(password ?? '')],
     ['Auth-Protocol', protocol],
@@ -45,12 +47,21 @@ export function requestHeaders({ login, password, attempt }: Attempt): [string, 
   ];
 }
 
-function secured({ certificateSubject: subject }: Login): [string, string][] {
-  const verify: [string, string] = ['Auth-SSL-Verify', subject === null ? 'NONE' : 'SUCCESS'];
+function secured({ certificateSubject: subject, certificate }: Login): [string, string][] {
   return [
     ['Auth-SSL', 'on'],
-    verify,
+    ['Auth-SSL-Verify', subject === null ? 'NONE' : 'SUCCESS'],
     ...(subject === null ? [] : [['Auth-SSL-Subject', escaped(subject)] as [string, string]]),
+    ...(certificate === undefined ? [] : shown(certificate)),
+  ];
+}
+
+/** As nginx: the fingerprint is by SHA-1, since that is what scripts have in their lists. */
+function shown({ issuer, serial, der }: ShownCertificate): [string, string][] {
+  return [
+    ['Auth-SSL-Issuer', escaped(issuer)],
+    ['Auth-SSL-Serial', serial],
+    ['Auth-SSL-Fingerprint', createHash('sha1').update(der).digest('hex')],
   ];
 }
 

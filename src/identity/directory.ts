@@ -3,6 +3,9 @@
 // On failure: find() rejects with GateError DIRECTORY_DOWN (nobody could be asked) or DIRECTORY_AMBIGUOUS (two entries
 // for one user), both temporary for the client, so that no client forgets a good password.
 
+import type { CertMapping } from '../config/legacy/certmap.ts';
+import type { CertificateNames } from '../tls/certificate-names.ts';
+
 /** Somebody who wants to log in. */
 export interface Login {
   /** As the client sent it. */
@@ -14,10 +17,21 @@ export interface Login {
   readonly client: { readonly address: string; readonly port: number };
   /** Where it connected to. */
   readonly server: { readonly address: string; readonly port: number };
-  /** RFC 4514 text; null: it showed no certificate. */
+  /** RFC 4514 text; null: it showed no certificate, or none that is believed and its own. */
   readonly certificateSubject: string | null;
+  /** The certificate is the proof of who it is, and there is no password. */
+  readonly byCertificate?: true;
+  /** More of the same certificate. */
+  readonly certificate?: ShownCertificate;
   /** Which attempt of this connection it is; 1 where it is not said. */
   readonly attempt?: number;
+}
+
+export interface ShownCertificate {
+  readonly issuer: string;
+  /** Hexadecimal. */
+  readonly serial: string;
+  readonly der: Buffer;
 }
 
 export interface Account {
@@ -63,6 +77,16 @@ export type Answer =
   | { readonly kind: 'nobody' }
   | Refusal;
 
+/** Whom a certificate stands for, and how that was found. */
+export type CertificateAnswer = (
+  | { readonly kind: 'account'; readonly account: Account }
+  | { readonly kind: 'nobody'; readonly reason: string }
+  | Refusal
+) & {
+  /** For whoever wants to know why. */
+  readonly steps: readonly string[];
+};
+
 export interface Directory {
   /** find() has to be given the password whoever checks it. */
   readonly needsPassword?: true;
@@ -75,6 +99,17 @@ export interface Directory {
    * of one user.
    */
   prove?(login: Login, account: Account, password: string): Promise<'right' | 'wrong'>;
+  /**
+   * Whose mail addresses these are: the one account that has one of them, or several of them. Of two accounts neither is
+   * taken. Not there: nobody here knows which addresses there are.
+   */
+  byMail?(login: Login, addresses: readonly string[]): Promise<CertificateAnswer>;
+  /** By certmap.conf. Not there: that is about entries, of which there are none. */
+  byCertmap?(
+    login: Login,
+    certificate: CertificateNames,
+    mappings: readonly CertMapping[],
+  ): Promise<CertificateAnswer>;
   /** Nobody new will ask. Whoever still does is answered, by connections that are not kept. */
   close(): void;
 }

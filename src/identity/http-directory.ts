@@ -9,7 +9,16 @@ import https from 'node:https';
 import { GateError } from '../errors.ts';
 import type { World } from '../world.ts';
 import { type Outcome, readAnswer, requestHeaders } from './auth-http.ts';
-import { type Answer, commonKey, type Directory, type Login } from './directory.ts';
+import { onlyOne } from './certificate-answer.ts';
+import {
+  type Account,
+  type Answer,
+  type CertificateAnswer,
+  commonKey,
+  type Directory,
+  type Login,
+  type Refusal,
+} from './directory.ts';
 import { plainAccount } from './everyone.ts';
 import type { NameBook } from './login-id.ts';
 
@@ -54,7 +63,26 @@ class HttpDirectory implements Directory {
   }
 
   keyOf(login: Login): string {
-    return JSON.stringify([commonKey(login), login.client.address]);
+    const { client, certificateSubject, certificate, byCertificate = false } = login;
+    const shown = [byCertificate, certificateSubject, certificate?.issuer, certificate?.serial];
+    return JSON.stringify([commonKey(login), client.address, ...shown]);
+  }
+
+  /** Each address is asked for as somebody who logs in by a certificate; the script says no, or who that is. */
+  async byMail(login: Login, addresses: readonly string[]): Promise<CertificateAnswer> {
+    const accounts: Account[] = [];
+    const steps: string[] = [];
+    let refused: Refusal | null = null;
+    for (const address of addresses) {
+      const answer = await this.find({ ...login, id: address }, null);
+      const said =
+        answer.kind === 'refused' ? answer.text : answer.kind === 'nobody' ? 'nobody' : answer.account.user;
+      steps.push(`the script asked with Auth-User: ${address}: ${said}`);
+      if (answer.kind === 'refused' && answer.temporary) return { ...answer, steps };
+      if (answer.kind === 'refused') refused = answer;
+      if (answer.kind === 'account') accounts.push(answer.account);
+    }
+    return accounts.length === 0 && refused !== null ? { ...refused, steps } : onlyOne(accounts, steps);
   }
 
   async find(login: Login, password: string | null): Promise<Answer> {

@@ -4,9 +4,11 @@
 // nothing else, and an empty one of none (RFC 4513 5.1.2). Domains are kept, users are not: that is the caller's.
 // On failure: GateError DIRECTORY_DOWN or DIRECTORY_AMBIGUOUS.
 
+import type { CertMapping } from '../config/legacy/certmap.ts';
 import type { LdapSettings } from '../config/settings.ts';
 import { GateError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { CertificateNames } from '../tls/certificate-names.ts';
 import { BackendTls } from '../tls/client.ts';
 import { isBelow } from '../wire/ldap-dn.ts';
 import { type Filter, filterText } from '../wire/ldap-filter.ts';
@@ -17,8 +19,16 @@ import {
   type Pieces,
 } from '../wire/login-template.ts';
 import type { World } from '../world.ts';
-import { type Account, type Answer, commonKey, type Directory, type Login } from './directory.ts';
+import {
+  type Account,
+  type Answer,
+  type CertificateAnswer,
+  commonKey,
+  type Directory,
+  type Login,
+} from './directory.ts';
 import { type AccountRules, accountOf, wantedAttributes } from './ldap-account.ts';
+import { findByCertmap, findByMail } from './ldap-certificates.ts';
 import {
   LdapConnection,
   type LdapEntry,
@@ -163,6 +173,18 @@ export class LdapDirectory implements Directory {
       const facts = { ...own, userId: uid, domain: domain?.name ?? '' };
       return entry === null ? { kind: 'nobody' } : this.#answer({ entry, domain }, facts);
     });
+  }
+
+  byMail(login: Login, addresses: readonly string[]): Promise<CertificateAnswer> {
+    return this.#rephrase(() => findByMail(this, login, addresses));
+  }
+
+  byCertmap(
+    login: Login,
+    certificate: CertificateNames,
+    mappings: readonly CertMapping[],
+  ): Promise<CertificateAnswer> {
+    return this.#rephrase(() => findByCertmap(this, login, { certificate, mappings }));
   }
 
   /** Where users of certificates are searched. */

@@ -1,9 +1,11 @@
 // The directory in LDAP for several addresses of ours, of which some have settings of their own (what vdmap.cfg is to the
 // Sun MMP). Promises: a login is looked up by the settings of the address that its client connected to, and proven there.
 
+import type { CertMapping } from '../config/legacy/certmap.ts';
 import type { Log } from '../log.ts';
+import type { CertificateNames } from '../tls/certificate-names.ts';
 import type { World } from '../world.ts';
-import type { Account, Answer, Directory, Login } from './directory.ts';
+import type { Account, Answer, CertificateAnswer, Directory, Login } from './directory.ts';
 import { LdapDirectory, type LdapSource, type SplitId } from './ldap-directory.ts';
 import { placeKey } from './login-id.ts';
 
@@ -41,6 +43,18 @@ export class LdapPlaces implements Directory {
 
   find(login: Login, password: string | null): Promise<Answer> {
     return this.at(login).find(login, password);
+  }
+
+  byMail(login: Login, addresses: readonly string[]): Promise<CertificateAnswer> {
+    return this.at(login).byMail(login, addresses);
+  }
+
+  byCertmap(
+    login: Login,
+    certificate: CertificateNames,
+    mappings: readonly CertMapping[],
+  ): Promise<CertificateAnswer> {
+    return this.at(login).byCertmap(login, certificate, mappings);
   }
 
   keyOf(login: Login): string {

@@ -78,6 +78,18 @@ export class NameBook {
     this.#byAddress = byAddress;
   }
 
+  /** A name that is canonical already. */
+  canonical(name: string): LoginId {
+    const { canonicalDelimiter } = this.#rules;
+    return splitLoginId(name, { defaultDomain: null, delimiters: canonicalDelimiter, canonicalDelimiter });
+  }
+
+  /** Whoever is called by a mail address. */
+  ofAddress(address: string): LoginId {
+    const { canonicalDelimiter } = this.#rules;
+    return splitLoginId(address, { defaultDomain: null, delimiters: '@', canonicalDelimiter });
+  }
+
   /** `service` and `address`: where the client connected to. */
   split(
     given: string,

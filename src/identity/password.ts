@@ -1,4 +1,4 @@
-// Whether a password fits a stored value: {SSHA}, {PBKDF2…}, {CRYPT}, {ARGON2} and others, or plain. Promises: what is
+// Whether a password fits a stored value: {SSHA}, {PBKDF2…}, {CRYPT}, {ARGON2}, keys of SCRAM and others, or plain. Promises: what is
 // compared is compared in constant time; what is slow runs off the event loop; a value that is not understood fits
 // nothing, and no cost that a value asks for is above COSTS. Values and passwords are in no message.
 
@@ -6,6 +6,8 @@ import { argon2, createHash, pbkdf2, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 
 import { cryptFits } from './crypt.ts';
+import { prepared } from './saslprep.ts';
+import { isSameKey, parseScramVerifier, scramKeys } from './scram.ts';
 
 /** The most that a stored value may ask for. */
 const COSTS = { iterations: 10_000_000, memoryKiB: 1_048_576, passes: 100, lanes: 64 } as const;
@@ -16,20 +18,30 @@ const deriveArgon2 = promisify(argon2);
 
 export async function passwordFits(stored: string, password: string): Promise<boolean> {
   if (stored.length > VALUE_MAX || password === '') return false;
+  if (SCRAM.test(stored)) return scramFits(stored, password);
   const [, scheme = '', value = ''] = /^\{([\w./-]{1,32})\}([^]*)$/.exec(stored) ?? [];
   if (scheme === '') return stored.startsWith('$') ? hashFits(stored, password) : isSame(stored, password);
   const name = scheme.toUpperCase().replaceAll('_', '-');
   const digest = DIGESTS[name];
   if (digest !== undefined) return digestFits(value, password, digest);
-  if (name === 'PLAIN' || name === 'CLEARTEXT' || name === 'CLEAR') return isSame(value, password);
+  if (PLAIN_SCHEMES.has(name)) return isSame(value, password);
   if (name.startsWith('PBKDF2')) return pbkdf2Fits(name, value, password);
   return /^(CRYPT|BLF-CRYPT|SHA256-CRYPT|SHA512-CRYPT|MD5-CRYPT|BCRYPT|ARGON2|ARGON2ID|ARGON2I)$/.test(name)
     ? hashFits(value, password)
     : false;
 }
 
+/** A stored value that is the password itself; null: it is something else, and what, says nothing of the password. */
+export function plainOf(stored: string): string | null {
+  if (stored.length > VALUE_MAX || SCRAM.test(stored)) return null;
+  const [, scheme = '', value = ''] = /^\{([\w./-]{1,32})\}([^]*)$/.exec(stored) ?? [];
+  if (scheme === '') return stored === '' || stored.startsWith('$') ? null : stored;
+  return PLAIN_SCHEMES.has(scheme.toUpperCase()) && value !== '' ? value : null;
+}
+
 /** Whether the text of a stored value is of a form that passwordFits() knows. */
 export function isKnownScheme(stored: string): boolean {
+  if (SCRAM.test(stored)) return parseScramVerifier(stored) !== null;
   const scheme = /^\{([\w./-]{1,32})\}/.exec(stored)?.[1];
   if (scheme === undefined) return stored !== '';
   const name = scheme.toUpperCase().replaceAll('_', '-');
@@ -39,6 +51,21 @@ export function isKnownScheme(stored: string): boolean {
       name,
     )
   );
+}
+
+const PLAIN_SCHEMES: ReadonlySet<string> = new Set(['PLAIN', 'CLEARTEXT', 'CLEAR']);
+/** What looks like keys of SCRAM is no plain password, whether they can be read or not. */
+const SCRAM = /^(\{SCRAM-|SCRAM-SHA-\d+ *\$ *\d+:)/i;
+
+/** A directory may have made the keys of the password as it came, and clients of SCRAM of the prepared one. */
+async function scramFits(stored: string, password: string): Promise<boolean> {
+  const verifier = parseScramVerifier(stored);
+  if (verifier === null) return false;
+  const { salt, iterations } = verifier;
+  for (const text of new Set([prepared(password) ?? password, password])) {
+    if (isSameKey(await scramKeys(text, salt, iterations), verifier)) return true;
+  }
+  return false;
 }
 
 interface Digest {

@@ -6,19 +6,23 @@
 
 import { createHmac } from 'node:crypto';
 
-import { asGateError, GateError } from '../errors.ts';
+import { asGateError } from '../errors.ts';
 import { explain, type Log } from '../log.ts';
 import type { World } from '../world.ts';
 import { Cache, Together } from './cache.ts';
+import { accountOfCertificate, type CertificateQuestion } from './certificate-login.ts';
 import {
   type Account,
   type Answer,
+  type CertificateAnswer,
   commonKey,
   type Directory,
   type Login,
   type Refusal,
 } from './directory.ts';
+import { ChallengeDesk } from './challenge.ts';
 import { passwordFits } from './password.ts';
+import { Turns } from './turns.ts';
 
 export interface ReceptionOptions {
   readonly directory: Directory;
@@ -49,12 +53,15 @@ export type Ruling =
       /** null where it does not. */
       readonly proof: 'right' | 'wrong' | null;
     }
-  | { readonly kind: 'nobody' }
+  | {
+      readonly kind: 'nobody';
+      /** For the log; not there: nobody of that name. */
+      readonly reason?: string;
+      /** It was no guess, and costs nothing. */
+      readonly isBlameless?: true;
+    }
   | Refusal;
 
-/** Passwords that are compared at once, and those that wait. */
-const COMPARED_MAX = 4;
-const WAITING_MAX = 512;
 /** Values of one account that are tried. */
 const SECRETS_MAX = 8;
 
@@ -62,11 +69,14 @@ export class Reception {
   readonly #options: ReceptionOptions;
   readonly #accounts: Cache<Answer>;
   readonly #passwords: Cache<Account>;
+  readonly #holders: Cache<CertificateAnswer>;
   readonly #searches = new Together<Answer>();
+  readonly #lookups = new Together<CertificateAnswer>();
   readonly #proofs = new Together<'right' | 'wrong'>();
   readonly #key: Buffer;
-  readonly #waiting: (() => void)[] = [];
-  #comparing = 0;
+  readonly #turns = new Turns();
+  /** Who has a secret without sending it. */
+  readonly challenges: ChallengeDesk;
   #down = false;
   /** What an unknown user's password is compared with: the last value that anybody's was. */
   #decoy = '{SSHA512}';
@@ -75,7 +85,9 @@ export class Reception {
     this.#options = options;
     this.#accounts = new Cache(options.cache.size);
     this.#passwords = new Cache(options.cache.size);
+    this.#holders = new Cache(options.cache.size);
     this.#key = options.world.random(32);
+    this.challenges = new ChallengeDesk(options.world.random(32), this.#turns);
   }
 
   async ask(inquiry: Inquiry): Promise<Ruling> {
@@ -92,6 +104,30 @@ export class Reception {
     const checked = account.preAuth ?? checker === 'directory';
     const proof = checked && password !== null ? await this.#prove(key, { login, account, password }) : null;
     return { kind: 'account', account, checked, proof };
+  }
+
+  /**
+   * Whom a certificate stands for that was found good. What is remembered is what the directory said of this very
+   * certificate by these mappings; whether it is good is judged anew on each connection, and not here.
+   */
+  async identify(question: CertificateQuestion): Promise<CertificateAnswer> {
+    const { directory, cache, world } = this.#options;
+    const { login, certificate, mappings } = question;
+    if (certificate.kind === 'odd') return accountOfCertificate(directory, question);
+    const place = { ...login, id: '' };
+    const key = this.#digest(directory.keyOf?.(place) ?? commonKey(place), [
+      certificate.der.toString('base64'),
+      mappings,
+    ]);
+    const known = this.#holders.get(key, world.monotonic());
+    if (known !== undefined) return known;
+    const ask = async (): Promise<CertificateAnswer> => {
+      const answer = await this.#watched(() => accountOfCertificate(directory, question));
+      const ttlMs = answer.kind === 'account' ? cache.ttlMs : answer.kind === 'nobody' ? cache.missTtlMs : 0;
+      if (ttlMs > 0 && cache.ttlMs > 0) this.#holders.set(key, answer, world.monotonic() + ttlMs);
+      return answer;
+    };
+    return cache.ttlMs > 0 ? this.#lookups.do(key, ask) : ask();
   }
 
   close(): void {
@@ -151,29 +187,13 @@ export class Reception {
   }
 
   async #compare(secrets: readonly string[], password: string): Promise<'right' | 'wrong'> {
-    await this.#enter();
-    try {
+    return this.#turns.take(async () => {
       this.#decoy = secrets[0] ?? this.#decoy;
       for (const secret of secrets.slice(0, SECRETS_MAX)) {
         if (await passwordFits(secret, password)) return 'right';
       }
       return 'wrong';
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#comparing--;
-      else next();
-    }
-  }
-
-  async #enter(): Promise<void> {
-    if (this.#comparing < COMPARED_MAX) {
-      this.#comparing++;
-      return;
-    }
-    if (this.#waiting.length >= WAITING_MAX) {
-      throw new GateError('DIRECTORY_DOWN', { phase: 'too many passwords wait to be compared' });
-    }
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    });
   }
 
   async #watched<T>(work: () => Promise<T>): Promise<T> {
@@ -193,9 +213,9 @@ export class Reception {
     }
   }
 
-  #digest(key: string, password: string): string {
+  #digest(key: string, secret: unknown): string {
     return createHmac('sha256', this.#key)
-      .update(JSON.stringify([key, password]))
+      .update(JSON.stringify([key, secret]))
       .digest('base64');
   }
 }

@@ -10,6 +10,8 @@ export interface Grant {
   /** Name of the service. */
   readonly service: string;
   readonly at: number;
+  /** How long it holds, where not as long as the rules say. */
+  readonly ttlMs?: number;
 }
 
 /** A null grant is gone. */
@@ -27,8 +29,8 @@ export const USER_MAX = 255;
 const SAME_PART = 100;
 
 /** When it is over, so that whoever keeps it may forget it. */
-export function endOf({ at }: Grant, { ttlMs }: Rules): number {
-  return at + ttlMs;
+export function endOf({ at, ttlMs = Infinity }: Grant, rules: Rules): number {
+  return at + Math.min(ttlMs, rules.ttlMs);
 }
 
 export function isLive(grant: Grant, now: number, rules: Rules): boolean {
@@ -36,9 +38,14 @@ export function isLive(grant: Grant, now: number, rules: Rules): boolean {
 }
 
 /** The grant that a login earns; null: the name is none that an operator could look for. */
-export function grantFor(user: string, service: string, now: number): Grant | null {
+export function grantFor(
+  user: string,
+  { name, grantTtlMs }: Pick<ServiceSettings, 'name' | 'grantTtlMs'>,
+  now: number,
+): Grant | null {
   const isName = user !== '' && user.length <= USER_MAX && !/\p{Cc}/u.test(user);
-  return isName ? { user, service, at: now } : null;
+  if (!isName) return null;
+  return { user, service: name, at: now, ...(grantTtlMs === null ? {} : { ttlMs: grantTtlMs }) };
 }
 
 /** Whether a relay can be told the name (LOGIN); blanks are not for every one of them. */
@@ -47,11 +54,13 @@ export function isTellable({ user }: Grant): boolean {
 }
 
 /** Whether a login changes so little that nobody need be told: somebody who polls, or many sessions at once. */
-export function isAsGood(known: Grant | null, earned: Grant, { ttlMs }: Rules): boolean {
+export function isAsGood(known: Grant | null, earned: Grant, rules: Rules): boolean {
+  const ttlMs = endOf(earned, rules) - earned.at;
   return (
     known !== null &&
     known.user === earned.user &&
     known.service === earned.service &&
+    known.ttlMs === earned.ttlMs &&
     Math.abs(earned.at - known.at) < ttlMs / SAME_PART
   );
 }
@@ -87,8 +96,8 @@ function overlap(a: Network, b: Network): boolean {
   return contains(a, b.address) || contains(b, a.address);
 }
 
-export function formatGrant({ user, service, at }: Grant): string {
-  return JSON.stringify([user, service, at]);
+export function formatGrant({ user, service, at, ttlMs }: Grant): string {
+  return JSON.stringify([user, service, at, ...(ttlMs === undefined ? [] : [ttlMs])]);
 }
 
 /** Null where it is none. A clock that is ahead on another machine makes no grant longer. */
@@ -96,9 +105,10 @@ export function parseGrant(text: string, now: number): Grant | null {
   try {
     const value: unknown = JSON.parse(text);
     if (!Array.isArray(value)) return null;
-    const [user, service, at] = value as unknown[];
+    const [user, service, at, ttlMs] = value as unknown[];
     if (typeof user !== 'string' || typeof service !== 'string' || typeof at !== 'number') return null;
-    return { user, service, at: Math.min(at, now) };
+    const own = typeof ttlMs === 'number' ? { ttlMs } : {};
+    return { user, service, at: Math.min(at, now), ...own };
   } catch {
     return null;
   }

@@ -54,10 +54,51 @@ export type Credentials =
       readonly message: string;
       readonly ask: Ask;
     }
-  | { readonly kind: 'external'; readonly mechanism: 'EXTERNAL'; readonly user: string };
+  | { readonly kind: 'external'; readonly mechanism: 'EXTERNAL'; readonly user: string }
+  | ChallengeCredentials;
 
-/** What can be repeated to a backend. EXTERNAL cannot: the certificate's proof ends with the client leg. */
-export type Replayable = Exclude<Credentials, { readonly kind: 'external' }>;
+/** A secret that the client has, or has not, without having sent it. */
+export interface ChallengeCredentials {
+  readonly kind: 'challenge';
+  readonly mechanism: 'APOP' | 'CRAM-MD5' | 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS';
+  /** As the client sent it; nobody has proven anything yet. */
+  readonly user: string;
+  /** '' is the same. */
+  readonly authzid: string;
+  readonly ask: Ask;
+  /**
+   * Carries the rest of the exchange, by `ask`. Once only. told: the client broke off or sent nonsense, and has its
+   * answer already.
+   */
+  prove(judge: ChallengeJudge, ask: Ask): Promise<Proof | NoProof>;
+}
+
+/** unbound: the secret is right, but not for this TLS connection. */
+export interface NoProof {
+  readonly proof: 'told' | 'unbound';
+  readonly password: null;
+}
+
+/** What the secrets of an account make of a client's answer. */
+export interface Proof {
+  readonly proof: 'right' | 'wrong';
+  /** The password itself, where the directory has it; null where it is wrong, or the directory has less. */
+  readonly password: string | null;
+}
+
+/** Knows the secrets of one account, or makes up what nobody's would look like. Crypto stands behind it. */
+export interface ChallengeJudge {
+  /** Data that bind a login to the client's TLS (RFC 5056); null: there are none of that type. */
+  binding(type: string): Buffer | null;
+  digest(kind: 'APOP' | 'CRAM-MD5', challenge: string, digest: string): Promise<Proof>;
+  /** RFC 5802 5.1: `s` and `i` of the server's first message. */
+  readonly scram: { readonly salt: Buffer; readonly iterations: number };
+  /** RFC 5802 3: whether ClientProof is right, and ServerSignature if so. */
+  scramProof(authMessage: string, clientProof: Buffer): Promise<Proof & { readonly signature: Buffer }>;
+}
+
+/** What can be repeated to a backend. A certificate's proof, or an answer to our own challenge, cannot. */
+export type Replayable = Exclude<Credentials, { readonly kind: 'external' | 'challenge' }>;
 
 /** What a backend's login ended with, in the words of its own protocol. */
 export interface Verdict {
@@ -88,7 +129,20 @@ export interface FrontRules {
   readonly sasl: 'nosasl' | 'maysasl' | 'mustsasl';
   readonly limits: Limits;
   readonly lineEndings: 'refuse' | 'normalise';
+  /** Passwords and tokens are taken over TLS only. */
+  readonly restricted: boolean;
+  /** POP3: APOP is among the mechanisms. */
+  readonly apop: boolean;
+  /** What nobody can guess and nobody gets twice. */
+  readonly fresh: Fresh;
   offer(): Promise<Offer>;
+}
+
+export interface Fresh {
+  /** RFC 5802 5.1: printable, no comma. */
+  nonce(): string;
+  /** RFC 1939 7, RFC 2195 2: in the form of a message-id. */
+  stamp(): string;
 }
 
 /** Who a trusted peer (a balancer, a front tier) says that the client is. What it did not say is undefined. */
@@ -125,6 +179,8 @@ export interface OuterTls {
 
 /** The connection as its front session sees it. */
 export interface Visitor {
+  /** The client's own TLS ends here, nobody in front has ended it, and it is of a version that logins can be bound to. */
+  readonly bindable: boolean;
   /**
    * The peer belongs to a front tier of ours: it may say who the client is. Asked before every introduction; what
    * counts is the peer as it is when this is asked for the first time.
@@ -135,6 +191,8 @@ export interface Visitor {
    * introduced is not wanted.
    */
   introduce(introduction: Introduction): void;
+  /** It has shown a certificate of its own that is believed, on this leg. */
+  readonly certified: boolean;
   /** Its way through the channels; null: the service has none. */
   readonly course: Course | null;
   /** XPEHLO: changes to another channel; false: it cannot be, or there is none of that name. */
@@ -174,6 +232,8 @@ export type Wish =
   | { readonly kind: 'quit' };
 
 export interface FrontSession {
+  /** Other rules hold from here on: of another channel, or of another address that the client has connected to. */
+  govern(rules: FrontRules): void;
   greet(): Promise<void>;
   /** Answers commands until the client has a wish that needs a backend, or leaves. */
   nextWish(): Promise<Wish>;
@@ -218,6 +278,8 @@ export interface ClientFacts {
   readonly tlsCipher: string | null;
   /** Proven without the backend's help (EXTERNAL, a front tier's word, a grant); a replayed login is not told. */
   readonly login: string | null;
+  /** A relay that cannot be told the login is of no use. */
+  readonly isLoginNeeded?: boolean;
   /** XPEHLO: the channel that it is to be on there; null: none is asked for. */
   readonly channel?: string | null;
 }

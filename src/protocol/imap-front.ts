@@ -15,8 +15,9 @@ import type {
   Visitor,
   Wish,
 } from './dialect.ts';
+import { offeredNow, type Standing, wantsPrivacy } from './mechanisms.ts';
 import { Patience } from './patience.ts';
-import { collectCredentials, type SaslResult } from './sasl.ts';
+import { collectCredentials, type SaslFailure } from './sasl.ts';
 
 /** A parsed command. */
 interface Command {
@@ -30,7 +31,7 @@ const LITERAL_MINUS_BYTES = 4096;
 
 export class ImapFront implements FrontSession {
   readonly #talk: Talk;
-  readonly #rules: FrontRules;
+  #rules: FrontRules;
   readonly #visitor: Visitor;
   readonly #patience: Patience;
   /** The tag of the login under way. */
@@ -41,6 +42,11 @@ export class ImapFront implements FrontSession {
     this.#rules = rules;
     this.#visitor = visitor;
     this.#patience = new Patience(rules.limits.badCommands);
+  }
+
+  govern(rules: FrontRules): void {
+    this.#rules = rules;
+    this.#patience.limit(rules.limits.badCommands);
   }
 
   async greet(): Promise<void> {
@@ -130,7 +136,7 @@ export class ImapFront implements FrontSession {
     if (values.length !== 2 || typeof user !== 'string' || typeof password !== 'string') {
       return this.#bad(command.tag, 'LOGIN takes a user name and a password');
     }
-    if (this.#mustSecure()) return this.#needsTls(command.tag);
+    if (this.#noPasswords()) return this.#needsTls(command.tag);
     if (user === '' || password === '') {
       return this.#no(command.tag, '[AUTHENTICATIONFAILED] Neither name nor password may be empty');
     }
@@ -151,8 +157,11 @@ export class ImapFront implements FrontSession {
     const result = await collectCredentials({
       mechanism,
       initial: initial ?? null,
-      offered: mechanisms,
+      mechanisms,
+      standing: this.#standing,
+      fresh: this.#rules.fresh,
       bytesMax: this.#rules.limits.commandBytes,
+      onBrokenOff: (how) => this.#saslFailure(command.tag, how),
       ask: async (challenge) => {
         this.#talk.send(`+ ${challenge}\r\n`);
         return (await this.#talk.line()).toString('latin1');
@@ -168,7 +177,7 @@ export class ImapFront implements FrontSession {
     return { kind: 'login', credentials };
   }
 
-  #saslFailure(tag: string, result: Exclude<SaslResult, { kind: 'credentials' }>): null {
+  #saslFailure(tag: string, result: SaslFailure): null {
     switch (result.kind) {
       case 'cancelled':
         return this.#bad(tag, 'AUTHENTICATE cancelled');
@@ -178,6 +187,8 @@ export class ImapFront implements FrontSession {
         this.#patience.lose();
         this.#talk.send(`${tag} NO [CANNOT] Mechanism not offered\r\n`);
         return null;
+      case 'insecure':
+        return this.#needsTls(tag);
     }
   }
 
@@ -212,16 +223,30 @@ export class ImapFront implements FrontSession {
 
   /** Whoever asks for a literal of these asks for a password: null where that may be done. */
   #tagOfClearLogin(pieces: readonly Buffer[]): string | null {
-    if (!this.#mustSecure()) return null;
-    const head = /^([\x21-\x7e]+) (?:LOGIN|AUTHENTICATE) /i.exec(pieces[0]?.toString('latin1') ?? '');
-    return head?.[1] ?? null;
+    if (!this.#noPasswords()) return null;
+    const head = /^([\x21-\x7e]+) (LOGIN|AUTHENTICATE) /i.exec(pieces[0]?.toString('latin1') ?? '');
+    const [, tag = null, verb = ''] = head ?? [];
+    // What mechanism it is may stand in the literal; that is told when it is read.
+    return verb.toUpperCase() === 'LOGIN' || this.#mustSecure() ? tag : null;
   }
 
   #capabilities(offer: Offer): string {
-    const cached = texts.get(offer)?.get(this.#rules);
-    const pair = cached ?? capabilityTexts(offer, this.#rules);
-    if (cached === undefined) remember(offer, this.#rules, pair);
-    return this.#talk.secured ? pair.secured : pair.clear;
+    const standing = this.#standing;
+    const { secured, bindable, certified } = standing;
+    const key = `${secured} ${bindable} ${certified}`;
+    const known = textsOf(offer, this.#rules);
+    const text = known.get(key) ?? capabilityText(offer, this.#rules, standing);
+    known.set(key, text);
+    return text;
+  }
+
+  get #standing(): Standing {
+    const { bindable, certified } = this.#visitor;
+    return { secured: this.#talk.secured, bindable, certified, restricted: this.#rules.restricted };
+  }
+
+  #noPasswords(): boolean {
+    return this.#mustSecure() || wantsPrivacy('LOGIN', this.#standing);
   }
 
   #mustSecure(): boolean {
@@ -261,30 +286,29 @@ function stringOf(token: ImapToken | undefined): string | null | undefined {
   return text.includes('\ufffd') && !Buffer.from(text).equals(token.value) ? null : text;
 }
 
-interface CapabilityTexts {
-  readonly clear: string;
-  readonly secured: string;
-}
+/** Rendered once per offer, service and standing. */
+const texts = new WeakMap<Offer, WeakMap<FrontRules, Map<string, string>>>();
 
-/** Rendered once per offer and service. */
-const texts = new WeakMap<Offer, WeakMap<FrontRules, CapabilityTexts>>();
-
-function remember(offer: Offer, rules: FrontRules, pair: CapabilityTexts): void {
-  const byRules = texts.get(offer) ?? new WeakMap<FrontRules, CapabilityTexts>();
-  byRules.set(rules, pair);
+function textsOf(offer: Offer, rules: FrontRules): Map<string, string> {
+  const byRules = texts.get(offer) ?? new WeakMap<FrontRules, Map<string, string>>();
   texts.set(offer, byRules);
+  const byStanding = byRules.get(rules) ?? new Map<string, string>();
+  byRules.set(rules, byStanding);
+  return byStanding;
 }
 
-function capabilityTexts(offer: Offer, rules: FrontRules): CapabilityTexts {
-  const auth = offer.mechanisms.map((mechanism) => `AUTH=${mechanism}`);
+function capabilityText(offer: Offer, rules: FrontRules, standing: Standing): string {
+  const { secured } = standing;
   const base = offer.capabilities.filter((capability) => !capability.startsWith('IMAP4'));
   // RFC 9051 writes them so, and there are clients that compare letter by letter.
   const versions = offer.capabilities
     .filter((capability) => capability.startsWith('IMAP4'))
     .map((capability) => capability.replace('REV', 'rev'));
   const head = [...(versions.length > 0 ? versions : ['IMAP4rev1']), 'LITERAL-', 'SASL-IR', 'ID', ...base];
-  const starttls = rules.tls === 'notls' ? [] : ['STARTTLS'];
+  const starttls = rules.tls === 'notls' || secured ? [] : ['STARTTLS'];
+  const mustSecure = rules.tls === 'musttls' && !secured;
   // RFC 9051 6.2.3: LOGINDISABLED, and no AUTH= that would need a password in clear.
-  const login = rules.tls === 'musttls' ? ['LOGINDISABLED'] : auth;
-  return { clear: [...head, ...starttls, ...login].join(' '), secured: [...head, ...auth].join(' ') };
+  const disabled = mustSecure || wantsPrivacy('LOGIN', standing) ? ['LOGINDISABLED'] : [];
+  const auth = mustSecure ? [] : offeredNow(offer.mechanisms, standing).map((name) => `AUTH=${name}`);
+  return [...head, ...starttls, ...disabled, ...auth].join(' ');
 }

@@ -1,4 +1,4 @@
-// POP3 before login, towards the client: CAPA, STLS, USER, PASS, AUTH, UTF8, NOOP, QUIT; the rest is answered -ERR and
+// POP3 before login, towards the client: CAPA, STLS, USER, PASS, APOP, AUTH, UTF8, NOOP, QUIT; the rest is answered -ERR and
 // counted. A front tier may say who its client is by XCLIENT, and XQUERYAUTH is for those that the service allows; to
 // anybody else there are no such commands. Promises: no password is asked for or taken where TLS is required and
 // missing; USER is always answered alike, so that nobody learns which names exist (RFC 1939 7).
@@ -8,16 +8,20 @@ import { ipOf } from '../wire/address.ts';
 import { parsePop3Xclient } from '../wire/introduction.ts';
 import { parseCommand } from '../wire/pop3.ts';
 import type { Credentials, FrontRules, FrontSession, Talk, Verdict, Visitor, Wish } from './dialect.ts';
+import { offeredNow, type Standing, wantsPrivacy } from './mechanisms.ts';
 import { Patience } from './patience.ts';
-import { collectCredentials } from './sasl.ts';
+import { collectCredentials, type SaslFailure } from './sasl.ts';
+import { apopCredentials } from './sasl-challenge.ts';
 
 export class Pop3Front implements FrontSession {
   readonly #talk: Talk;
-  readonly #rules: FrontRules;
+  #rules: FrontRules;
   readonly #visitor: Visitor;
   readonly #patience: Patience;
   #user: string | null = null;
   #utf8 = false;
+  /** What the greeting held for APOP; null: there is no APOP. */
+  #stamp: string | null = null;
   /** A login waits for its answer. */
   #waiting = false;
 
@@ -28,11 +32,18 @@ export class Pop3Front implements FrontSession {
     this.#patience = new Patience(rules.limits.badCommands);
   }
 
+  govern(rules: FrontRules): void {
+    this.#rules = rules;
+    this.#patience.limit(rules.limits.badCommands);
+  }
+
   async greet(): Promise<void> {
-    // No timestamp: APOP is not offered (RFC 1939 7).
+    // RFC 1939 7: where APOP is offered, a stamp of which there is no second.
+    this.#stamp = this.#rules.apop ? this.#rules.fresh.stamp() : null;
+    const stamp = this.#stamp === null ? '' : ` ${this.#stamp}`;
     // Dovecot's way to tell a proxy that XCLIENT is known.
     const code = this.#visitor.isFrontTier ? '[XCLIENT] ' : '';
-    this.#talk.send(`+OK ${code}${this.#rules.hostname} ${this.#rules.banner}\r\n`);
+    this.#talk.send(`+OK ${code}${this.#rules.hostname} ${this.#rules.banner}${stamp}\r\n`);
   }
 
   async nextWish(): Promise<Wish> {
@@ -83,6 +94,8 @@ export class Pop3Front implements FrontSession {
         return this.#takeUser(argument);
       case 'PASS':
         return this.#takePassword(argument);
+      case 'APOP':
+        return this.#apop(argument);
       case 'AUTH':
         return this.#auth(argument);
       case 'UTF8':
@@ -101,16 +114,14 @@ export class Pop3Front implements FrontSession {
     const offer = await this.#rules.offer();
     const { tls } = this.#rules;
     const secured = this.#talk.secured;
-    const login =
-      tls === 'musttls' && !secured
-        ? []
-        : ['USER', ...(offer.mechanisms.length > 0 ? [`SASL ${offer.mechanisms.join(' ')}`] : [])];
+    const sasl = this.#mustSecure() ? [] : offeredNow(offer.mechanisms, this.#standing);
     const lines = [
       ...offer.capabilities,
       'RESP-CODES',
       'AUTH-RESP-CODE',
       ...(tls === 'notls' || secured ? [] : ['STLS']),
-      ...login,
+      ...(this.#noPasswords() ? [] : ['USER']),
+      ...(sasl.length > 0 ? [`SASL ${sasl.join(' ')}`] : []),
     ];
     this.#patience.waste();
     this.#talk.send(`+OK Capabilities follow\r\n${lines.map((line) => `${line}\r\n`).join('')}.\r\n`);
@@ -153,14 +164,14 @@ export class Pop3Front implements FrontSession {
   }
 
   #takeUser(name: string): null {
-    if (this.#mustSecure()) return this.#needsTls();
+    if (this.#noPasswords()) return this.#needsTls();
     if (name === '') return this.#err('USER takes a name');
     this.#user = name;
     return this.#ok('Password please');
   }
 
   #takePassword(password: string): Wish | null {
-    if (this.#mustSecure()) return this.#needsTls();
+    if (this.#noPasswords()) return this.#needsTls();
     const user = this.#user;
     this.#user = null;
     if (user === null) return this.#err('USER first');
@@ -168,34 +179,50 @@ export class Pop3Front implements FrontSession {
     return this.#wish({ kind: 'password', mechanism: 'USER', authzid: '', user, password });
   }
 
+  #apop(argument: string): Wish | null {
+    if (this.#stamp === null) return this.#err('APOP is not available here');
+    if (this.#mustSecure()) return this.#needsTls();
+    this.#user = null;
+    const credentials = apopCredentials(argument, this.#stamp);
+    return credentials === null ? this.#err('APOP takes a name and a digest') : this.#wish(credentials);
+  }
+
   async #auth(argument: string): Promise<Wish | null> {
     const { mechanisms } = await this.#rules.offer();
     if (this.#mustSecure()) return this.#needsTls();
     const [mechanism, initial, ...rest] = argument.split(' ').filter((word) => word !== '');
     if (mechanism === undefined) {
-      this.#talk.send(`+OK Mechanisms follow\r\n${mechanisms.map((m) => `${m}\r\n`).join('')}.\r\n`);
+      const now = offeredNow(mechanisms, this.#standing);
+      this.#talk.send(`+OK Mechanisms follow\r\n${now.map((m) => `${m}\r\n`).join('')}.\r\n`);
       return null;
     }
     if (rest.length > 0) return this.#err('AUTH takes a mechanism');
     const result = await collectCredentials({
       mechanism,
       initial: initial ?? null,
-      offered: mechanisms,
+      mechanisms,
+      standing: this.#standing,
+      fresh: this.#rules.fresh,
       bytesMax: this.#rules.limits.commandBytes,
+      onBrokenOff: (how) => this.#saslFailure(how),
       ask: async (challenge) => {
         this.#talk.send(`+ ${challenge}\r\n`);
         return (await this.#talk.line()).toString('latin1');
       },
     });
+    return result.kind === 'credentials' ? this.#wish(result.credentials) : this.#saslFailure(result);
+  }
+
+  #saslFailure(result: SaslFailure): null {
     switch (result.kind) {
-      case 'credentials':
-        return this.#wish(result.credentials);
       case 'cancelled':
         return this.#err('AUTH cancelled');
       case 'malformed':
         return this.#err('That is not a valid SASL message');
       case 'unknown':
         return this.#err('[AUTH] Mechanism not offered');
+      case 'insecure':
+        return this.#needsTls();
     }
   }
 
@@ -211,6 +238,15 @@ export class Pop3Front implements FrontSession {
   #wish(credentials: Credentials): Wish {
     this.#waiting = true;
     return { kind: 'login', credentials, utf8: this.#utf8 };
+  }
+
+  get #standing(): Standing {
+    const { bindable, certified } = this.#visitor;
+    return { secured: this.#talk.secured, bindable, certified, restricted: this.#rules.restricted };
+  }
+
+  #noPasswords(): boolean {
+    return this.#mustSecure() || wantsPrivacy('LOGIN', this.#standing);
   }
 
   #mustSecure(): boolean {

@@ -71,7 +71,10 @@ export class SmtpBack implements BackSession {
   async #xclient(client: ClientFacts): Promise<boolean> {
     const listed = this.#parametersOf('XCLIENT');
     // A relay that cannot be told the address would take the client for us.
-    if (listed === null || !listed.some((name) => name.toUpperCase() === 'ADDR')) return false;
+    const takes = (attribute: string): boolean =>
+      listed?.some((name) => name.toUpperCase() === attribute) === true;
+    if (listed === null || !takes('ADDR')) return false;
+    if (client.isLoginNeeded === true && !takes('LOGIN')) return false;
     const known = xclientAttributes(client);
     const words = listed.flatMap((name) => {
       const value = known.get(name.toUpperCase());

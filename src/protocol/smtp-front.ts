@@ -15,8 +15,9 @@ import type {
   Visitor,
   Wish,
 } from './dialect.ts';
+import { offeredNow, type Standing } from './mechanisms.ts';
 import { Patience } from './patience.ts';
-import { collectCredentials } from './sasl.ts';
+import { collectCredentials, type SaslFailure } from './sasl.ts';
 import { SmtpIntroduction } from './smtp-introduction.ts';
 import { mustSecure, refusalOf, type SessionState } from './smtp-order.ts';
 
@@ -37,7 +38,7 @@ const LOGIN_FAILED = 454;
 
 export class SmtpFront implements FrontSession {
   readonly talk: Talk;
-  readonly #course: Course | null;
+  readonly #visitor: Visitor;
   #rules: FrontRules;
   readonly #patience: Patience;
   readonly #introduction: SmtpIntroduction;
@@ -48,7 +49,7 @@ export class SmtpFront implements FrontSession {
   constructor(talk: Talk, rules: FrontRules, visitor: Visitor) {
     this.talk = talk;
     this.#rules = rules;
-    this.#course = visitor.course;
+    this.#visitor = visitor;
     this.#introduction = new SmtpIntroduction(rules, visitor);
     this.#patience = new Patience(rules.limits.badCommands);
   }
@@ -58,7 +59,6 @@ export class SmtpFront implements FrontSession {
     return this.#rules;
   }
 
-  /** Another channel's rules hold from here on. */
   govern(rules: FrontRules): void {
     this.#rules = rules;
     this.#patience.limit(rules.limits.badCommands);
@@ -249,6 +249,15 @@ export class SmtpFront implements FrontSession {
     this.bad(500, '5.5.1', 'Command not known');
   }
 
+  get #course(): Course | null {
+    return this.#visitor.course;
+  }
+
+  get #standing(): Standing {
+    const { bindable, certified } = this.#visitor;
+    return { secured: this.talk.secured, bindable, certified, restricted: this.rules.restricted };
+  }
+
   get #state(): SessionState {
     return {
       greeted: this.#helo !== null,
@@ -292,11 +301,12 @@ export class SmtpFront implements FrontSession {
     const carried = offer.capabilities.filter(
       (line) => secured || parseEhloKeyword(line).keyword !== 'REQUIRETLS',
     );
-    const auth = sasl === 'nosasl' || mustSecure(this.rules, secured) || offer.mechanisms.length === 0;
+    const isShut = sasl === 'nosasl' || mustSecure(this.rules, secured);
+    const mechanisms = isShut ? [] : offeredNow(offer.mechanisms, this.#standing);
     return [
       ...carried,
       ...(refusalOf('STARTTLS', this.rules, this.#state) === null ? ['STARTTLS'] : []),
-      ...(auth ? [] : [`AUTH ${offer.mechanisms.join(' ')}`]),
+      ...(mechanisms.length === 0 ? [] : [`AUTH ${mechanisms.join(' ')}`]),
       ...(mustSecure(this.rules, secured) ? [] : this.#introduction.keywords),
     ];
   }
@@ -337,22 +347,30 @@ export class SmtpFront implements FrontSession {
     const result = await collectCredentials({
       mechanism,
       initial: initial ?? null,
-      offered: mechanisms,
+      mechanisms,
+      standing: this.#standing,
+      fresh: this.rules.fresh,
       bytesMax: this.rules.limits.commandBytes,
+      onBrokenOff: (how) => this.#saslFailure(how),
       ask: async (challenge) => {
         this.talk.send(`334 ${challenge}\r\n`);
         return (await this.talk.line()).toString('latin1');
       },
     });
+    return result.kind === 'credentials' ? result.credentials : this.#saslFailure(result);
+  }
+
+  #saslFailure(result: SaslFailure): null {
     switch (result.kind) {
-      case 'credentials':
-        return result.credentials;
       case 'cancelled':
         return this.#refuseAuth(501, '5.7.0', 'AUTH cancelled');
       case 'malformed':
         return this.#refuseAuth(501, '5.5.2', 'That is not a valid SASL message');
       case 'unknown':
         return this.#refuseAuth(504, '5.5.4', 'Mechanism not offered');
+      case 'insecure':
+        // RFC 4954 6.
+        return this.#refuseAuth(538, '5.7.11', 'Encryption required for this mechanism, use STARTTLS first');
     }
   }
 

@@ -1,6 +1,7 @@
 // From settings to the objects that a path is made of: the dialect of a protocol, the Backend of a backend's settings.
 
 import type { BackendSettings, Protocol, ServiceSettings, Settings } from '../config/settings.ts';
+import { facesOf } from '../config/variants.ts';
 import { type AdminLogin, Backend } from '../connection/backend-leg.ts';
 import type { Placements } from '../connection/placements.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
@@ -102,7 +103,9 @@ export function backendOf(settings: Settings, service: ServiceSettings): Backend
 
 /** All that a connection of a service can come to: smtp may switch to channels with other relays. */
 export function backendsOf(settings: Settings, service: ServiceSettings): readonly BackendSettings[] {
-  const channels = channelsOf(service, settings.channels, grantChannelOf(service, settings));
+  const channels = facesOf(service).flatMap((face) =>
+    channelsOf(face, settings.channels, grantChannelOf(face, settings)),
+  );
   const names = new Set([...channels.map(({ relay }) => relay), service.backend ?? '']);
   return [...names].flatMap((name) => settings.backends[name] ?? []);
 }

@@ -3,14 +3,15 @@
 // by that. Channels with the same relay share what is known of it.
 
 import type { BackendSettings, ChannelSettings, ServiceSettings, Settings } from '../config/settings.ts';
-import type { Backend } from '../connection/backend-leg.ts';
+import type { AdminLogin, Backend } from '../connection/backend-leg.ts';
 import type { ChannelGate, GateChannels } from '../connection/channel-course.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
 import { channelsOf } from '../policy/channel-map.ts';
 import { ChannelBook, serverRules } from '../policy/channels.ts';
 import { grantChannelOf } from '../policy/grants.ts';
-import type { FrontRules, Offer } from '../protocol/dialect.ts';
+import type { Fresh, FrontRules, Offer } from '../protocol/dialect.ts';
 import { parseChannelKeywords } from '../wire/channel-keywords.ts';
+import type { World } from '../world.ts';
 import { DIALECTS } from './backends.ts';
 
 const BANNER = 'Sallyport ready';
@@ -24,10 +25,11 @@ export interface RulesParts {
   /** Of the service's front tiers; null: there is none. */
   readonly isTierPassword: FrontRules['isTierPassword'];
   readonly offer: () => Promise<Offer>;
+  readonly world: Pick<World, 'now' | 'random'>;
 }
 
 export function frontRules(parts: RulesParts): FrontRules {
-  const { settings, service, channel, certified, isTierPassword, offer } = parts;
+  const { settings, service, channel, certified, isTierPassword, offer, world } = parts;
   const rules = serverRules(service, channel);
   const { badAuthLimit, badCommandLimit } = parseChannelKeywords(channel?.keywords ?? '');
   const { limits } = settings;
@@ -44,18 +46,30 @@ export function frontRules(parts: RulesParts): FrontRules {
       badCommands: badCommandLimit ?? limits.badCommands,
     },
     lineEndings: service.lineEndings,
+    restricted: service.restrictPlainPasswords,
+    apop: service.protocol === 'pop3' && service.mechanisms.includes('APOP'),
+    fresh: freshOf(settings.hostname, world),
     isTierPassword,
     offer,
   };
 }
 
+const NONCE_BYTES = 18;
+
+function freshOf(hostname: string, world: RulesParts['world']): Fresh {
+  const nonce = (): string => world.random(NONCE_BYTES).toString('base64url');
+  return { nonce, stamp: () => `<${nonce()}.${world.now()}@${hostname}>` };
+}
+
 export interface ChannelParts extends Omit<RulesParts, 'channel' | 'offer'> {
   readonly backend: (settings: BackendSettings) => Backend;
+  /** In place of the relays' own. */
+  readonly admin?: AdminLogin | null | undefined;
 }
 
 /** Null: the service has no channel. */
 export function makeChannels(parts: ChannelParts): GateChannels | null {
-  const { settings, service, certified, isTierPassword } = parts;
+  const { settings, service, certified, isTierPassword, world } = parts;
   if (service.channel === null) return null;
   const book = new ChannelBook(Object.values(settings.channels));
   const offers = new Map<Backend, () => Promise<Offer>>();
@@ -64,10 +78,12 @@ export function makeChannels(parts: ChannelParts): GateChannels | null {
     const relay = settings.backends[channel.relay];
     if (relay === undefined) continue;
     const backend = parts.backend(relay);
-    const offer = offers.get(backend) ?? offerOf(service, DIALECTS.smtp, backend);
+    const offer =
+      offers.get(backend) ??
+      offerOf(service, DIALECTS.smtp, { backend, admin: parts.admin ?? backend.admin });
     offers.set(backend, offer);
     gates.set(channel.name, {
-      rules: frontRules({ settings, service, channel, certified, isTierPassword, offer }),
+      rules: frontRules({ settings, service, channel, certified, isTierPassword, offer, world }),
       backend,
     });
   }

@@ -2,7 +2,7 @@
 // settings before is kept, with what it remembers and its connections; one that is replaced is closed when nobody can
 // be on the way to it any more.
 
-import type { Settings } from '../config/settings.ts';
+import type { DirectoryCacheSettings, Settings } from '../config/settings.ts';
 import type { Directory, Login } from '../identity/directory.ts';
 import { everyone } from '../identity/everyone.ts';
 import { fileDirectory } from '../identity/file-directory.ts';
@@ -25,20 +25,19 @@ export interface DirectoryParts {
 
 export class Directories {
   #key = '';
-  #reception: Reception | null = null;
+  #reception: Receptions | null = null;
 
   /** What these settings ask for. */
-  update(parts: DirectoryParts): Reception | null {
+  update(parts: DirectoryParts): Receptions | null {
     const { settings, material, world } = parts;
     const isNeeded = !isPlain(settings);
-    const domains = Object.values(settings.services).map(({ name, domains: own }) => [name, own]);
-    const key = JSON.stringify([settings.directory, domains, material]);
+    const key = JSON.stringify([settings.directory, placesOf(settings), material]);
     if (isNeeded && this.#reception !== null && key === this.#key) return this.#reception;
     const old = this.#reception;
     // Connections that came before may still log in.
     if (old !== null) world.after(2 * settings.timeouts.loginMs, () => old.close());
     this.#key = key;
-    this.#reception = isNeeded ? makeReception(parts) : null;
+    this.#reception = isNeeded ? makeReceptions(parts) : null;
     return this.#reception;
   }
 }
@@ -50,16 +49,52 @@ function isPlain({ directory, services }: Settings): boolean {
   return (
     type === 'none' &&
     asGiven &&
-    Object.values(services).every(({ domains }) => Object.keys(domains).length === 0)
+    Object.values(services).every(({ domains }) =>
+      Object.values(domains).every((own) => own.defaultDomain === null && own.domainDelimiters === null),
+    )
   );
 }
 
-export function makeReception(parts: DirectoryParts): Reception {
-  const { settings, world, log } = parts;
-  return new Reception({ directory: makeDirectory(parts), cache: settings.directory.cache, world, log });
+/** What is remembered, and who is asked for the rest, by the address that a client has connected to. */
+export interface Receptions {
+  readonly common: Reception;
+  /** Those that remember for themselves, by placeKey(). */
+  readonly places: ReadonlyMap<string, Reception>;
+  close(): void;
 }
 
-function makeDirectory({ settings, material, world, log }: DirectoryParts): Directory {
+function makeReceptions(parts: DirectoryParts): Receptions {
+  const { settings, world, log } = parts;
+  const directory = makeDirectory(parts);
+  const make = (cache: DirectoryCacheSettings): Reception => new Reception({ directory, cache, world, log });
+  return {
+    common: make(settings.directory.cache),
+    places: new Map(
+      placesOf(settings).flatMap(({ place, cache }) => (cache === null ? [] : [[place, make(cache)]])),
+    ),
+    close: () => directory.close(),
+  };
+}
+
+/** What addresses say of directories. */
+function placesOf({ services }: Settings) {
+  return Object.values(services).flatMap(({ name, domains }) =>
+    Object.entries(domains).map(
+      ([address, { defaultDomain, domainDelimiters: delimiters, ldap, cache }]) => ({
+        place: placeKey(name, address),
+        names: {
+          ...(defaultDomain === null ? {} : { defaultDomain }),
+          ...(delimiters === null ? {} : { delimiters }),
+        },
+        ldap,
+        cache,
+      }),
+    ),
+  );
+}
+
+/** Without a cache before it. */
+export function makeDirectory({ settings, material, world, log }: DirectoryParts): Directory {
   const { directory } = settings;
   const names = nameBook(settings);
   switch (directory.type) {
@@ -88,16 +123,10 @@ function splitBy(names: NameBook, { directory }: Settings): (login: Login) => Sp
   };
 }
 
-function nameBook({ directory, services }: Settings): NameBook {
-  const { defaultDomain, domainDelimiters: delimiters, canonicalDelimiter } = directory;
-  const byAddress = new Map<string, Partial<NameRules>>();
-  for (const service of Object.values(services)) {
-    for (const [address, own] of Object.entries(service.domains)) {
-      byAddress.set(placeKey(service.name, address), {
-        ...(own.defaultDomain === null ? {} : { defaultDomain: own.defaultDomain }),
-        ...(own.domainDelimiters === null ? {} : { delimiters: own.domainDelimiters }),
-      });
-    }
-  }
+function nameBook(settings: Settings): NameBook {
+  const { defaultDomain, domainDelimiters: delimiters, canonicalDelimiter } = settings.directory;
+  const byAddress = new Map<string, Partial<NameRules>>(
+    placesOf(settings).map(({ place, names }) => [place, names]),
+  );
   return new NameBook({ defaultDomain, delimiters, canonicalDelimiter }, byAddress);
 }

@@ -173,7 +173,7 @@ class MailFront implements Front {
       refusals: this.#refusals,
       health: this.#health,
       staples: this.#staples,
-      reception: this.#directories.update({
+      receptions: this.#directories.update({
         settings,
         material: material.directory,
         world: this.#world,

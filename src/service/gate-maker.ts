@@ -9,7 +9,8 @@ import type {
   ServiceSettings,
   Settings,
 } from '../config/settings.ts';
-import type { Backend } from '../connection/backend-leg.ts';
+import { variantsOf } from '../config/variants.ts';
+import type { AdminLogin, Backend } from '../connection/backend-leg.ts';
 import type { GateGrants, Grants } from '../connection/grants.ts';
 import type { Guard } from '../connection/guard.ts';
 import { type Gate, offerOf } from '../connection/gate.ts';
@@ -20,7 +21,7 @@ import type { Placements } from '../connection/placements.ts';
 import type { HealthBoard } from '../connection/server-health.ts';
 import type { PasswordCheck } from '../connection/verify.ts';
 import { StorePasswords } from '../identity/store-passwords.ts';
-import type { Reception } from '../identity/reception.ts';
+import { placeKey } from '../identity/login-id.ts';
 import type { Log } from '../log.ts';
 import { passwordCheck } from '../policy/front-tier.ts';
 import { earns } from '../policy/grants.ts';
@@ -37,7 +38,11 @@ import { spoofOf } from './spoofs.ts';
 import { type BackendTrust, NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
+import { withoutVainMechanisms } from './certificate-logins.ts';
+import { certmapOf } from './certmaps.ts';
 import type { CheckTarget } from './checks.ts';
+import type { Receptions } from './directories.ts';
+import { domainAdmin } from './domain-admins.ts';
 import { clientUpgrader } from './client-judge.ts';
 import type { ClientOcsp } from './client-ocsp.ts';
 import { namedBackends } from './directory-material.ts';
@@ -57,7 +62,7 @@ interface MakerOptions {
   readonly health: HealthBoard;
   readonly staples: StapleKeeper;
   /** null: there is no directory, and every name is what it is. */
-  readonly reception: Reception | null;
+  readonly receptions: Receptions | null;
   readonly tokenKeys?: TokenKeys;
   readonly onTokenFailed?: () => void;
   readonly clientOcsp: ClientOcsp;
@@ -76,6 +81,21 @@ export class GateMaker {
   }
 
   gate(service: ServiceSettings): Gate {
+    const { material, receptions } = this.#options;
+    const common = this.#gate(service, null);
+    const domains = [...variantsOf(service)].map(([address, variant]): [string, Gate] => [
+      address,
+      {
+        ...this.#gate(variant, domainAdmin(service, address, material.domainAdmins)),
+        upgrader: common.upgrader,
+        reception: receptions?.places.get(placeKey(service.name, address)) ?? common.reception,
+      },
+    ]);
+    return domains.length === 0 ? common : { ...common, domains: new Map(domains) };
+  }
+
+  /** `admin`: who logs in for others in place of the backend's. */
+  #gate(service: ServiceSettings, admin: AdminLogin | null): Gate {
     const { settings, material, world, log, guard, placements, refusals } = this.#options;
     const dialect = DIALECTS[service.protocol];
     const backendSettings = backendOf(settings, service);
@@ -84,21 +104,26 @@ export class GateMaker {
     const tls = material.services[service.name] ?? null;
     const certified = tls !== null;
     const isTierPassword = passwordCheck(material.tierPasswords.services[service.name] ?? null);
+    const offered = withoutVainMechanisms(service, settings);
     const channels = makeChannels({
       settings,
-      service,
+      service: offered,
       certified,
       isTierPassword,
+      admin,
+      world,
       backend: (relay) => this.#backend(relay, dialect),
     });
-    const offer = offerOf(service, dialect, backend);
+    const offer = offerOf(offered, dialect, { backend, admin: admin ?? backend.admin });
     return {
       name: service.name,
       dialect,
       settings: service,
+      domains: null,
+      admin,
       rules:
         channels?.gates.get(channels.start.channel)?.rules ??
-        frontRules({ settings, service, channel: null, certified, offer, isTierPassword }),
+        frontRules({ settings, service, channel: null, certified, offer, isTierPassword, world }),
       upgrader: tls === null ? null : this.#upgrader(service, tls, dialect.alpn),
       implicitTls: service.tlsMode === 'implicit',
       balancers: balancersOf(service.proxyProtocol),
@@ -110,7 +135,8 @@ export class GateMaker {
       spoof: spoofOf(service, material.spoofs),
       refusals,
       passwordCheck: this.#passwordCheck(service),
-      reception: this.#options.reception,
+      certmap: certmapOf(service, material.certmaps),
+      reception: this.#options.receptions?.common ?? null,
       backendNamed: this.#named(service, dialect),
       refusalTime: { ms: 0 },
       frontTier: new NetworkTable(service.frontTier.from.map((network) => [network, true])),

@@ -1,7 +1,8 @@
 // The supervisor's answers to `grants`: which addresses have one, and what was taken away. Who asks has shown to be the
 // owner of the control socket.
 
-import type { Grant, GrantFilter } from '../policy/grants.ts';
+import type { PopBeforeSmtpSettings } from '../config/settings.ts';
+import { endOf, type Grant, type GrantFilter } from '../policy/grants.ts';
 import type { ControlAnswer, ControlRequest } from './control.ts';
 import type { SharedState } from './shared-state.ts';
 import { readFilter } from './sessions.ts';
@@ -38,7 +39,7 @@ export async function askGrants(state: State, request: ControlRequest): Promise<
     ok: true,
     count: found.length,
     channel: rules.channel,
-    grants: list.map((one) => describe(one, { now: state.now, ttlMs: rules.ttlMs })),
+    grants: list.map((one) => describe(one, { now: state.now, rules })),
   };
 }
 
@@ -51,14 +52,15 @@ async function revoke(state: State, filter: GrantFilter, all: boolean): Promise<
 }
 
 function describe(
-  [address, { user, service, at }]: readonly [string, Grant],
-  { now, ttlMs }: { readonly now: number; readonly ttlMs: number },
+  [address, grant]: readonly [string, Grant],
+  { now, rules }: { readonly now: number; readonly rules: PopBeforeSmtpSettings },
 ): ListedGrant {
+  const { user, service, at } = grant;
   return {
     address,
     user,
     service,
     since: new Date(at).toISOString(),
-    secondsLeft: Math.max(0, Math.ceil((at + ttlMs - now) / 1000)),
+    secondsLeft: Math.max(0, Math.ceil((endOf(grant, rules) - now) / 1000)),
   };
 }

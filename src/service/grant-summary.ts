@@ -2,6 +2,7 @@
 // Pure.
 
 import type { ChannelSettings, Settings } from '../config/settings.ts';
+import { facesOf } from '../config/variants.ts';
 import { earns, grantChannelOf } from '../policy/grants.ts';
 import { type ChannelKeywords, parseChannelKeywords } from '../wire/channel-keywords.ts';
 
@@ -20,7 +21,7 @@ export function grantWarnings(settings: Settings): string[] {
 function idleWarnings(settings: Settings): string[] {
   const { popBeforeSmtp: rules, redis, services } = settings;
   if (rules === null || redis !== null) return [];
-  const all = Object.values(services);
+  const all = Object.values(services).flatMap(facesOf);
   const earning = all.some(({ protocol, grants }) => grants && earns(protocol, rules));
   const using = all.some(
     (service) => grantChannelOf(service, settings) !== null || service.authService.from.length > 0,
@@ -77,12 +78,14 @@ interface Start {
 
 /** Where sessions start that a grant may lead away. */
 function startsOf(settings: Settings): Start[] {
-  return Object.values(settings.services).flatMap((service) => {
-    const channel = settings.channels[service.channel ?? ''];
-    if (channel === undefined || grantChannelOf(service, settings) === null) return [];
-    const keywords = { ...keywordsOf(channel), isImplicit: service.tlsMode === 'implicit' };
-    return [{ name: channel.name, relay: channel.relay, keywords }];
-  });
+  return Object.values(settings.services)
+    .flatMap(facesOf)
+    .flatMap((service) => {
+      const channel = settings.channels[service.channel ?? ''];
+      if (channel === undefined || grantChannelOf(service, settings) === null) return [];
+      const keywords = { ...keywordsOf(channel), isImplicit: service.tlsMode === 'implicit' };
+      return [{ name: channel.name, relay: channel.relay, keywords }];
+    });
 }
 
 function keywordsOf({ keywords }: ChannelSettings): ChannelKeywords {

@@ -3,7 +3,7 @@
 // `fail`; nothing here throws. The directory itself is made of it here too, in the workers and for `check --probe`.
 
 import { resolveSecret } from '../config/secret.ts';
-import type { LdapSettings, ServiceSettings, Settings } from '../config/settings.ts';
+import type { DomainSettings, LdapSettings, ServiceSettings, Settings } from '../config/settings.ts';
 import type { Login } from '../identity/directory.ts';
 import { LdapDirectory, type LdapSource, type SplitId } from '../identity/ldap-directory.ts';
 import { LdapPlaces } from '../identity/ldap-places.ts';
@@ -37,9 +37,16 @@ export function bareLdap<L extends LdapSettings | null>(ldap: L): L {
 }
 
 export function bareDomains(domains: ServiceSettings['domains']): ServiceSettings['domains'] {
-  return Object.fromEntries(
-    Object.entries(domains).map(([address, own]) => [address, { ...own, ldap: bareLdap(own.ldap) }]),
-  );
+  return Object.fromEntries(Object.entries(domains).map(([address, own]) => [address, bareDomain(own)]));
+}
+
+function bareDomain(own: DomainSettings): DomainSettings {
+  const { ldap, admin } = own;
+  return {
+    ...own,
+    ldap: bareLdap(ldap),
+    admin: admin === null ? null : { ...admin, password: null },
+  };
 }
 
 const NOTHING: LdapSecrets = { bindPassword: null, ca: null };

@@ -10,6 +10,7 @@ import type { KeyPair } from '../certdb/pem.ts';
 import { setVariable } from '../config/environment.ts';
 import { resolveSecret } from '../config/secret.ts';
 import type { CertificateRef, ServiceSettings, Settings } from '../config/settings.ts';
+import { facesOf } from '../config/variants.ts';
 import { SettingsError } from '../errors.ts';
 import { explain } from '../log.ts';
 import { offersTls } from '../policy/channel-map.ts';
@@ -21,6 +22,8 @@ import type { World } from '../world.ts';
 import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
 import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
 import { readSpoofs, spoofFiles, type SpoofTexts } from './spoofs.ts';
+import { type DomainAdmins, domainAdminFiles, readDomainAdmins } from './domain-admins.ts';
+import { certmapFiles, type Certmaps, readCertmaps } from './certmaps.ts';
 import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { crlFiles } from './revocation-lists.ts';
@@ -34,7 +37,9 @@ export interface FrontMaterial extends BackendMaterial {
   readonly services: Readonly<Record<string, ServerTlsMaterial | null>>;
   readonly tierPasswords: TierPasswords;
   readonly spoofs: SpoofTexts;
+  readonly domainAdmins: DomainAdmins;
   readonly directory: DirectoryMaterial;
+  readonly certmaps: Certmaps;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
 }
@@ -97,13 +102,19 @@ export function materialFiles(settings: Settings): string[] {
     ...tlsServices(settings).flatMap(({ tls }) => [...tls.clientCa, ...crlFiles(tls.crl)]),
     ...backends.flatMap(({ tls }) => crlFiles(tls.crl)),
   ];
-  const others = [...tierPasswordFiles(settings), ...directoryFiles(settings), ...spoofFiles(settings)];
+  const others = [
+    ...tierPasswordFiles(settings),
+    ...directoryFiles(settings),
+    ...spoofFiles(settings),
+    ...domainAdminFiles(settings),
+    ...certmapFiles(settings),
+  ];
   return [...new Set([...certificates, ...trusted, ...backends.flatMap(backendFiles), ...others])];
 }
 
 function tlsServices(settings: Settings): ServiceSettings[] {
   return Object.values(settings.services).filter((service) =>
-    offersTls(service, settings.channels, grantChannelOf(service, settings)),
+    facesOf(service).some((face) => offersTls(face, settings.channels, grantChannelOf(face, settings))),
   );
 }
 
@@ -198,13 +209,13 @@ class MaterialReader {
       fail: (error, where) => this.#fail(error, where),
       warn: (ref, pair) => this.#warnOfValidity(ref, pair),
     });
-    const tierPasswords = readTierPasswords(this.#request.settings, (error, where) =>
-      this.#fail(error, where),
-    );
-    const spoofs = readSpoofs(this.#request.settings, (error, where) => this.#fail(error, where));
-    const directory = readDirectoryMaterial(this.#request.settings, (error, where) =>
-      this.#fail(error, where),
-    );
+    const { settings } = this.#request;
+    const fail = (error: unknown, where: string): void => this.#fail(error, where);
+    const tierPasswords = readTierPasswords(settings, fail);
+    const spoofs = readSpoofs(settings, fail);
+    const directory = readDirectoryMaterial(settings, fail);
+    const certmaps = readCertmaps(settings, fail);
+    const domainAdmins = readDomainAdmins(settings, fail);
     this.#lookAtEngines();
     const trust = this.#trust.facts();
     const aboutPassword = this.#keeper.passwordWarning();
@@ -215,7 +226,9 @@ class MaterialReader {
       ...backends,
       tierPasswords,
       spoofs,
+      domainAdmins,
       directory,
+      certmaps,
       ticketKeys: this.#request.ticketKeys,
     };
     const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];

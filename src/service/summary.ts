@@ -3,9 +3,11 @@
 import { isIP } from 'node:net';
 
 import type { BackendSettings, Endpoint, ServiceSettings, Settings } from '../config/settings.ts';
+import { facesOf } from '../config/variants.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
 import type { TlsOffer } from '../tls/offer.ts';
+import { certificateLoginWarnings } from './certificate-logins.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import { acmeEndpoints } from './acme-process.ts';
 import type { Configuration } from './configuration.ts';
@@ -29,6 +31,8 @@ export interface ServiceSummary {
   /** smtp: where its connections can be switched to. */
   readonly ways: readonly Way[];
   readonly backend: string;
+  /** Addresses with settings of their own, and which. */
+  readonly domains: readonly { readonly address: string; readonly own: readonly string[] }[];
   /** Whether clients are asked for certificates, and the CAs whose ones count; null: they are not. */
   readonly clientCertificates: ClientTrustFacts | null;
   /** What TLS clients get; null: no TLS; only where it was asked for (tls-offers.ts). */
@@ -121,6 +125,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
       ...clearWarnings(settings),
       ...timeoutWarnings(settings),
       ...balancerWarnings(settings),
+      ...certificateLoginWarnings(configuration),
     ],
   };
 }
@@ -138,6 +143,13 @@ function summariseService(service: ServiceSettings, { settings, trust }: Configu
     channel: service.channel,
     ways: channelWays(service, settings),
     backend: channel?.relay ?? service.backend ?? '',
+    domains: Object.entries(service.domains).map(([address, { overrides, ...own }]) => ({
+      address,
+      own: [
+        ...Object.entries(own).flatMap(([key, value]) => (value === null ? [] : [key])),
+        ...Object.keys(overrides),
+      ],
+    })),
     clientCertificates: trust.clients[service.name] ?? null,
   };
 }
@@ -158,7 +170,7 @@ function balancerWarnings({ services }: Settings): string[] {
 }
 
 function unusedWarnings({ services, channels, backends }: Settings, named: ReadonlySet<string>): string[] {
-  const used = Object.values(services);
+  const used = Object.values(services).flatMap(facesOf);
   const relays = new Set([
     ...used.flatMap(({ backend, verify }) => [backend, verify.kind === 'store' ? verify.store : null]),
     ...Object.values(channels).map(({ relay }) => relay),

@@ -10,6 +10,7 @@ import { keyWishProblem } from '../certdb/keys.ts';
 import type { KeyWish } from '../certdb/keys.ts';
 import { keyTypeOf } from '../certdb/pem.ts';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
+import { facesOf } from '../config/variants.ts';
 import { offersTls } from '../policy/channel-map.ts';
 import { grantChannelOf } from '../policy/grants.ts';
 import { checkCiphers } from '../tls/ciphers.ts';
@@ -28,7 +29,8 @@ export async function tlsOffers({ settings, material }: Configuration, world: Wo
   const known = new Map<string, TlsOffer>();
   const standIns = new StandIns(settings, world);
   for (const service of Object.values(settings.services)) {
-    if (!offersTls(service, settings.channels, grantChannelOf(service, settings))) continue;
+    const faces = facesOf(service);
+    if (!faces.some((face) => offersTls(face, settings.channels, grantChannelOf(face, settings)))) continue;
     const given = material.services[service.name] ?? null;
     const served =
       given === null

@@ -72,6 +72,8 @@ const FAULTS: Readonly<Record<string, ClientCertificateFault>> = {
   CERT_REVOKED: 'revoked',
 };
 
+const FOR_CLIENTS: ReadonlySet<string> = new Set(['1.3.6.1.5.5.7.3.2', '2.5.29.37.0']);
+
 /** Who sees to it that signatures and keys are of today. */
 export type StrengthJudge = 'OpenSSL' | 'us';
 
@@ -107,6 +109,28 @@ export class ClientCertificates {
     const verdict = this.#revocation.judge(this.#anchors.upward(path));
     return { leaf, path, facts: factsOf(leaf, verdict === 'good' ? null : verdict) };
   }
+
+  /** The same of one from a file, as far as that goes without a handshake; null: it would be believed. */
+  judgeAlone(
+    leaf: X509Certificate,
+    others: readonly X509Certificate[],
+    now: number,
+  ): ClientCertificateFault | null {
+    const path = this.#anchors.path(leaf, others, now);
+    if (path === null) return 'unknown-issuer';
+    const fault = dateFault(leaf, now) ?? (isForClients(leaf) ? null : 'wrong-purpose');
+    if (fault !== null) return fault;
+    if (!isStrongPath(path)) return 'invalid';
+    const verdict = this.#revocation.judge(this.#anchors.upward(path));
+    return verdict === 'good' ? null : verdict;
+  }
+}
+
+/** What this certificate may be used for, by RFC 5280 4.2.1.12: without the extension for everything. */
+function isForClients({ keyUsage }: X509Certificate): boolean {
+  // Not what the runtime's types say: without the extension there is none.
+  const purposes: readonly string[] | undefined = keyUsage;
+  return purposes === undefined || purposes.some((oid) => FOR_CLIENTS.has(oid));
 }
 
 /** The same certificate, believed no longer. */
@@ -148,7 +172,7 @@ function dateFault({ validFrom, validTo }: X509Certificate, now: number): Client
   return now < Date.parse(validFrom) ? 'not-yet-valid' : null;
 }
 
-function factsOf(
+export function factsOf(
   leaf: X509Certificate,
   fault: ClientCertificateFault | null,
   detail: string | null = null,

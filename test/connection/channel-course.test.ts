@@ -11,6 +11,7 @@ import { pathText } from '../../src/policy/channels.ts';
 import { SmtpFront } from '../../src/protocol/smtp-front.ts';
 import { makeChannels } from '../../src/service/channel-gates.ts';
 import { parseChannelMatch } from '../../src/wire/channel-match.ts';
+import { realWorld } from '../../src/world.ts';
 import { defaultSettings, settle, testClient, testGate } from '../support/gates.ts';
 import { ACCEPTED } from '../support/scripted-talk.ts';
 
@@ -68,7 +69,14 @@ function open({ names = {}, certified = true }: Scene = {}): Opened {
     backends.set(relay, made);
     return made;
   };
-  const channels = makeChannels({ settings, service, certified, isTierPassword: null, backend });
+  const channels = makeChannels({
+    settings,
+    service,
+    certified,
+    isTierPassword: null,
+    backend,
+    world: realWorld,
+  });
   const upgrader = certified ? ({} as Upgrader) : null;
   const world = { confirmedNames: async (address: string) => names[address] ?? [] };
   const gate = { ...testGate({ protocol: 'smtp', world }), channels, upgrader };

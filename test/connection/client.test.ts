@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteRelay } from '../../src/connection/byte-relay.ts';
-import type { Client, Phase } from '../../src/connection/client.ts';
+import type { Client } from '../../src/connection/client.ts';
+import type { Phase } from '../../src/connection/waits.ts';
 import { close } from '../../src/connection/close.ts';
 import type { World } from '../../src/world.ts';
 import { settle, testBack, testClient, testGate, TIMEOUTS } from '../support/gates.ts';

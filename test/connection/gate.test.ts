@@ -40,7 +40,7 @@ function offering(scene: Scene): {
       return known;
     },
   } as unknown as Backend;
-  const offer = offerOf(service, DIALECTS[scene.protocol], backend);
+  const offer = offerOf(service, DIALECTS[scene.protocol], { backend, admin: backend.admin });
   return { offer, know: (next) => void (known = next) };
 }
 

@@ -14,6 +14,7 @@ import type { Grant } from '../../src/policy/grants.ts';
 import { makeChannels } from '../../src/service/channel-gates.ts';
 import { parseChannelMatch } from '../../src/wire/channel-match.ts';
 import { NetworkTable } from '../../src/wire/network.ts';
+import { realWorld } from '../../src/world.ts';
 import { defaultSettings, settle, testClient, testGate, type TestClient } from '../support/gates.ts';
 
 const ANNA: Grant = { user: 'anna', service: 'pop3', at: 1 };
@@ -77,6 +78,7 @@ function open({ find = () => null, earn = async () => undefined, names = [] }: S
       service,
       certified: true,
       isTierPassword: null,
+      world: realWorld,
       backend: (relay) => ({ settings: relay }) as unknown as Backend,
     }),
     grants,

@@ -2,6 +2,7 @@
 // misbehave, none of which is ever a wrong password.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import https from 'node:https';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
@@ -44,11 +45,17 @@ test('the request has the headers of the contract, and the ports besides', () =>
 });
 
 test('a certificate takes the place of a password, and nothing else does', () => {
-  const shown = sent({ tls: true, certificateSubject: 'CN=anna' }, null);
+  const certificate = { issuer: 'CN=Some CA', serial: '4A', der: Buffer.from('the certificate') };
+  const login = { tls: true, certificateSubject: 'CN=anna', certificate } as const;
+  const shown = sent({ ...login, byCertificate: true }, null);
   assert.deepEqual(
-    [shown['Auth-Method'], shown['Auth-SSL-Verify'], shown['Auth-SSL-Subject']],
-    ['external', 'SUCCESS', 'CN=anna'],
+    [shown['Auth-Method'], shown['Auth-SSL-Verify'], shown['Auth-SSL-Subject'], shown['Auth-SSL-Issuer']],
+    ['external', 'SUCCESS', 'CN=anna', 'CN=Some%20CA'],
   );
+  assert.equal(shown['Auth-SSL-Serial'], '4A');
+  assert.equal(shown['Auth-SSL-Fingerprint'], createHash('sha1').update('the certificate').digest('hex'));
+  // One that is shown beside a token, say.
+  assert.equal(sent(login, null)['Auth-Method'], 'plain');
   assert.equal(sent({}, null)['Auth-Method'], 'plain');
 });
 
@@ -256,4 +263,47 @@ test('https: a script that shows a certificate of the CA is asked, one that does
   assert.equal((await trusting?.find(LOGIN, 'secret'))?.kind, 'account');
   await assert.rejects(async () => others?.find(LOGIN, 'secret'), { code: 'DIRECTORY_DOWN' });
   assert.deepEqual(asked, ['anna']);
+});
+
+/** A script that knows these by address; what it is asked is kept. */
+async function byMail(t: TestContext, known: Readonly<Record<string, string>>) {
+  const heard: string[] = [];
+  const directory = await serve(t, (socket, request) => {
+    heard.push(request);
+    const [, user = ''] = /\r\nAuth-User: (.*)\r\n/.exec(request) ?? [];
+    const answer = known[user] ?? 'Auth-Status: No such user';
+    socket.write(`HTTP/1.1 200 OK\r\n${answer}\r\nContent-Length: 0\r\n\r\n`);
+  });
+  const login: Login = { ...LOGIN, id: '', tls: true, certificateSubject: 'CN=anna', byCertificate: true };
+  return { heard, ask: (...addresses: string[]) => directory.byMail?.(login, addresses) };
+}
+
+const isUser = (user: string): string =>
+  `Auth-Status: OK\r\nAuth-User: ${user}\r\nAuth-Server: 192.0.2.1\r\nAuth-Port: 143`;
+
+test('the script is asked for the mail address of a certificate, and may call its user something else', async (t) => {
+  const script = await byMail(t, { 'anna@x.com': isUser('anna') });
+  const found = await script.ask('anna@x.com', 'unknown@x.com');
+  assert.ok(found?.kind === 'account' && found.account.user === 'anna');
+  assert.deepEqual(found.account.hosts, ['192.0.2.1:143']);
+  assert.match(script.heard.join(''), /Auth-Method: external[^]*Auth-Pass: \r\n[^]*Auth-SSL-Verify: SUCCESS/);
+});
+
+test('addresses that the script takes for two users are nobody’s, for one user that user’s', async (t) => {
+  const script = await byMail(t, {
+    'a@x.com': isUser('anna'),
+    'b@x.com': isUser('bert'),
+    'c@x.com': isUser('anna'),
+  });
+  assert.equal((await script.ask('a@x.com', 'b@x.com'))?.kind, 'nobody');
+  assert.equal((await script.ask('a@x.com', 'c@x.com'))?.kind, 'account');
+});
+
+test('a script that knows nobody says so in its own words; one that cannot say just now decides nothing', async (t) => {
+  const later = 'Auth-Status: Later\r\nAuth-Error-Code: 451 4.3.0';
+  const script = await byMail(t, { 'a@x.com': isUser('anna'), 'b@x.com': later });
+  const none = await script.ask('z@x.com');
+  assert.ok(none?.kind === 'refused' && none.text === 'No such user' && !none.temporary);
+  const both = await script.ask('b@x.com', 'a@x.com');
+  assert.ok(both?.kind === 'refused' && both.temporary);
 });

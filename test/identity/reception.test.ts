@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { CertMapping } from '../../src/config/legacy/certmap.ts';
 import { GateError } from '../../src/errors.ts';
 import type { Answer, Directory, Login } from '../../src/identity/directory.ts';
 import { plainAccount } from '../../src/identity/everyone.ts';
 import { splitLoginId } from '../../src/identity/login-id.ts';
 import { Reception, type Ruling } from '../../src/identity/reception.ts';
 import { createLog } from '../../src/log.ts';
+import type { CertificateNames } from '../../src/tls/certificate-names.ts';
 import { manualWorld } from '../support/manual-world.ts';
 
 const CACHE = { size: 100, ttlMs: 60_000, missTtlMs: 5000, passwordTtlMs: 30_000 };
@@ -216,4 +218,70 @@ test('such answers are remembered by user and password where the settings say so
   const it = scene({ needsPassword: true });
   for (const password of ['right', 'right', 'guess', 'guess']) await it.ask('anna', password);
   assert.deepEqual(it.searches, ['anna right', 'anna guess', 'anna guess']);
+});
+
+function certified(byMail: NonNullable<Directory['byMail']>, cache: Partial<typeof CACHE> = {}) {
+  const it = scene({ byMail }, cache);
+  const identify = async (der: string, mappings: readonly CertMapping[] | null = null): Promise<string> => {
+    const certificate: CertificateNames = {
+      kind: 'names',
+      subject: [[{ attribute: 'cn', value: 'anna' }]],
+      issuer: [],
+      mail: { alternative: ['anna@x.com'], subject: [] },
+      der: Buffer.from(der),
+    };
+    return (await it.reception.identify({ login: login(''), certificate, mappings })).kind;
+  };
+  return { ...it, identify };
+}
+
+const anna = { kind: 'account', account: plainAccount(splitLoginId('anna', RULES)), steps: [] } as const;
+
+test('whom a certificate stands for is asked once, by this certificate and these mappings, for its time', async () => {
+  let asked = 0;
+  const it = certified(async () => {
+    asked++;
+    return anna;
+  });
+  await Promise.all(Array.from({ length: 100 }, () => it.identify('one')));
+  assert.equal(asked, 1);
+  await it.identify('another');
+  assert.equal(asked, 2);
+  assert.equal(await it.identify('one', []), 'nobody');
+  assert.equal(await it.identify('one'), 'account');
+  assert.equal(asked, 2);
+  it.pass(61_000);
+  await it.identify('one');
+  assert.equal(asked, 3);
+});
+
+test('that a certificate is nobody’s is remembered for a shorter time, what the directory refuses for none', async () => {
+  let [asked, refuses] = [0, false];
+  const it = certified(async () => {
+    asked++;
+    return refuses
+      ? { kind: 'refused', temporary: true, text: 'later', steps: [] }
+      : { kind: 'nobody', reason: 'not here', steps: [] };
+  });
+  await it.identify('one');
+  await it.identify('one');
+  assert.equal(asked, 1);
+  it.pass(6000);
+  refuses = true;
+  await it.identify('one');
+  await it.identify('one');
+  assert.equal(asked, 3);
+});
+
+test('a directory that is down is no answer about a certificate, but what is remembered is', async () => {
+  let down = false;
+  const it = certified(async () => {
+    if (down) throw new GateError('DIRECTORY_DOWN');
+    return anna;
+  });
+  await it.identify('one');
+  down = true;
+  assert.equal(await it.identify('one'), 'account');
+  await assert.rejects(it.identify('another'), { code: 'DIRECTORY_DOWN' });
+  assert.deepEqual(it.events, ['directory-down']);
 });

@@ -27,11 +27,12 @@ const RULES: PopBeforeSmtpSettings = {
   tell: [],
   excluded: [],
 };
+const POP3 = { name: 'pop3', grantTtlMs: null };
 const anna = { user: 'anna', service: 'pop3', at: 1_000_000 };
 
 test('a grant holds for ttl from the login on, and not a millisecond longer', () => {
   const world = manualWorld();
-  const grant = grantFor('anna', 'pop3', world.now());
+  const grant = grantFor('anna', POP3, world.now());
   assert.ok(grant !== null);
   world.advance(RULES.ttlMs - 1);
   assert.equal(isLive(grant, world.now(), RULES), true);
@@ -42,10 +43,10 @@ test('a grant holds for ttl from the login on, and not a millisecond longer', ()
 
 test('a name with control characters or without end earns nothing, one with a blank does and is not told', () => {
   for (const user of ['', 'a\r\nb', 'a\u0000', 'a'.repeat(256)])
-    assert.equal(grantFor(user, 'pop3', 1), null);
-  const blank = grantFor('anna smith', 'pop3', 1);
+    assert.equal(grantFor(user, POP3, 1), null);
+  const blank = grantFor('anna smith', POP3, 1);
   assert.ok(blank !== null && !isTellable(blank));
-  const long = grantFor('ä'.repeat(255), 'pop3', 1);
+  const long = grantFor('ä'.repeat(255), POP3, 1);
   assert.ok(long !== null && isTellable(long));
 });
 
@@ -103,4 +104,16 @@ test('a grant is read as it was written; a clock that is ahead makes none longer
   for (const text of ['', '{', '{}', '[]', '["a","b"]', '["a","b","c"]', '[1,"b",1]', 'null']) {
     assert.equal(parseGrant(text, 1), null, text);
   }
+});
+
+test('a grant of an address with a time of its own ends then, and never after that of all', () => {
+  const short = grantFor('anna', { name: 'pop3', grantTtlMs: 60_000 }, 1_000_000);
+  const long = grantFor('anna', { name: 'pop3', grantTtlMs: 9_000_000 }, 1_000_000);
+  assert.ok(short !== null && long !== null);
+  assert.deepEqual([endOf(short, RULES), endOf(long, RULES)], [1_060_000, 1_900_000]);
+  assert.deepEqual(parseGrant(formatGrant(short), 2_000_000), short);
+  // Another time is news, however soon it comes.
+  assert.equal(isAsGood(anna, short, RULES), false);
+  assert.equal(isAsGood(short, { ...short, at: 1_000_500 }, RULES), true);
+  assert.equal(isAsGood(short, { ...short, at: 1_000_700 }, RULES), false);
 });

@@ -3,8 +3,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { collectCredentials, type SaslResult } from '../../src/protocol/sasl.ts';
+import { FRESH } from '../support/scripted-talk.ts';
 
-const ALL = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'EXTERNAL'];
+const ALL = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER', 'EXTERNAL'] as const;
+const START = {
+  initial: null,
+  mechanisms: ALL,
+  standing: { secured: true, certified: true, bindable: true, restricted: false },
+  fresh: FRESH,
+  bytesMax: 1000,
+  onBrokenOff: () => assert.fail('these give credentials or nothing'),
+} as const;
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 async function collect(
@@ -14,10 +23,9 @@ async function collect(
 ): Promise<SaslResult> {
   const queue = [...answers];
   return collectCredentials({
+    ...START,
     mechanism,
     initial,
-    offered: ALL,
-    bytesMax: 1000,
     ask: () => Promise.resolve(queue.shift() ?? '*'),
   });
 }
@@ -40,10 +48,8 @@ test('LOGIN asks twice, or once with the name in the command', async () => {
 test('LOGIN asks with the prompts that old clients compare letter by letter', async () => {
   const prompts: string[] = [];
   await collectCredentials({
+    ...START,
     mechanism: 'LOGIN',
-    initial: null,
-    offered: ALL,
-    bytesMax: 1000,
     ask: (challenge) => {
       prompts.push(Buffer.from(challenge, 'base64').toString());
       return Promise.resolve(base64('anna'));
@@ -89,10 +95,9 @@ test('what is larger than allowed, or no base64, is malformed', async () => {
 
 test('what is not offered is unknown, also where it is known', async () => {
   const result = await collectCredentials({
+    ...START,
     mechanism: 'PLAIN',
-    initial: null,
-    offered: ['XOAUTH2'],
-    bytesMax: 1000,
+    mechanisms: ['XOAUTH2'],
     ask: () => assert.fail('nothing may be asked'),
   });
   assert.deepEqual(result, { kind: 'unknown' });

@@ -30,10 +30,16 @@ const FIELDS: Record<string, string> = {
   'directory.ldap.retry': 'retryMs',
   'directory.ldap.refresh': 'refreshMs',
   'services.NAME.domains.ADDRESS.ldap.urls': 'servers',
+  'services.NAME.domains.ADDRESS.admin.passwordFile': 'password',
+  'services.NAME.domains.ADDRESS.cache.ttl': 'ttlMs',
+  'services.NAME.domains.ADDRESS.cache.missTtl': 'missTtlMs',
+  'services.NAME.domains.ADDRESS.cache.passwordTtl': 'passwordTtlMs',
   'directory.http.timeout': 'timeoutMs',
   'directory.cache.ttl': 'ttlMs',
   'directory.cache.missTtl': 'missTtlMs',
   'directory.cache.passwordTtl': 'passwordTtlMs',
+  'services.NAME.grantTtl': 'grantTtlMs',
+  'services.NAME.domains.ADDRESS.grantTtl': 'grantTtlMs',
   probe: 'probeMs',
   'popBeforeSmtp.ttl': 'ttlMs',
   'penalties.step': 'stepMs',
@@ -84,7 +90,7 @@ test('every field of the settings comes from a setting of the schema', () => {
   const interfaces = [...types.matchAll(/export interface (\w+) \{([^]*?)\n\}/g)];
   const known = new Set(settings().map(({ field }) => field));
   // Made by the loader: the file, an entry's own name, the parts of `client`, and what stands for several settings.
-  const made = new Set(['file', 'name', 'method', 'required', 'mode', 'http', 'cache']);
+  const made = new Set(['file', 'name', 'method', 'required', 'mode', 'http', 'cache', 'overrides']);
   const fields = interfaces.flatMap(([, , body]) =>
     [...(body ?? '').matchAll(/readonly (\w+):/g)].map((m) => m[1]),
   );

@@ -316,6 +316,7 @@ test('the summary names what is served, what does nothing and what nobody uses',
       channel: 'tcp_local',
       ways: [],
       backend: 'mta',
+      domains: [],
       clientCertificates: null,
     },
   ]);

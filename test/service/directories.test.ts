@@ -70,7 +70,7 @@ test('what has not changed is kept with what it remembers, and what has is repla
   assert.equal(first, second);
   assert.notEqual(second, third);
   const ask = async (reception: typeof first): Promise<unknown> =>
-    (await reception?.ask({ login: LOGIN, password: null, checker: 'others' }))?.kind;
+    (await reception?.common.ask({ login: LOGIN, password: null, checker: 'others' }))?.kind;
   assert.deepEqual([await ask(first), await ask(third)], ['account', 'nobody']);
 });
 

@@ -22,7 +22,9 @@ function material(settings: Settings): FrontMaterial {
     ),
     tierPasswords: NO_TIER_PASSWORDS,
     spoofs: {},
+    domainAdmins: {},
     directory: NO_DIRECTORY,
+    certmaps: {},
     ticketKeys: Buffer.alloc(48, 7),
   };
 }

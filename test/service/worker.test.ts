@@ -61,7 +61,9 @@ async function startWorker(
     backendSecrets: {},
     tierPasswords: NO_TIER_PASSWORDS,
     spoofs: {},
+    domainAdmins: {},
     directory: NO_DIRECTORY,
+    certmaps: {},
     ticketKeys: Buffer.alloc(48),
   };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });

@@ -29,6 +29,12 @@ export interface IssueOptions {
   readonly purpose?: 'any' | 'server' | 'client' | 'ocsp';
   /** Sixteen octets in hexadecimal. Default: random. */
   readonly serial?: string;
+  /** rfc822Names, as texts or as the bytes that stand there. */
+  readonly emails?: readonly (string | Buffer)[];
+  /** The subject, see distinguishedName(). Default: the first name as CN. */
+  readonly subject?: Buffer;
+  /** DER of further extensions. */
+  readonly more?: readonly Buffer[];
 }
 
 export interface Issued {
@@ -111,7 +117,7 @@ function authorityOf(folder: string, { name, signer, above, chain, hash }: Stand
       count += 1;
       const file = path.join(folder, options.file ?? `${slug}-${count}`);
       const subject: Signer = {
-        name: commonName(options.names[0] ?? `leaf ${count}`),
+        name: options.subject ?? commonName(options.names[0] ?? `leaf ${count}`),
         key: newKey(options.keyType ?? 'ec'),
       };
       const isSelf = options.signer === 'self';
@@ -196,7 +202,8 @@ function certificate(subject: Signer, issuer: Signer, options: Numbered): Buffer
 }
 
 function extensions(subject: Signer, issuer: Signer, options: Numbered): Buffer[] {
-  const { names, responder, purpose = 'any' } = options;
+  const { names, responder, purpose = 'any', emails = [], more = [] } = options;
+  const mails = emails.map((email) => der(0x81, typeof email === 'string' ? Buffer.from(email) : email));
   const isCa = names.length === 0;
   const identifiers = [
     extension('551d0e', der(0x04, keyId(subject.key.publicKey))),
@@ -213,7 +220,8 @@ function extensions(subject: Signer, issuer: Signer, options: Numbered): Buffer[
     extension('551d13', sequence(), 'critical'),
     extension('551d0f', der(0x03, Buffer.of(5, 0xa0)), 'critical'),
     extension('551d25', sequence(...PURPOSES[purpose].map(oid))),
-    extension('551d11', sequence(...names.map(alternativeName))),
+    extension('551d11', sequence(...names.map(alternativeName), ...mails)),
+    ...more,
     ...(responder === undefined
       ? []
       : [extension('2b06010505070101', sequence(sequence(oid('2b06010505073001'), uri(responder))))]),
@@ -259,7 +267,32 @@ function keyId(key: KeyObject): Buffer {
 }
 
 function commonName(name: string): Buffer {
-  return sequence(der(0x31, sequence(oid('550403'), der(0x0c, Buffer.from(name)))));
+  return distinguishedName([['CN', name]]);
+}
+
+const TYPES = {
+  CN: '550403',
+  OU: '55040b',
+  O: '55040a',
+  C: '550406',
+  E: '2a864886f70d010901',
+  UID: '0992268993f22c640101',
+  DC: '0992268993f22c640119',
+  SERIAL: '550405',
+} as const;
+
+export type NameType = keyof typeof TYPES;
+
+/** The outermost part first, as it is encoded; a Buffer is a value with its tag. */
+export function distinguishedName(parts: readonly (readonly [NameType, string | Buffer])[]): Buffer {
+  return sequence(
+    ...parts.map(([type, value]) =>
+      der(
+        0x31,
+        sequence(oid(TYPES[type]), typeof value === 'string' ? der(0x0c, Buffer.from(value)) : value),
+      ),
+    ),
+  );
 }
 
 function time(daysFromNow: number): Buffer {
@@ -280,7 +313,7 @@ function sequence(...parts: readonly Buffer[]): Buffer {
   return der(0x30, Buffer.concat(parts));
 }
 
-function der(tag: number, content: Buffer = Buffer.alloc(0)): Buffer {
+export function der(tag: number, content: Buffer = Buffer.alloc(0)): Buffer {
   const size = content.length;
   const length = size < 0x80 ? [size] : size < 0x100 ? [0x81, size] : [0x82, size >> 8, size & 0xff];
   return Buffer.concat([Buffer.of(tag, ...length), content]);

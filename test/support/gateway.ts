@@ -15,6 +15,8 @@ import { offersTls } from '../../src/policy/channel-map.ts';
 import { grantChannelOf } from '../../src/policy/grants.ts';
 import { NO_TRUST } from '../../src/service/backend-material.ts';
 import { createFront, type Front } from '../../src/service/front.ts';
+import { readDomainAdmins } from '../../src/service/domain-admins.ts';
+import { readCertmaps } from '../../src/service/certmaps.ts';
 import { readDirectoryMaterial } from '../../src/service/directory-material.ts';
 import { readTierPasswords } from '../../src/service/passwords.ts';
 import { WorkerGuard } from '../../src/service/worker-guard.ts';
@@ -376,6 +378,12 @@ export function frontMaterial(
   const directory = readDirectoryMaterial(settings, (error) => {
     throw error;
   });
+  const domainAdmins = readDomainAdmins(settings, (error) => {
+    throw error;
+  });
+  const certmaps = readCertmaps(settings, (error) => {
+    throw error;
+  });
   return {
     services,
     backendTrust: NO_TRUST,
@@ -383,7 +391,9 @@ export function frontMaterial(
     backendSecrets,
     tierPasswords,
     spoofs,
+    domainAdmins,
     directory,
+    certmaps,
     ticketKeys: Buffer.alloc(48, 7),
   };
 }

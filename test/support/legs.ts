@@ -50,6 +50,9 @@ export function frontRules(replaced: Partial<FrontRules> = {}): FrontRules {
     limits: LIMITS,
     lineEndings: 'refuse',
     isTierPassword: null,
+    restricted: false,
+    apop: false,
+    fresh: { nonce: () => 'fresh', stamp: () => '<fresh.1@mail.test>' },
     offer: () => Promise.resolve(OFFER),
     ...replaced,
   };

@@ -162,6 +162,9 @@ export const LIMITS: Limits = {
 
 const OFFER: Offer = { capabilities: [], mechanisms: ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'] };
 
+/** Always the same, so that answers can be written down. */
+export const FRESH: FrontRules['fresh'] = { nonce: () => 'fresh', stamp: () => '<fresh.1@mail.test>' };
+
 export interface RulesOptions extends Partial<Omit<FrontRules, 'offer' | 'limits'>>, Partial<Offer> {
   readonly limits?: Partial<Limits>;
 }
@@ -177,6 +180,9 @@ export function frontRules(options: RulesOptions = {}): FrontRules {
     sasl: 'maysasl',
     lineEndings: 'refuse',
     isTierPassword: null,
+    restricted: false,
+    apop: false,
+    fresh: FRESH,
     ...rules,
     limits: { ...LIMITS, ...limits },
     offer: async () => offer,
@@ -186,6 +192,8 @@ export function frontRules(options: RulesOptions = {}): FrontRules {
 /** A client like any other: it may not say that it is somebody else. */
 export const STRANGER: Visitor = {
   isFrontTier: false,
+  bindable: false,
+  certified: false,
   introduce() {
     throw new Error('a stranger was believed');
   },

@@ -37,6 +37,8 @@ export class Tier implements Visitor {
   }
 
   readonly authService = null;
+  readonly certified = false;
+  readonly bindable = false;
 
   askChannel(name: string): boolean {
     this.asked.push(name);

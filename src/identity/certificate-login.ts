@@ -1,0 +1,77 @@
+// Whom a certificate stands for, once it is known to be good: by certmap.conf where there is one, otherwise by the mail
+// address in it. Promises: one account or nobody; addresses are taken as texts, never as patterns, and one that is not
+// what an address looks like makes the whole certificate nobody's, as do two accounts. That the certificate is believed
+// is the caller's business. On failure: nobody, with the reason; what the directory rejects with goes through.
+
+import type { CertMapping } from '../config/legacy/certmap.ts';
+import type { CertificateNames, ReadNames } from '../tls/certificate-names.ts';
+import { nobody } from './certificate-answer.ts';
+import type { CertificateAnswer, Directory, Login } from './directory.ts';
+
+export interface CertificateQuestion {
+  readonly login: Login;
+  readonly certificate: ReadNames;
+  /** null: there is no certmap.conf. */
+  readonly mappings: readonly CertMapping[] | null;
+}
+
+const ADDRESSES_MAX = 8;
+// RFC 5321 4.5.3.1.3: a path has 256 octets, two of them the brackets.
+const ADDRESS_MAX = 254;
+
+export async function accountOfCertificate(
+  directory: Directory,
+  { login, certificate, mappings }: CertificateQuestion,
+): Promise<CertificateAnswer> {
+  if (certificate.kind === 'odd') return nobody(certificate.reason);
+  if (mappings !== null) {
+    return (
+      (await directory.byCertmap?.(login, certificate, mappings)) ??
+      nobody('certmap.conf is about a directory in LDAP, and this is none')
+    );
+  }
+  const { addresses, source, reason } = addressesOf(certificate);
+  if (reason !== null) return nobody(reason);
+  const told = `without certmap.conf the mail address counts: ${addresses.join(', ')} (${source})`;
+  const found =
+    (await directory.byMail?.(login, addresses)) ??
+    nobody('there is no directory that says whose address it is');
+  return { ...found, steps: [told, ...found.steps] };
+}
+
+interface Addresses {
+  /** In the order of the certificate, each once. */
+  readonly addresses: readonly string[];
+  readonly source: string;
+  /** Why there is none that counts. */
+  readonly reason: string | null;
+}
+
+// RFC 5280 4.1.2.6: addresses belong in the alternative name; the one in the subject is for certificates without.
+function addressesOf({ subject, mail }: CertificateNames): Addresses {
+  const source = mail.alternative.length > 0 ? 'subjectAltName' : 'E of the subject';
+  const given = mail.alternative.length > 0 ? mail.alternative : mail.subject;
+  const none = (reason: string): Addresses => ({ addresses: [], source, reason });
+  if (subject.length === 0) return none('the certificate has an empty subject');
+  if (given.length === 0) return none('the certificate has no mail address');
+  const odd = given.find((address) => !isAddress(address));
+  if (odd !== undefined) return none(`${JSON.stringify(odd.slice(0, 64))} is no mail address`);
+  const addresses = [...new Map(given.map((address) => [folded(address), address])).values()];
+  return addresses.length > ADDRESSES_MAX
+    ? none(`the certificate has more than ${ADDRESSES_MAX} mail addresses`)
+    : { addresses, source, reason: null };
+}
+
+/** As a name that directories, filters and logs can hold: no blank, no control character, one part on each side. */
+function isAddress(text: string): boolean {
+  return text.length <= ADDRESS_MAX && text.isWellFormed() && /^[^\s@\p{C}]+@[^\s@\p{C}]+$/u.test(text);
+}
+
+/** Whether two addresses are the same, as far as mailboxes go. */
+export function sameAddress(one: string, other: string): boolean {
+  return folded(one) === folded(other);
+}
+
+function folded(address: string): string {
+  return address.toLowerCase();
+}
