@@ -17,7 +17,15 @@ import {
 } from '../wire/sql-template.ts';
 import type { World } from '../world.ts';
 import { Cache, Together } from './cache.ts';
-import { type Answer, commonKey, type Directory, type Login } from './directory.ts';
+import { nobody, onlyOne } from './certificate-answer.ts';
+import {
+  type Account,
+  type Answer,
+  type CertificateAnswer,
+  commonKey,
+  type Directory,
+  type Login,
+} from './directory.ts';
 import { isPlausibleId } from './login-id.ts';
 import { ServerFailure } from './server-pool.ts';
 import { accountOf, domainOf, NO_DOMAIN, type Problem, type SqlDomain } from './sql-account.ts';
@@ -38,6 +46,10 @@ export interface SqlDirectoryOptions {
   readonly log: Log;
 }
 
+interface Several {
+  readonly kind: 'several';
+}
+
 type Values = Readonly<Record<Placeholder, string | null>>;
 
 const NOT_SET_UP = 'The account is not set up for this, tell its administrator';
@@ -49,6 +61,8 @@ export class SqlDirectory implements Directory {
   readonly #replayFormat: Pieces | null;
   readonly #domains: Cache<SqlDomain | Problem | null>;
   readonly #searches = new Together<SqlDomain | Problem | null>();
+  /** Not there without a query for it. */
+  readonly byMail?: (login: Login, addresses: readonly string[]) => Promise<CertificateAnswer>;
 
   constructor(options: SqlDirectoryOptions) {
     this.#options = options;
@@ -59,6 +73,8 @@ export class SqlDirectory implements Directory {
     this.#domain = queryOf(settings, 'domainQuery');
     this.#replayFormat = settings.replayFormat === null ? null : piecesOf(settings.replayFormat);
     this.#domains = new Cache(options.domainCache.max);
+    const mail = queryOf(settings, 'mailQuery');
+    if (mail !== null) this.byMail = (login, addresses) => this.#byMail(mail, login, addresses);
   }
 
   async find(login: Login, _password: string | null): Promise<Answer> {
@@ -84,6 +100,38 @@ export class SqlDirectory implements Directory {
 
   close(): void {
     this.#options.source.close();
+  }
+
+  async #byMail(query: SqlQuery, login: Login, addresses: readonly string[]): Promise<CertificateAnswer> {
+    const accounts: Account[] = [];
+    const steps: string[] = [];
+    for (const address of addresses) {
+      const found = await this.#rephrase(login, () => this.#ofAddress(query, login, address));
+      const words = found.kind === 'account' ? found.account.user : found.kind;
+      steps.push(`mailQuery with ${address}: ${words}`);
+      if (found.kind === 'several') return nobody('more than one row has its mail address', steps);
+      if (found.kind === 'refused') return { ...found, steps };
+      if (found.kind === 'account') accounts.push(found.account);
+    }
+    return onlyOne(accounts, steps);
+  }
+
+  /** The account of the row with that address; the domain is that of the user whom the row names. */
+  async #ofAddress(query: SqlQuery, login: Login, address: string): Promise<Answer | Several> {
+    if (!isPlausibleId(address)) return { kind: 'nobody' };
+    const { split } = this.#options;
+    const nameless = valuesOf(login, { user: '', domain: '', delimiter: '' });
+    const answer = await this.#put(query, { ...nameless, id: null, mail: address });
+    if (answer.rows.length !== 1) return { kind: answer.rows.length === 0 ? 'nobody' : 'several' };
+    const id = userOf(answer) ?? address;
+    const named = { ...login, id };
+    const { user, domain: given, delimiter } = split(named);
+    if (user === '' || (this.#domain !== null && given === '')) return { kind: 'nobody' };
+    const values = valuesOf(named, { user, domain: given, delimiter });
+    const domain = this.#domain === null ? NO_DOMAIN : await this.#domainOf(this.#domain, values);
+    if (domain === null) return { kind: 'nobody' };
+    if ('problem' in domain) return this.#refuse('domain refused', { domain: given, reason: domain.problem });
+    return this.#answer(answer, { domain, values, delimiter });
   }
 
   async #look(login: Login): Promise<Answer> {
@@ -140,15 +188,20 @@ export class SqlDirectory implements Directory {
   }
 
   async #ask(query: SqlQuery, values: Values): Promise<SqlAnswer> {
-    const bound = query.values.map((name) => values[name]);
-    const answer = await this.#options.source.ask({ text: query.text, values: bound });
+    const answer = await this.#put(query, values);
     if (answer.rows.length <= 1) return answer;
-    const login = values.login ?? values.mail ?? '';
-    throw new GateError('DIRECTORY_AMBIGUOUS', { login, found: 'two rows' });
+    throw new GateError('DIRECTORY_AMBIGUOUS', { login: values.login ?? '', found: 'two rows' });
+  }
+
+  #put({ text, values: names }: SqlQuery, values: Values): Promise<SqlAnswer> {
+    return this.#options.source.ask({ text, values: names.map((name) => values[name]) });
   }
 
   /** A question that no server can answer is for the administrator; for the client the directory is down. */
-  async #rephrase({ id, service, client }: Login, ask: () => Promise<Answer>): Promise<Answer> {
+  async #rephrase<T>(
+    { id, service, client }: Login,
+    ask: () => Promise<T>,
+  ): Promise<T | { readonly kind: 'nobody' }> {
     try {
       return await ask();
     } catch (error) {
@@ -165,6 +218,13 @@ export class SqlDirectory implements Directory {
       return { kind: 'nobody' };
     }
   }
+}
+
+/** null: no column says it, or not as a text; what is wrong with it is told with the account. */
+function userOf({ columns, rows }: SqlAnswer): string | null {
+  const place = columns.findIndex((name) => name.toLowerCase() === 'user');
+  const value = rows[0]?.[place];
+  return typeof value === 'string' && value !== '' ? value : null;
 }
 
 export function dialectOf({ url }: SqlSettings): SqlDialect {

@@ -176,7 +176,7 @@ function nextPiece(written: string, at: number, dialect: SqlDialect): Piece {
 /** What the server itself would take for a parameter. */
 function isOwnMark(rest: string, dialect: SqlDialect): boolean {
   // Of PostgreSQL's operators some have a question mark in them.
-  if (dialect === 'postgres') return /^\$/.test(rest);
+  if (dialect === 'postgres') return rest.startsWith('$');
   if (dialect === 'mysql') return rest.startsWith('?');
   return /^(\?|[@$#][A-Za-z_:])/.test(rest);
 }

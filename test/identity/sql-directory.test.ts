@@ -136,3 +136,39 @@ test('what is remembered goes by what the queries ask', () => {
   const byClient = rig(() => [], { userQuery }).directory;
   assert.notEqual(byClient.keyOf(here), byClient.keyOf(there));
 });
+
+const BY_MAIL = { ...DOMAINS, mailQuery: 'SELECT * FROM users WHERE mail = :mail' };
+
+test('a certificate stands for the one user of its addresses, with the defaults of the domain', async () => {
+  const { directory, asked } = rig(({ text, values }) => {
+    if (text.includes('domains')) return values[0] === 'example.com' ? [{ hosts: 'one' }] : [];
+    if (values[0] === 'anna@mail.org' || values[0] === 'a@mail.org') return [{ user: 'anna@example.com' }];
+    if (values[0] === 'bob@mail.org') return [{ user: 'bob@example.com' }];
+    if (values[0] === 'twin@mail.org') return [{ user: 'twin@example.com' }, { user: 'zwin@example.com' }];
+    return values[0] === 'lost@mail.org' ? [{ user: 'lost@nowhere.org' }] : [];
+  }, BY_MAIL);
+  const by = (...addresses: readonly string[]) => directory.byMail?.(loginOf(''), addresses);
+  const anna = await by('anna@mail.org', 'a@mail.org');
+  assert.ok(anna?.kind === 'account');
+  assert.deepEqual([anna.account.user, anna.account.hosts], ['anna@example.com', ['one']]);
+  assert.deepEqual(anna.steps, [
+    'mailQuery with anna@mail.org: anna@example.com',
+    'mailQuery with a@mail.org: anna@example.com',
+  ]);
+  assert.deepEqual(asked[0], { text: 'SELECT * FROM users WHERE mail = $1', values: ['anna@mail.org'] });
+  for (const addresses of [
+    ['anna@mail.org', 'bob@mail.org'],
+    ['twin@mail.org'],
+    ['lost@mail.org'],
+    ['nemo@mail.org'],
+    [],
+  ])
+    assert.equal((await by(...addresses))?.kind, 'nobody', addresses.join(' '));
+  const before = asked.length;
+  assert.equal((await by('a\u0000b@mail.org'))?.kind, 'nobody');
+  assert.equal(asked.length, before);
+});
+
+test('without a query for addresses nobody says whose they are', () => {
+  assert.equal(rig(() => []).directory.byMail, undefined);
+});

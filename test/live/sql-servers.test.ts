@@ -1,10 +1,13 @@
 // PostgreSQL and MariaDB as servers of a directory: time, floods, connections that break, fail-over, sockets, TLS.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+
+import { parse } from 'yaml';
 
 import { GateError } from '../../src/errors.ts';
 import { ServerFailure } from '../../src/identity/server-pool.ts';
@@ -286,4 +289,94 @@ test('MariaDB: large numbers, bits, bytes, and characters that a column does not
     ask(open(url), 'SELECT login FROM users WHERE latin = ?', '\u{1f600}'),
     failure('missing', /1267/),
   );
+});
+
+/** What the guide shows: tables and the settings behind them, by the scheme of the url. */
+function guided(): ReadonlyMap<string, { readonly tables: string; readonly sql: Partial<SqlSettings> }> {
+  const text = readFileSync(join(import.meta.dirname, '../../config/guide/directory.md'), 'utf8');
+  const found = text.matchAll(/```sql\n([^`]*)```\n\n```yaml\n([^`]*)```/g);
+  return new Map(
+    [...found].map(([, tables = '', yaml = '']) => {
+      const settings = parse(yaml) as { readonly directory: { readonly sql: Record<string, string> } };
+      const { url = '', userQuery = '', domainQuery = null, mailQuery = null } = settings.directory.sql;
+      return [url.slice(0, url.indexOf(':')), { tables, sql: { userQuery, domainQuery, mailQuery } }];
+    }),
+  );
+}
+
+describe('the examples of the guide', () => {
+  const examples = guided();
+  const example = (scheme: string) => examples.get(scheme) ?? assert.fail(`no example for ${scheme}`);
+
+  async function found(rig: SqlRig, id: string) {
+    const answer = await rig.directory.find(loginOf(id), null);
+    if (answer.kind !== 'account') return answer.kind;
+    const { user, replay, hosts, status, secrets } = answer.account;
+    return [user, replay, hosts.join(), status, secrets.join()];
+  }
+
+  test("tables of one's own in PostgreSQL", async () => {
+    const { tables, sql } = example('postgres');
+    await postgres.sql(`CREATE SCHEMA guide; SET search_path = guide; ${tables}
+      INSERT INTO domains VALUES ('example.com', 'one.stores', NULL);
+      INSERT INTO users VALUES ('anna@example.com', '{SSHA}x', NULL, 'a-1'), ('bob@example.com', '{SSHA}y', 'two.stores', NULL);
+      INSERT INTO addresses VALUES ('anna@mail.org', 'anna@example.com');
+      GRANT USAGE ON SCHEMA guide TO ${LOOKUP.user}; GRANT SELECT ON ALL TABLES IN SCHEMA guide TO ${LOOKUP.user};
+      ALTER ROLE ${LOOKUP.user} SET search_path = guide`);
+    const rig = open(`postgres://${LOOKUP.user}@127.0.0.1:${postgres.port}/mail`, sql);
+    assert.deepEqual(await found(rig, 'Anna@example.com'), [
+      'anna@example.com',
+      'a-1',
+      'one.stores',
+      'active',
+      '{SSHA}x',
+    ]);
+    assert.deepEqual(await found(rig, 'bob@example.com'), [
+      'bob@example.com',
+      'bob@example.com',
+      'two.stores',
+      'active',
+      '{SSHA}y',
+    ]);
+    assert.equal(await found(rig, 'carl@example.com'), 'nobody');
+    const certified = await rig.directory.byMail?.(loginOf(''), ['Anna@mail.org']);
+    assert.equal(certified?.kind === 'account' && certified.account.replay, 'a-1');
+    rig.directory.close();
+  });
+
+  test('the tables of PostfixAdmin in MariaDB', async () => {
+    const { tables, sql } = example('mysql');
+    await mariadb.sql(`${tables}
+      INSERT INTO domain VALUES ('example.com', 1), ('closed.com', 0);
+      INSERT INTO alias_domain VALUES ('alias.com', 'example.com', 1), ('off.com', 'example.com', 0);
+      INSERT INTO mailbox VALUES ('anna@example.com', '{SSHA}x', 1), ('bob@example.com', '{SSHA}y', 0),
+        ('anna@closed.com', '{SSHA}z', 1);`);
+    const rig = open(`mysql://${LOOKUP.user}@127.0.0.1:${mariadb.port}/mail`, sql);
+    const anna = ['anna@example.com', 'anna@example.com', '', 'active', '{SSHA}x'];
+    for (const id of ['anna@example.com', 'ANNA@Example.com', 'anna@alias.com'])
+      assert.deepEqual(await found(rig, id), anna, id);
+    assert.deepEqual((await found(rig, 'bob@example.com')).at(3), 'inactive');
+    assert.deepEqual((await found(rig, 'anna@closed.com')).at(3), 'inactive');
+    for (const id of ['anna@off.com', 'anna@nowhere.com', 'anna'])
+      assert.equal(await found(rig, id), 'nobody', id);
+    rig.directory.close();
+  });
+
+  test('one table in SQLite', async () => {
+    const { tables, sql } = example('sqlite');
+    const file = join(folder, 'guide.db');
+    const database = new DatabaseSync(file);
+    database.exec(`${tables} INSERT INTO users VALUES ('anna', 'example.com', '{SSHA}x', 'one.internal', 1)`);
+    database.close();
+    const rig = open(`sqlite:${file}`, sql);
+    assert.deepEqual(await found(rig, 'Anna@EXAMPLE.com'), [
+      'anna@example.com',
+      'anna@example.com',
+      'one.internal',
+      'active',
+      '{SSHA}x',
+    ]);
+    assert.equal(await found(rig, 'anna'), 'nobody');
+    rig.directory.close();
+  });
 });
