@@ -166,8 +166,8 @@ function connected(socket: ReturnType<typeof dialSql>): Promise<void> {
   return promise;
 }
 
-/** Collations that do not go together, characters that a column's set lacks. */
-const MISFITS: ReadonlySet<number> = new Set([1267, 1270, 1271, 1366, 3854, 3988]);
+/** Collations that do not go together, characters that a column's set lacks, patterns that are none. */
+const MISFITS: ReadonlySet<number> = new Set([1139, 1267, 1270, 1271, 1366, 3685, 3692, 3854, 3988]);
 /**
  * Access denied, too many connections, no such database, shutdown, host blocked or not allowed, resources used up, locks,
  * interrupted, out of time.

@@ -1,7 +1,7 @@
 // One connection to PostgreSQL, over pg, whose one home this is; it is loaded with the first connection. Promises: TLS is
 // agreed and the certificate looked at before anything is said; values travel apart from the text (extended protocol);
 // transactions are read-only; the server gives up a question after its time by itself, and an answer of too many rows
-// or bytes ends the connection. Nothing is kept at the server between questions, so a pooler may stand in between.
+// or bytes ends the connection. No statement is kept prepared, so tables may change under it.
 // On failure: ServerFailure.
 
 import type { Client, CustomTypesConfig, Query, QueryArrayConfig } from 'pg';
@@ -152,8 +152,18 @@ function typesOf({ types }: Driver): CustomTypesConfig {
   };
 }
 
-/** Texts that are no number, no address, no date, or have characters that the database's encoding lacks. */
-const MISFITS: ReadonlySet<string> = new Set(['22P02', '22P05', '22003', '22007', '22008', '22021']);
+/** Texts that are no number, address, date or pattern, or have characters that the database's encoding lacks. */
+const MISFITS: ReadonlySet<string> = new Set([
+  '22P02',
+  '22P05',
+  '22003',
+  '22007',
+  '22008',
+  '22019',
+  '2201B',
+  '22021',
+  '22025',
+]);
 
 function failureOf(error: unknown): ServerFailure {
   if (error instanceof ServerFailure) return error;

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Reception } from '../../src/identity/reception.ts';
 import { ServerFailure } from '../../src/identity/server-pool.ts';
 import type { SqlAnswer, SqlQuestion, SqlSource } from '../../src/identity/sql-source.ts';
+import { createLog } from '../../src/log.ts';
 import { loginOf } from '../support/ldap-site.ts';
 import { manualWorld } from '../support/manual-world.ts';
 import { openSqlDirectory, sqlSettings } from '../support/sql-site.ts';
@@ -171,4 +173,31 @@ test('a certificate stands for the one user of its addresses, with the defaults 
 
 test('without a query for addresses nobody says whose they are', () => {
   assert.equal(rig(() => []).directory.byMail, undefined);
+});
+
+test('who was found goes on while the database is down, and nobody else is told a wrong password', async () => {
+  let isDown = false;
+  const { directory, world } = rig(({ values }) =>
+    isDown
+      ? new ServerFailure('server', 'gone')
+      : values[0] === 'anna'
+        ? [{ user: 'anna', password: '{PLAIN}x' }]
+        : [],
+  );
+  const log = createLog({ level: 'error', format: 'text', write: () => undefined });
+  const cache = { size: 10, ttlMs: 60_000, missTtlMs: 1000, passwordTtlMs: 1000 };
+  const reception = new Reception({ directory, cache, world, log });
+  const ask = (id: string, password: string) =>
+    reception.ask({ login: loginOf(id), password, checker: 'directory' });
+  const proofOf = async (id: string, password: string): Promise<unknown> => {
+    const ruling = await ask(id, password);
+    return ruling.kind === 'account' ? ruling.proof : ruling.kind;
+  };
+  assert.equal(await proofOf('anna', 'x'), 'right');
+  isDown = true;
+  assert.equal(await proofOf('anna', 'x'), 'right');
+  assert.equal(await proofOf('anna', 'y'), 'wrong');
+  await assert.rejects(ask('bob', 'x'), { code: 'DIRECTORY_DOWN' });
+  isDown = false;
+  assert.equal(await proofOf('bob', 'x'), 'nobody');
 });
