@@ -53,11 +53,12 @@ export const sessions: Command = {
 };
 
 export function sessionLine(session: ListedSession): string {
-  const { id, service, client, port, via, user, backend, tls, phase, seconds, bytesIn, bytesOut } = session;
+  const { id, service, client, port, via, user, admin, backend, tls, phase, seconds, bytesIn, bytesOut } =
+    session;
   const words = [
     id,
     service,
-    user ?? '-',
+    `${user ?? '-'}${admin === null ? '' : ` (by ${admin})`}`,
     `from ${client}:${port}${via === null ? '' : ` by ${via}`}`,
     `on ${backend ?? '-'}`,
     tls ?? 'clear',

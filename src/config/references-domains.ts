@@ -2,18 +2,40 @@
 // name, a protocol in which somebody can log in for somebody else to read their mail.
 
 import type { Checked, Report } from './check.ts';
-import type { GivenDomain, GivenSettings } from './entries.ts';
+import type { GivenDomain, GivenService, GivenSettings } from './entries.ts';
 import type { backendSchema } from './schema-backend.ts';
-import { everyVariant } from './variants.ts';
+import { variantOf } from './variants.ts';
 
 export function checkDomains(given: GivenSettings, report: Report): void {
   for (const { domains } of given.services.values()) {
     for (const domain of domains.values()) checkAdmin(domain, report);
   }
-  for (const [{ path, values, isWrong }, told] of everyVariant(given, report)) {
-    if (values.protocol !== 'smtp' || values.adminPolicy === 'none' || isWrong('adminPolicy')) continue;
-    told.add([...path, 'adminPolicy'], 'only for imap and pop3, this is smtp');
+  const isThere = [...given.backends.values()].some(hasAdmin);
+  for (const service of given.services.values()) {
+    checkPolicy(service, { isThere }, report);
+    for (const domain of service.domains.values()) {
+      if (domain.values.adminPolicy === null) continue;
+      checkPolicy(variantOf(service, domain), { isThere: isThere || hasAdmin(domain) }, report);
+    }
   }
+}
+
+function hasAdmin({ values: { admin } }: GivenDomain | Checked<typeof backendSchema>): boolean {
+  return admin.user !== null;
+}
+
+/** `isThere`: there is an administrator of a store. */
+function checkPolicy(
+  { path, values, isWrong }: GivenService,
+  { isThere }: { readonly isThere: boolean },
+  report: Report,
+): void {
+  const { protocol, adminPolicy } = values;
+  if (adminPolicy === 'none' || isWrong('adminPolicy')) return;
+  const place = [...path, 'adminPolicy'];
+  if (protocol === 'smtp') report.add(place, 'only for imap and pop3, this is smtp');
+  else if (adminPolicy === 'simple' && !isThere)
+    report.add(place, 'nobody could log in for others, no backend has an `admin`');
 }
 
 /** True: it is named, with a password. */

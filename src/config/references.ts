@@ -12,6 +12,7 @@ import { checkAcme } from './references-acme.ts';
 import { checkChannels } from './references-channels.ts';
 import { checkCertmaps } from './references-certmap.ts';
 import { checkBackends } from './references-backend.ts';
+import { checkMechanisms } from './references-mechanisms.ts';
 import { checkDirectory } from './references-directory.ts';
 import { checkDomains } from './references-domains.ts';
 import type { Endpoint, Protocol } from './settings.ts';
@@ -40,6 +41,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
   checkClients(given, report);
   checkBackends(given, report);
   checkDirectory(given, report);
+  checkMechanisms(given, report);
   checkDomains(given, report);
   checkCertmaps(given, report);
   checkTiers(given, report);

@@ -33,6 +33,13 @@ export const directorySchema = {
     default: '@',
     max: 1,
   },
+  admins: {
+    doc:
+      'Who may log in for everybody (`adminPolicy: group` of a service): names of users as `sallyport sessions` and the ' +
+      'log have them.',
+    format: 'words',
+    default: [],
+  },
   file: {
     doc: 'The file of users (YAML) for `type: file`; read again when it changes.',
     format: 'path',

@@ -83,6 +83,12 @@ export const ldapSchema = {
     default: null,
     nullable: true,
   },
+  adminGroup: {
+    doc: 'Group whose members may log in for everybody (`adminPolicy: group` of a service); empty: there is none.',
+    format: 'ldapName',
+    default: null,
+    nullable: true,
+  },
   schema: {
     doc: "Sun's LDAP Schema: 1 has a tree of dc entries for the domains, 2 has them among the organisations.",
     format: 'count',
@@ -120,7 +126,7 @@ export const ldapSchema = {
   passwords: {
     doc:
       'How passwords are checked (`verify: directory`): `bind`, the server is asked by a bind as the user; or ' +
-      '`compare`, with userPassword, which bindDn must be allowed to read.',
+      '`compare`, with userPassword and the SCRAM-SHA-256 keys of authPassword, which bindDn must be allowed to read.',
     format: 'choice',
     choices: ['bind', 'compare'],
     default: 'bind',

@@ -37,6 +37,8 @@ export interface LdapSettings {
   readonly servers: readonly LdapServerSettings[];
   readonly base: string;
   readonly userGroupBase: string | null;
+  /** null: there is none. */
+  readonly adminGroup: string | null;
   readonly bindDn: string | null;
   /** null in workers, which have it in their material. */
   readonly bindPassword: Secret | null;
@@ -94,6 +96,8 @@ export interface DirectorySettings {
   readonly defaultDomain: string | null;
   readonly domainDelimiters: string;
   readonly canonicalDelimiter: string;
+  /** Who may log in for others. */
+  readonly admins: readonly string[];
   readonly file: string | null;
   readonly http: {
     readonly url: string | null;

@@ -15,7 +15,7 @@ import { type Backend, type BackLeg, mayCarryPassword, type Visit, within } from
 import type { Client } from './client.ts';
 import { earnGrant, type GrantTold, toldOf } from './grants.ts';
 import { beginStay } from './placements.ts';
-import { blame, noteFailure, noteRefusal, refuse } from './refuse-login.ts';
+import { blame, noteActor, noteFailure, noteRefusal, refuse } from './refuse-login.ts';
 import type { Target } from './route.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Spoof, spoofFor } from './spoof.ts';
@@ -40,10 +40,11 @@ export async function connectBackend(
       client.leave('user');
       return last;
     }
-    if (target.user !== null) await earnGrant(client, target.user);
+    if (target.user !== null && client.actor === null) await earnGrant(client, target.user);
     if (errand.kind === 'login') client.proven = last.told;
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
+    if (errand.kind === 'login') noteActor(client);
     return last.back;
   } catch (cause) {
     const error = noteFailure(client, cause);

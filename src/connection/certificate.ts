@@ -61,8 +61,9 @@ async function isAsked(client: Client, login: Login, { account, certificate }: P
   const isAddress = byMail && [...alternative, ...subject].some((mail) => sameAddress(mail, id));
   if (reception === null) return false;
   const asked = await reception.ask({ login, password: null, checker: 'others' });
-  if (asked.kind === 'account') return asked.account.user === account.user;
-  return isAddress;
+  if (asked.kind !== 'account') return isAddress;
+  const { user } = asked.account;
+  return user === account.user || (isAddress && sameAddress(user, account.user));
 }
 
 const NAME_MAX = 64;

@@ -54,6 +54,7 @@ function closingLine(client: Client, error: GateError | null): Readonly<Record<s
     outerSession: client.outerId ?? undefined,
     user: client.user,
     tried: client.user === null ? (client.claimed ?? undefined) : undefined,
+    admin: client.actor ?? undefined,
     mechanism: client.mechanism,
     channel: client.course?.standing.channel,
     rule: client.course === null ? undefined : pathText(client.course.standing),

@@ -91,13 +91,13 @@ export function offerOf(
 ): () => Promise<Offer> {
   const { settings } = backend;
   const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
-  const own = service.mechanisms.filter(
-    (m) => m === 'EXTERNAL' && takesProven({ admin, settings }, dialect.protocol),
-  );
+  const isTaken = takesProven({ admin, settings }, dialect.protocol);
+  const own = service.mechanisms.filter((m) => m === 'EXTERNAL' && isTaken);
+  const challenges: readonly Mechanism[] = service.mechanisms.filter(isByChallenge);
   // Nobody here can tell what a token is worth, and an administrator's login does not ask.
   const isProxy = settings.login === 'proxy';
   const allowed = service.mechanisms.filter((m) =>
-    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || isByChallenge(m) || !isProxy,
+    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || challenges.includes(m) || !isProxy,
   );
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
@@ -106,10 +106,7 @@ export function offerOf(
     });
     return () => fixed;
   }
-  const least: Offer = {
-    capabilities: [],
-    mechanisms: [...passwords, ...own, ...service.mechanisms.filter(isByChallenge)],
-  };
+  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own, ...challenges] };
   let seen: { readonly from: object; readonly offer: Offer } | null = null;
   return async () => {
     const known = await backend.knowledge().catch((error: unknown) => {
@@ -126,7 +123,7 @@ export function offerOf(
         // RFC 4616 2: only PLAIN carries an identity to act as.
         const takesAdmin = admin === null || known.mechanisms.includes('PLAIN');
         if (own.includes(mechanism)) return takesAdmin;
-        if (isByChallenge(mechanism)) return takesAdmin && carriesPasswords;
+        if (challenges.includes(mechanism)) return isTaken ? takesAdmin : carriesPasswords;
         return passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism);
       }),
     };

@@ -47,12 +47,19 @@ export function noteFailure(client: Client, cause: unknown): GateError {
   return error;
 }
 
+/** Somebody is in who is not the user. */
+export function noteActor(client: Client): void {
+  if (client.actor === null) return;
+  client.gate.log.info('login-as', { ...about(client), as: client.claimed });
+}
+
 function about(client: Client): Readonly<Record<string, unknown>> {
   return {
     service: client.gate.name,
     session: client.id,
     client: client.remote.address,
     user: client.claimed,
+    admin: client.actor ?? undefined,
     mechanism: client.mechanism,
     certificate: client.mechanism === 'EXTERNAL' ? ownCertificate(client)?.subject : undefined,
     backend: client.server,

@@ -9,6 +9,7 @@ import type { Account, Login } from '../identity/directory.ts';
 import type { Ruling } from '../identity/reception.ts';
 import type { Credentials, Wish } from '../protocol/dialect.ts';
 import type { Endpoint } from '../config/settings.ts';
+import { type Actor, actingFor, judgeActor, judgeOf } from './administrator.ts';
 import { passesRules } from './admit.ts';
 import type { Backend } from './backend-leg.ts';
 import { namedServer } from './backend-hosts.ts';
@@ -35,6 +36,8 @@ export interface Target {
   readonly proof: 'right' | 'wrong' | null;
   /** The directory has the account wait: whoever has proven to be its user is told to come again. */
   readonly onHold: boolean;
+  /** Who logs in for the user, as was proven here; null: nobody else, or it is for the store to judge. */
+  readonly actor: Actor | null;
 }
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
@@ -49,6 +52,7 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
     checked: false,
     proof: null,
     onHold: false,
+    actor: null,
   };
   if (wish.kind === 'mail') return own;
   const { gate } = client;
@@ -57,22 +61,63 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
   const isProvenHere = credentials.kind === 'external' || credentials.kind === 'challenge';
   const byDirectory = gate.settings.verify.kind === 'directory';
   const isForRelay = gate.dialect.protocol === 'smtp' && !byDirectory;
-  if ((gate.reception === null || isForRelay) && !isProvenHere) return { ...own, user: mailbox };
+  const acting = actingFor(credentials);
+  client.actor = acting?.user ?? null;
+  if (acting !== null) client.claimed = mailbox;
+  const isJudged = acting !== null && judgeOf(client, null, client.backend) !== 'by the store';
+  if ((gate.reception === null || isForRelay) && !isProvenHere && !isJudged) return { ...own, user: mailbox };
   client.enter('backend');
-  const startedAt = gate.world.monotonic();
   try {
-    const found = await findOut(client, credentials);
-    if (found === null) return { ...own, user: mailbox };
-    if (client.leg.failure !== null) throw client.leg.failure;
-    if (found.kind === 'told') return null;
-    if (found.kind !== 'account') return await turnAway(client, found, startedAt);
-    const target = targetOf(client, own, found);
-    if (target instanceof GateError) throw target;
-    return (await passes(client, found, target)) ? target : null;
+    return await seek(client, { ...own, user: mailbox }, credentials);
   } catch (cause) {
     turnDown(client, cause);
     return null;
   }
+}
+
+/** `own`: where it goes where nobody is asked. */
+async function seek(client: Client, own: Target, credentials: Credentials): Promise<Target | null> {
+  const startedAt = client.gate.world.monotonic();
+  const found = await findOut(client, credentials);
+  if (client.leg.failure !== null) throw client.leg.failure;
+  if (found?.kind === 'told') return null;
+  const target = found?.kind === 'account' ? targetOf(client, own, found) : own;
+  if (target instanceof GateError) throw target;
+  const acting = actingFor(credentials);
+  let { actor } = target;
+  const judge = acting === null ? null : judgeOf(client, found, target.backend);
+  if (judge === 'by nobody') {
+    no(client, { words: 'for somebody else', reason: 'for somebody else' });
+    return null;
+  }
+  if (acting !== null && judge === 'here') {
+    const ruling = await judgeActor(client, {
+      acting,
+      login: loginOf(client, acting.user),
+      backend: target.backend,
+      target: found?.kind === 'account' ? found.account : null,
+    });
+    if (client.leg.failure !== null) throw client.leg.failure;
+    if (ruling.kind === 'no') return disallow(client, ruling);
+    if (ruling.kind !== 'actor') return turnAway(client, ruling, startedAt);
+    ({ actor } = ruling);
+    client.actor = actor.user;
+  }
+  if (found !== null && found.kind !== 'account') return turnAway(client, found, startedAt);
+  const proven = actor === null ? {} : ({ checked: true, proof: 'right' } as const);
+  const whole: Target = { ...target, ...proven, actor };
+  if (found === null) return whole;
+  return (await passes(client, { ...found, ...proven }, whole)) ? whole : null;
+}
+
+/** Whoever tries to act for others without being allowed to is guessing, whatever of it was right. */
+function disallow(
+  client: Client,
+  { words, reason }: { readonly words: Refusal; readonly reason: string },
+): null {
+  blame(client);
+  refuse(client, refusalVerdict(client, words), reason);
+  return null;
 }
 
 /** null: there is nobody to be asked. */

@@ -46,9 +46,15 @@ export async function proveLogin(
   }
   const { password, authzid } = credentials;
   const isOwn = authzid === '' || authzid === credentials.user;
-  // Whom else to act as is for administrators to say, and nobody is known here as one.
-  if ((byProxy || target.checked) && !isOwn) return 'for somebody else';
   const mailbox = target.replay ?? (isOwn ? credentials.user : authzid);
+  if (target.actor !== null) {
+    // Where nobody logs in for all, whoever was proven here does so under its own name, and the store judges too.
+    return admin === null && !byProxy
+      ? { ...credentials, user: target.actor.replay, authzid: mailbox }
+      : byAdmin(admin, mailbox);
+  }
+  // Whom else to act as is for administrators to say, and nobody was found to be one.
+  if ((byProxy || target.checked) && !isOwn) return 'for somebody else';
   const user = isOwn ? mailbox : credentials.user;
   if (target.checked) passport.proof ??= 'wrong';
   else if (passwordCheck === null) return byProxy ? 'cannot be checked here' : renamed(credentials, target);

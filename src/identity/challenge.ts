@@ -64,15 +64,17 @@ export class ChallengeDesk {
   judge(name: string, secrets: readonly string[] | null): SecretsJudge {
     const stored = (secrets ?? []).slice(0, SECRETS_MAX);
     const plain = stored.flatMap((secret) => plainOf(secret) ?? []);
-    const verifier = verifierOf(stored);
+    const isPlain = plain.some((password) => prepared(password) !== null);
+    // Any plain password fits a salt, keys fit their own only; and a password is worth more to the store.
+    const verifier = isPlain ? null : keysAmong(stored);
     const shape = verifier === null ? this.#shapeOf(plain) : this.#learnt(shapeOf(verifier));
     const { saltBytes, iterations } = shape;
     const salt = verifier?.salt ?? this.#saltFor(name, saltBytes);
     const scram = { salt, iterations };
-    const serves = verifier !== null || plain.some((password) => prepared(password) !== null);
     return {
       scram,
-      cannot: (mechanism) => (mechanism.startsWith('SCRAM') ? !serves : plain.length === 0),
+      cannot: (mechanism) =>
+        mechanism.startsWith('SCRAM') ? !isPlain && verifier === null : plain.length === 0,
       digest: async (kind, challenge, digest) => digestFinding(plain, { kind, challenge, digest }),
       scramProof: (authMessage, clientProof) =>
         this.#turns.take(async () => {
@@ -100,12 +102,10 @@ export class ChallengeDesk {
   }
 }
 
-/** The first secret that SCRAM can use decides: a salt belongs to one set of keys, but any plain password fits a salt. */
-function verifierOf(stored: readonly string[]): ScramVerifier | null {
+function keysAmong(stored: readonly string[]): ScramVerifier | null {
   for (const secret of stored) {
     const verifier = parseScramVerifier(secret);
     if (verifier !== null) return verifier;
-    if (plainOf(secret) !== null) return null;
   }
   return null;
 }

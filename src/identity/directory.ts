@@ -87,6 +87,13 @@ export type CertificateAnswer = (
   readonly steps: readonly string[];
 };
 
+/** Of accounts that find() gave. */
+export interface ActingQuestion {
+  readonly login: Login;
+  readonly account: Account;
+  readonly target: Account | null;
+}
+
 export interface Directory {
   /** find() has to be given the password whoever checks it. */
   readonly needsPassword?: true;
@@ -110,6 +117,8 @@ export interface Directory {
     certificate: CertificateNames,
     mappings: readonly CertMapping[],
   ): Promise<CertificateAnswer>;
+  /** Whether somebody may log in for somebody else; `target` null: for anybody. Not there: nobody may. */
+  isAdministrator?(question: ActingQuestion): Promise<boolean>;
   /** Nobody new will ask. Whoever still does is answered, by connections that are not kept. */
   close(): void;
 }

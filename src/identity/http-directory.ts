@@ -17,7 +17,6 @@ import {
   commonKey,
   type Directory,
   type Login,
-  type Refusal,
 } from './directory.ts';
 import { plainAccount } from './everyone.ts';
 import type { NameBook } from './login-id.ts';
@@ -68,21 +67,22 @@ class HttpDirectory implements Directory {
     return JSON.stringify([commonKey(login), client.address, ...shown]);
   }
 
-  /** Each address is asked for as somebody who logs in by a certificate; the script says no, or who that is. */
+  /**
+   * Each address is asked for as somebody who logs in by a certificate; the script says no, or who that is. A no is about
+   * the certificate: it costs nothing, and ends nothing.
+   */
   async byMail(login: Login, addresses: readonly string[]): Promise<CertificateAnswer> {
     const accounts: Account[] = [];
     const steps: string[] = [];
-    let refused: Refusal | null = null;
     for (const address of addresses) {
       const answer = await this.find({ ...login, id: address }, null);
       const said =
         answer.kind === 'refused' ? answer.text : answer.kind === 'nobody' ? 'nobody' : answer.account.user;
       steps.push(`the script asked with Auth-User: ${address}: ${said}`);
       if (answer.kind === 'refused' && answer.temporary) return { ...answer, steps };
-      if (answer.kind === 'refused') refused = answer;
       if (answer.kind === 'account') accounts.push(answer.account);
     }
-    return accounts.length === 0 && refused !== null ? { ...refused, steps } : onlyOne(accounts, steps);
+    return onlyOne(accounts, steps);
   }
 
   async find(login: Login, password: string | null): Promise<Answer> {

@@ -6,6 +6,7 @@ import type { Pieces } from '../wire/login-template.ts';
 import type { Account } from './directory.ts';
 import type { LdapEntry } from './ldap-connection.ts';
 import type { Domain } from './ldap-domains.ts';
+import { parseScramVerifier } from './scram.ts';
 import { fillReplay, type LoginFacts } from './substitution.ts';
 
 export interface AccountRules {
@@ -18,6 +19,9 @@ export interface AccountRules {
 const USER_STATUS = ['inetuserstatus', 'mailuserstatus'] as const;
 const MAIL = ['mail', 'mailalternateaddress', 'mailequivalentaddress'] as const;
 const PASSWORD = 'userpassword';
+/** RFC 3112: of its schemes only that of RFC 5803 is read, any other would look like a plain password. */
+const KEYS = 'authpassword';
+const PASSWORDS: readonly string[] = [PASSWORD, KEYS];
 
 /** What to ask for. */
 export function wantedAttributes(
@@ -26,7 +30,7 @@ export function wantedAttributes(
 ): readonly string[] {
   const { mailHostAttrs, accessAttr } = rules;
   const own = [...mailHostAttrs, ...(accessAttr === null ? [] : [accessAttr]), ...replay];
-  const names = ['uid', ...MAIL, ...USER_STATUS, ...own, ...(withPasswords ? [PASSWORD] : [])];
+  const names = ['uid', ...MAIL, ...USER_STATUS, ...own, ...(withPasswords ? PASSWORDS : [])];
   return [...new Set(names.map((name) => name.toLowerCase()))];
 }
 
@@ -74,8 +78,8 @@ export function accountOf(
     ].filter((rule) => rule.trim() !== ''),
     status: statusOf([...(domain?.status ?? []), ...USER_STATUS.map((name) => valuesOf(name)[0])]),
     mail: MAIL.flatMap(valuesOf),
-    attributes: Object.fromEntries([...attributes].filter(([name]) => name !== PASSWORD)),
-    secrets: valuesOf(PASSWORD),
+    attributes: Object.fromEntries([...attributes].filter(([name]) => !PASSWORDS.includes(name))),
+    secrets: [...valuesOf(PASSWORD), ...valuesOf(KEYS).filter((value) => parseScramVerifier(value) !== null)],
   };
 }
 

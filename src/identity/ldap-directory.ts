@@ -21,6 +21,7 @@ import {
 import type { World } from '../world.ts';
 import {
   type Account,
+  type ActingQuestion,
   type Answer,
   type CertificateAnswer,
   commonKey,
@@ -28,6 +29,7 @@ import {
   type Login,
 } from './directory.ts';
 import { type AccountRules, accountOf, wantedAttributes } from './ldap-account.ts';
+import { isAdministrator } from './ldap-administrators.ts';
 import { findByCertmap, findByMail } from './ldap-certificates.ts';
 import {
   LdapConnection,
@@ -77,7 +79,7 @@ export class LdapDirectory implements Directory {
   readonly #rules: AccountRules;
   readonly #flat: Filter<Pieces>;
   readonly #hosted: Filter<Pieces>;
-  readonly #names = new WeakMap<Account, string>();
+  readonly #found = new WeakMap<Account, { readonly dn: string; readonly domain: Domain | null }>();
   /** By a bind as the user. Not there where passwords are compared, which is the caller's. */
   readonly prove?: (login: Login, account: Account, password: string) => Promise<'right' | 'wrong'>;
 
@@ -202,7 +204,7 @@ export class LdapDirectory implements Directory {
       const text = 'The account is not set up for this, tell its administrator';
       return { kind: 'refused', temporary: true, text };
     }
-    this.#names.set(account, dn);
+    this.#found.set(account, { dn, domain: found.domain });
     if (source.settings.passwords === 'compare' && account.secrets.length === 0)
       log.info('entry without userPassword', { entry: dn });
     return { kind: 'account', account, proof: null };
@@ -228,10 +230,19 @@ export class LdapDirectory implements Directory {
   }
 
   async #bind(account: Account, password: string): Promise<'right' | 'wrong'> {
-    const dn = this.#names.get(account);
+    const dn = this.#found.get(account)?.dn;
     if (dn === undefined) throw new GateError('INTERNAL', { what: 'an account of another directory' });
     if (password === '' || password.includes('\0')) return 'wrong';
     return this.#rephrase(() => this.#binds.ask((connection, ms) => connection.bind(dn, password, ms)));
+  }
+
+  async isAdministrator({ account, target }: Omit<ActingQuestion, 'login'>): Promise<boolean> {
+    const dn = this.#found.get(account)?.dn;
+    if (dn === undefined) return false;
+    const domainBase = (target === null ? null : this.#found.get(target)?.domain?.usersBase) ?? null;
+    const { adminGroup: group } = this.#options.source.settings;
+    const search = (one: LdapSearch): Promise<readonly LdapEntry[]> => this.search(one);
+    return this.#rephrase(() => isAdministrator(dn, { group, domainBase, search }));
   }
 
   /** What the answer depends on. */

@@ -5,7 +5,7 @@ import type { CertMapping } from '../config/legacy/certmap.ts';
 import type { Log } from '../log.ts';
 import type { CertificateNames } from '../tls/certificate-names.ts';
 import type { World } from '../world.ts';
-import type { Account, Answer, CertificateAnswer, Directory, Login } from './directory.ts';
+import type { Account, ActingQuestion, Answer, CertificateAnswer, Directory, Login } from './directory.ts';
 import { LdapDirectory, type LdapSource, type SplitId } from './ldap-directory.ts';
 import { placeKey } from './login-id.ts';
 
@@ -55,6 +55,10 @@ export class LdapPlaces implements Directory {
     mappings: readonly CertMapping[],
   ): Promise<CertificateAnswer> {
     return this.at(login).byCertmap(login, certificate, mappings);
+  }
+
+  isAdministrator(question: ActingQuestion): Promise<boolean> {
+    return this.at(question.login).isAdministrator(question);
   }
 
   keyOf(login: Login): string {

@@ -13,6 +13,7 @@ import { Cache, Together } from './cache.ts';
 import { accountOfCertificate, type CertificateQuestion } from './certificate-login.ts';
 import {
   type Account,
+  type ActingQuestion,
   type Answer,
   type CertificateAnswer,
   commonKey,
@@ -32,6 +33,10 @@ export interface ReceptionOptions {
     readonly missTtlMs: number;
     readonly passwordTtlMs: number;
   };
+  /** Who may log in for everybody, by the names that accounts have. */
+  readonly admins?: ReadonlySet<string>;
+  /** Of the salts that logins by challenge are shown; undefined: of this process alone. */
+  readonly saltKey?: Buffer | undefined;
   readonly world: World;
   readonly log: Log;
 }
@@ -87,7 +92,7 @@ export class Reception {
     this.#passwords = new Cache(options.cache.size);
     this.#holders = new Cache(options.cache.size);
     this.#key = options.world.random(32);
-    this.challenges = new ChallengeDesk(options.world.random(32), this.#turns);
+    this.challenges = new ChallengeDesk(options.saltKey ?? options.world.random(32), this.#turns);
   }
 
   async ask(inquiry: Inquiry): Promise<Ruling> {
@@ -128,6 +133,13 @@ export class Reception {
       return answer;
     };
     return cache.ttlMs > 0 ? this.#lookups.do(key, ask) : ask();
+  }
+
+  /** Whether an account whose password was right may log in for another. */
+  async mayActFor(question: ActingQuestion): Promise<boolean> {
+    const { directory, admins } = this.#options;
+    if (admins?.has(question.account.user) === true) return true;
+    return this.#watched(async () => (await directory.isAdministrator?.(question)) ?? false);
   }
 
   close(): void {

@@ -52,8 +52,11 @@ export function certificateLoginWarnings({ settings, material, trust }: Configur
     });
 }
 
-/** An address with an administrator of its own is somewhere else's business. */
-function takes(backend: BackendSettings, { protocol, domains }: ServiceSettings): boolean {
+/**
+ * Whether somebody can be logged in there for whom nobody has a password. An address with an administrator of its own is
+ * somewhere else's business.
+ */
+export function takes(backend: BackendSettings, { protocol, domains }: ServiceSettings): boolean {
   const hasAdmin = backend.admin !== null || Object.values(domains).some(({ admin }) => admin !== null);
   return hasAdmin || takesProven({ admin: null, settings: backend }, protocol);
 }

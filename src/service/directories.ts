@@ -2,13 +2,15 @@
 // settings before is kept, with what it remembers and its connections; one that is replaced is closed when nobody can
 // be on the way to it any more.
 
-import type { DirectoryCacheSettings, Settings } from '../config/settings.ts';
+import { createHmac } from 'node:crypto';
+
+import type { DirectoryCacheSettings, DirectorySettings, Settings } from '../config/settings.ts';
 import type { Directory, Login } from '../identity/directory.ts';
 import { everyone } from '../identity/everyone.ts';
 import { fileDirectory } from '../identity/file-directory.ts';
 import { httpDirectory } from '../identity/http-directory.ts';
 import type { SplitId } from '../identity/ldap-directory.ts';
-import { NameBook, type NameRules, placeKey } from '../identity/login-id.ts';
+import { NameBook, type NameRules, placeKey, splitLoginId } from '../identity/login-id.ts';
 import { Reception } from '../identity/reception.ts';
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
@@ -19,8 +21,15 @@ import { makeSql } from './sql-material.ts';
 export interface DirectoryParts {
   readonly settings: Settings;
   readonly material: DirectoryMaterial;
+  /** What made-up salts are made of, the same in all workers; left out: of this process alone. */
+  readonly saltKey?: Buffer;
   readonly world: World;
   readonly log: Log;
+}
+
+/** Of what all workers of a supervisor have in common and nobody else has. */
+export function saltKeyOf(ticketKeys: Uint8Array): Buffer {
+  return createHmac('sha256', ticketKeys).update('salts of SCRAM').digest();
 }
 
 export class Directories {
@@ -44,8 +53,8 @@ export class Directories {
 
 /** Nobody's mail is anywhere else, and nobody's name is changed. */
 function isPlain({ directory, services }: Settings): boolean {
-  const { type, defaultDomain, domainDelimiters, canonicalDelimiter } = directory;
-  const asGiven = defaultDomain === null && domainDelimiters === canonicalDelimiter;
+  const { type, defaultDomain, domainDelimiters, canonicalDelimiter, admins } = directory;
+  const asGiven = defaultDomain === null && domainDelimiters === canonicalDelimiter && admins.length === 0;
   return (
     type === 'none' &&
     asGiven &&
@@ -64,9 +73,11 @@ export interface Receptions {
 }
 
 function makeReceptions(parts: DirectoryParts): Receptions {
-  const { settings, world, log } = parts;
+  const { settings, saltKey, world, log } = parts;
   const directory = makeDirectory(parts);
-  const make = (cache: DirectoryCacheSettings): Reception => new Reception({ directory, cache, world, log });
+  const admins = adminsOf(settings.directory);
+  const make = (cache: DirectoryCacheSettings): Reception =>
+    new Reception({ directory, cache, admins, saltKey, world, log });
   return {
     common: make(settings.directory.cache),
     places: new Map(
@@ -74,6 +85,13 @@ function makeReceptions(parts: DirectoryParts): Receptions {
     ),
     close: () => directory.close(),
   };
+}
+
+/** As they are listed, and as they are called where names are completed. */
+function adminsOf({ admins, ...rules }: DirectorySettings): ReadonlySet<string> {
+  const { defaultDomain, domainDelimiters: delimiters, canonicalDelimiter } = rules;
+  const names = { defaultDomain, delimiters, canonicalDelimiter };
+  return new Set(admins.flatMap((admin) => [admin, splitLoginId(admin, names).canonical]));
 }
 
 /** What addresses say of directories. */

@@ -15,6 +15,8 @@ export interface SessionInfo {
   readonly via: string | null;
   /** Whom a backend has let in. */
   readonly user: string | null;
+  /** Who has logged in for the user; null: nobody else. */
+  readonly admin: string | null;
   readonly backend: string | null;
   readonly tls: string | null;
   readonly phase: string;
@@ -86,6 +88,7 @@ export function describeSession(client: Client): SessionInfo {
     port: client.remote.port,
     via: client.via?.address ?? null,
     user: client.user,
+    admin: client.user === null ? null : client.actor,
     backend: client.server,
     tls: client.leg.facts?.version ?? client.outerTls?.version ?? null,
     phase: client.phase,

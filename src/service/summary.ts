@@ -7,6 +7,7 @@ import { facesOf } from '../config/variants.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
 import type { TlsOffer } from '../tls/offer.ts';
+import { challengeLoginWarnings } from './challenge-logins.ts';
 import { certificateLoginWarnings } from './certificate-logins.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import { acmeEndpoints } from './acme-process.ts';
@@ -126,6 +127,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
       ...timeoutWarnings(settings),
       ...balancerWarnings(settings),
       ...certificateLoginWarnings(configuration),
+      ...challengeLoginWarnings(configuration),
     ],
   };
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sessionLine } from '../../src/cli/sessions.ts';
 
-function lineOf(user: string): string {
+function lineOf(user: string, admin: string | null = null): string {
   return sessionLine({
     id: 'ab-1',
     service: 'imap',
@@ -12,6 +12,7 @@ function lineOf(user: string): string {
     port: 50_001,
     via: null,
     user,
+    admin,
     backend: '127.0.0.1:143',
     tls: 'TLSv1.3',
     phase: 'bytes',
@@ -32,4 +33,8 @@ test('a user’s name with control characters is one line, and shows them', () =
 
 test('any other name is shown as it is', () => {
   assert.match(lineOf('änna@example.org'), / {2}änna@example\.org {2}/);
+});
+
+test('who has logged in for somebody else is shown beside the user', () => {
+  assert.match(lineOf('anna', 'ro\x1bot'), / {2}anna \(by ro\\u001bot\) {2}from /);
 });

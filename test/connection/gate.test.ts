@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Mechanism, ServiceSettings } from '../../src/config/settings.ts';
+import type { BackendSettings, Mechanism, ServiceSettings } from '../../src/config/settings.ts';
 import type { Knowledge } from '../../src/connection/backend-knowledge.ts';
 import type { Backend } from '../../src/connection/backend-leg.ts';
 import { offerOf } from '../../src/connection/gate.ts';
@@ -16,6 +16,8 @@ interface Scene {
   readonly protocol: 'imap' | 'pop3' | 'smtp';
   readonly service?: Partial<ServiceSettings>;
   readonly login?: 'replay' | 'proxy';
+  readonly admin?: { readonly user: string; readonly password: string };
+  readonly client?: BackendSettings['client'];
   /** null: the backend cannot be asked. */
   readonly known: Knowledge | null;
 }
@@ -34,7 +36,8 @@ function offering(scene: Scene): {
     ...scene.service,
   } as unknown as ServiceSettings;
   const backend = {
-    settings: { login: scene.login ?? 'replay' },
+    settings: { login: scene.login ?? 'replay', client: scene.client ?? [] },
+    admin: scene.admin ?? null,
     async knowledge() {
       if (known === null) throw new GateError('BACKEND_UNREACHABLE');
       return known;
@@ -99,6 +102,33 @@ test('what the service does not name as a mechanism is not offered', async () =>
   assert.deepEqual((await offer()).mechanisms, ['XOAUTH2']);
   const blind = offering({ protocol: 'imap', known: null, service: { mechanisms: ['XOAUTH2'] } });
   assert.deepEqual((await blind.offer()).mechanisms, []);
+});
+
+test('mechanisms by challenge need nothing of a store; a relay has to take a password, an administrator or our word', async () => {
+  const mechanisms = ['SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'CRAM-MD5', 'APOP'] as const;
+  const offered = async (known: readonly string[] | null, scene: Partial<Scene>): Promise<boolean> => {
+    const service = { mechanisms: [...mechanisms, 'XOAUTH2'] as const };
+    const knowledge = known === null ? null : { capabilities: [], mechanisms: known };
+    const { offer } = offering({ protocol: 'imap', known: knowledge, service, ...scene });
+    const { mechanisms: found } = await offer();
+    assert.ok(found.length === 0 || found.length === mechanisms.length);
+    return found.length > 0;
+  };
+  const admin = { user: 'admin', password: 'secret' };
+  assert.equal(await offered([], {}), true);
+  assert.equal(await offered(null, {}), true);
+  assert.equal(await offered(['PLAIN'], { admin, login: 'proxy' }), true);
+  assert.equal(await offered(['CRAM-MD5'], { admin }), false);
+  assert.equal(await offered(['LOGIN'], { protocol: 'smtp' }), true);
+  assert.equal(await offered([], { protocol: 'smtp' }), false);
+  assert.equal(
+    await offered([], { protocol: 'smtp', client: [{ method: 'xclient', required: true }] }),
+    true,
+  );
+  assert.equal(
+    await offered([], { protocol: 'smtp', client: [{ method: 'xclient', required: false }] }),
+    false,
+  );
 });
 
 test('the same knowledge makes the same offer, so that texts made from it are made once', async () => {

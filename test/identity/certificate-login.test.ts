@@ -108,6 +108,9 @@ test('what is no address makes the certificate nobody’s, even beside one that 
     'joe @x.com',
     'joe@x.com\u200b',
     'joe@x\u202e.com',
+    // The sign of Kelvin, which is a k in lower case.
+    '\u212aate@x.com',
+    'jöe@x.com',
     `${'x'.repeat(250)}@x.com`,
   ];
   for (const address of wrong) {

@@ -116,3 +116,18 @@ test('in one flat tree the uid is the user whatever domain was typed behind it, 
     ['joe', 'JOE@siroe.com'],
   );
 });
+
+test('passwords are those of userPassword, and of authPassword only keys of SCRAM: the rest would look like a password', () => {
+  const keys = `SCRAM-SHA-256$4096:c2FsdA==$${'A'.repeat(43)}=:${'A'.repeat(43)}=`;
+  const found = account({
+    uid: ['joe'],
+    userpassword: ['{SSHA}x', 'plain'],
+    authpassword: ['SHA1 $ c2FsdA== $ aGFzaA==', keys, 'MD5$c2FsdA==$aGFzaA=='],
+  });
+  assert.ok(!('problem' in found));
+  assert.deepEqual(found.secrets, ['{SSHA}x', 'plain', keys]);
+  assert.deepEqual(Object.keys(found.attributes), ['uid']);
+  const asked = wantedAttributes(rules(), { replay: [], withPasswords: true });
+  assert.ok(asked.includes('userpassword') && asked.includes('authpassword'));
+  assert.ok(!wantedAttributes(rules(), { replay: [], withPasswords: false }).join(' ').includes('password'));
+});

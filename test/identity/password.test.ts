@@ -6,7 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { argon2Sync, createHash, pbkdf2Sync } from 'node:crypto';
 import { test } from 'node:test';
 import { hashSync } from 'bcryptjs';
-import { isKnownScheme, passwordFits } from '../../src/identity/password.ts';
+import { isKnownScheme, passwordFits, plainOf } from '../../src/identity/password.ts';
+import { scramKeys } from '../../src/identity/scram.ts';
 
 const PASSWORD = 'open sesäme';
 const SALT = Buffer.from('0123456789abcdef');
@@ -84,6 +85,51 @@ test('rounds are taken from the value, and passwords of any length', async () =>
   ]);
 });
 
+/** Of `pencil`, by `doveadm pw -s SCRAM-SHA-256`. */
+const SCRAM = [
+  'luPjNvjmrn43X9HwYj+JMQ==',
+  'bZ86DvJi40maZ6Taw7YjdzSadH7eRVTU0yknDvP3qS4=',
+  'X73f5/f7mDWa1gQ5quVOiOjmJSTLxFaOpy2Y9ipWJ90=',
+];
+
+test('keys of SCRAM, as Dovecot and as RFC 5803 write them, take their password and no other', async () => {
+  for (const value of [
+    `{SCRAM-SHA-256}4096,${SCRAM.join(',')}`,
+    `SCRAM-SHA-256$4096:${SCRAM[0]}$${SCRAM[1]}:${SCRAM[2]}`,
+  ]) {
+    assert.equal(isKnownScheme(value), true);
+    assert.equal(plainOf(value), null);
+    assert.equal(await passwordFits(value, 'pencil'), true);
+    for (const password of ['pencils', 'Pencil', '', value])
+      assert.equal(await passwordFits(value, password), false);
+  }
+});
+
+test('keys of SCRAM may have been made of the password as it came, or of the prepared one', async () => {
+  for (const text of ['\u2168', 'IX']) {
+    const salt = Buffer.from('salt');
+    const { storedKey, serverKey } = await scramKeys(text, salt, 4096);
+    const fields = [salt, storedKey, serverKey].map((bytes) => bytes.toString('base64'));
+    assert.equal(await passwordFits(`{SCRAM-SHA-256}4096,${fields.join(',')}`, '\u2168'), true);
+  }
+});
+
+test('a plain password is known as one, with a scheme or without', () => {
+  for (const [value, expected] of [
+    ['secret', 'secret'],
+    ['{PLAIN}secret', 'secret'],
+    ['{clear}{x}', '{x}'],
+    ['{CLEARTEXT}', null],
+    ['', null],
+    ['$6$salt$hash', null],
+    ['{SSHA}secret', null],
+    ['{UNKNOWN}secret', null],
+    ['SCRAM-SHA-1$4096:AAAA$AAAA:AAAA', null],
+    ['{SCRAM-SHA-512}4096,x', null],
+  ] as const)
+    assert.equal(plainOf(value), expected, value);
+});
+
 const NOTHING: readonly string[] = [
   '',
   '{SSHA}',
@@ -99,6 +145,9 @@ const NOTHING: readonly string[] = [
   '{ARGON2}$argon2id$v=19$m=99999999,t=3,p=1$MDEyMzQ1Njc4OWFi$AAAAAAAAAAAAAAAAAAAAAAAAAAA',
   '{ARGON2}$argon2id$v=19$m=1,t=3,p=64$MDEyMzQ1Njc4OWFi$AAAAAAAAAAAAAAAAAAAAAAAAAAA',
   '{UNKNOWN}secret',
+  '{SCRAM-SHA-256}4096,AAAA,AAAA,AAAA',
+  '{SCRAM-SHA-1}4096,AAAA,AAAA,AAAA',
+  'SCRAM-SHA-256$99999999:AAAA$AAAA:AAAA',
   `{CLEARTEXT}${'x'.repeat(5000)}`,
 ];
 

@@ -285,3 +285,38 @@ test('a directory that is down is no answer about a certificate, but what is rem
   await assert.rejects(it.identify('another'), { code: 'DIRECTORY_DOWN' });
   assert.deepEqual(it.events, ['directory-down']);
 });
+
+test('who is listed may act for anybody, of others the directory says it, and one that is down says nothing', async () => {
+  const world = manualWorld();
+  const asked: string[] = [];
+  let down = false;
+  const events: string[] = [];
+  const reception = new Reception({
+    directory: {
+      find: () => Promise.reject(new Error('nobody is looked for')),
+      async isAdministrator({ account }) {
+        asked.push(account.user);
+        if (down) throw new GateError('DIRECTORY_DOWN');
+        return account.user === 'member';
+      },
+      close: () => undefined,
+    },
+    cache: CACHE,
+    admins: new Set(['boss']),
+    world,
+    log: createLog({ level: 'info', format: 'text', write: (line) => void events.push(line) }),
+  });
+  const may = (user: string): Promise<boolean> =>
+    reception.mayActFor({
+      login: login(user),
+      account: plainAccount(splitLoginId(user, RULES)),
+      target: plainAccount(splitLoginId('anna', RULES)),
+    });
+  assert.deepEqual([await may('boss'), await may('member'), await may('anna')], [true, true, false]);
+  assert.deepEqual(asked, ['member', 'anna']);
+  down = true;
+  await assert.rejects(may('member'), { code: 'DIRECTORY_DOWN' });
+  await assert.rejects(may('member'), { code: 'DIRECTORY_DOWN' });
+  assert.equal(await may('boss'), true);
+  assert.equal(events.filter((line) => line.includes('directory-down')).length, 1);
+});

@@ -4,7 +4,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { der, distinguishedName } from '../support/authority.ts';
-import { answerTo, refusalOf, type Scene, USER } from '../support/certificate-scene.ts';
+import {
+  ACCEPTED,
+  answerTo,
+  enter,
+  external,
+  open,
+  REFUSED,
+  refusalOf,
+  type Scene,
+  USER,
+} from '../support/certificate-scene.ts';
+import { IMAP } from '../support/dialects.ts';
 
 const FOUND: Readonly<Record<string, readonly [Scene, string]>> = {
   'the name of an entry': [{ emails: ['SHJORTH@SUN.COM'] }, USER],
@@ -24,6 +35,13 @@ for (const [what, [scene, user]] of Object.entries(FOUND)) {
     assert.equal(opened.user, user, refusalOf(opened.gateway));
   });
 }
+
+test('who is known by the address alone may ask for it in any letter case', async (t) => {
+  const { gateway, shown } = open(t, IMAP, { emails: ['Who@domain.test'] });
+  const client = await enter(gateway, IMAP, shown);
+  await gateway.resume(client, `${external(IMAP, 'bob@domain.test')}\n${REFUSED.imap}`);
+  await gateway.resume(client, `${external(IMAP, 'who@DOMAIN.test')}\n${ACCEPTED.imap}`);
+});
 
 const hundred = distinguishedName(Array.from({ length: 100 }, (_one, at) => ['OU', `part ${at}`] as const));
 

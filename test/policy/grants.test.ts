@@ -42,8 +42,7 @@ test('a grant holds for ttl from the login on, and not a millisecond longer', ()
 });
 
 test('a name with control characters or without end earns nothing, one with a blank does and is not told', () => {
-  for (const user of ['', 'a\r\nb', 'a\u0000', 'a'.repeat(256)])
-    assert.equal(grantFor(user, POP3, 1), null);
+  for (const user of ['', 'a\r\nb', 'a\u0000', 'a'.repeat(256)]) assert.equal(grantFor(user, POP3, 1), null);
   const blank = grantFor('anna smith', POP3, 1);
   assert.ok(blank !== null && !isTellable(blank));
   const long = grantFor('ä'.repeat(255), POP3, 1);

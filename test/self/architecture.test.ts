@@ -102,6 +102,7 @@ test('every source file begins with its contract', () => {
 
 /** Package → the only places that may import it. */
 const HOMES: Readonly<Record<string, RegExp>> = {
+  '@mongodb-js/saslprep': /^identity\/saslprep\.ts$/,
   'acme-client': /^certdb\/acme\.ts$/,
   bcryptjs: /^identity\/crypt-thread\.ts$/,
   convict: /^config\//,

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { loadSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import type { Login } from '../../src/identity/directory.ts';
+import type { Reception } from '../../src/identity/reception.ts';
 import { createLog } from '../../src/log.ts';
 import { Directories } from '../../src/service/directories.ts';
 import {
@@ -97,4 +98,33 @@ test('files whose change matters are watched, and what is wrong in them is told'
   readDirectoryMaterial(settings, (error, where) => mistakes.push(`${(error as Error).message}${where}`));
   assert.equal(mistakes.length, 2);
   assert.match(mistakes.join('\n'), /ca\.pem: .*directory\.http\.ca[^]*directory\.http\.header/);
+});
+
+test('an address with a cache of its own remembers by itself, and asks the same directory', async (t) => {
+  const domains =
+    '{ 192.0.2.2: { cache: { ttl: 0, size: 5 } }, 192.0.2.3: { defaultDomain: three.example } }';
+  const { file } = settingsFile(
+    t,
+    `${SERVICES.replace('tls: notls', `tls: notls, domains: ${domains}`)}directory: { defaultDomain: a.org }\n`,
+  );
+  const settings = loadSettings({ file });
+  const made = new Directories().update({ settings, material: NO_DIRECTORY, world: manualWorld(), log });
+  assert.deepEqual([...(made?.places.keys() ?? [])], ['imap 192.0.2.2']);
+  const userAt = async (reception: Reception | undefined, address: string): Promise<unknown> => {
+    const login = { ...LOGIN, server: { address, port: 143 } };
+    const found = await reception?.ask({ login, password: null, checker: 'others' });
+    return found?.kind === 'account' ? found.account.user : found?.kind;
+  };
+  assert.equal(await userAt(made?.places.get('imap 192.0.2.2'), '192.0.2.2'), 'anna@a.org');
+  assert.equal(await userAt(made?.common, '192.0.2.3'), 'anna@three.example');
+});
+
+test('an address that only checks passwords elsewhere needs no directory', (t) => {
+  const domains = '{ 192.0.2.2: { verify: { store: stores } } }';
+  const { file } = settingsFile(t, SERVICES.replace('tls: notls', `tls: notls, domains: ${domains}`));
+  const settings = loadSettings({ file });
+  assert.equal(
+    new Directories().update({ settings, material: NO_DIRECTORY, world: manualWorld(), log }),
+    null,
+  );
 });

@@ -95,3 +95,45 @@ for (const [index, row] of ROWS.entries()) {
     });
   });
 }
+
+/** By what the service says and what the address does: the place that is named, null: it is taken. */
+const ADDRESSES = [
+  ['directory', 'backend', 'services.mail.domains."127.0.0.2".verify'],
+  ['backend', 'directory', 'services.mail.verify'],
+  ['directory', { store: 'store' }, null],
+  ['directory', null, null],
+  ['backend', null, 'services.mail.verify'],
+] as const;
+
+for (const [index, [verify, own, place]] of ADDRESSES.entries()) {
+  for (const named of [true, false]) {
+    const way = named ? 'the file of users' : 'its own';
+    test(`verify: ${verify}, at an address ${JSON.stringify(own)}, login: proxy by ${way}: ${place ?? 'taken'}`, async () => {
+      const file = join(folder, `address${index}${named}.yaml`);
+      const mail = {
+        protocol: 'imap',
+        listen: '127.0.0.1:0',
+        tls: 'notls',
+        backend: named ? 'other' : 'apart',
+        verify,
+        domains: { '127.0.0.2': { ...(own === null ? {} : { verify: own }), mechanisms: ['PLAIN'] } },
+      };
+      const backends = {
+        apart: { servers: '127.0.0.1:1', ...ADMIN },
+        other: { servers: '127.0.0.1:2' },
+        store: { servers: '127.0.0.1:3' },
+      };
+      const directory = { type: 'file', file: named ? 'leading.yaml' : 'plain.yaml' };
+      writeFileSync(file, stringify({ directory, services: { mail }, backends }));
+      const loading = createConfigurationSource({ file, world: realWorld, missing: 'foresee' }).load();
+      if (place === null) return void (await loading);
+      await assert.rejects(loading, (error: unknown) => {
+        assert.ok(error instanceof SettingsError);
+        assert.match(error.message, /nobody would check the password/);
+        assert.equal(error.mistakes.length, 1, error.message);
+        assert.ok(error.message.includes(`${place}:`), error.message);
+        return true;
+      });
+    });
+  }
+}

@@ -95,6 +95,8 @@ export interface GatewayOptions {
 
 export interface ConnectOptions extends CableOptions {
   readonly from?: string;
+  /** The address of ours that it connects to. */
+  readonly at?: string;
   /** Default: mail. */
   readonly service?: string;
 }
@@ -176,11 +178,11 @@ export class Gateway {
 
   /** A client of the service, connected. */
   connect(options: ConnectOptions = {}): Conversation {
-    const { from = '192.0.2.7', service = 'mail', ...how } = options;
+    const { from = '192.0.2.7', at = '198.51.100.1', service = 'mail', ...how } = options;
     const [near, far] = cable({ ...this.#options.cable, ...how });
     far.remoteAddress = from;
     far.remotePort = 50_000 + ++this.#connections;
-    far.localAddress = '198.51.100.1';
+    far.localAddress = at;
     far.localPort = PORTS[this.#options.protocol];
     this.#ends.push(near, far);
     this.front.serve(service, far.asSocket());
@@ -369,21 +371,14 @@ export function frontMaterial(
   }
   const backendCas = Object.fromEntries(Object.keys(settings.backends).map((name) => [name, authority.ca]));
   const backendSecrets = backendSecretsOf(settings);
-  const tierPasswords = readTierPasswords(settings, (error) => {
+  const fail = (error: unknown): never => {
     throw error;
-  });
-  const spoofs = readSpoofs(settings, (error) => {
-    throw error;
-  });
-  const directory = readDirectoryMaterial(settings, (error) => {
-    throw error;
-  });
-  const domainAdmins = readDomainAdmins(settings, (error) => {
-    throw error;
-  });
-  const certmaps = readCertmaps(settings, (error) => {
-    throw error;
-  });
+  };
+  const tierPasswords = readTierPasswords(settings, fail);
+  const spoofs = readSpoofs(settings, fail);
+  const directory = readDirectoryMaterial(settings, fail);
+  const domainAdmins = readDomainAdmins(settings, fail);
+  const certmaps = readCertmaps(settings, fail);
   return {
     services,
     backendTrust: NO_TRUST,

@@ -78,6 +78,7 @@ export function ldapSettings(changes: Partial<LdapSettings>): LdapSettings {
     servers: [],
     base: 'o=internet',
     userGroupBase: null,
+    adminGroup: null,
     bindDn: null,
     bindPassword: null,
     startTls: false,

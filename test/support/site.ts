@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { makeAuthority, type Authority } from './authority.ts';
-import { startDovecot, type Dovecot } from './dovecot.ts';
+import { startDovecot, type Dovecot, type DovecotOptions } from './dovecot.ts';
 import { startFront, type Front } from './front.ts';
 import { startPostfix, type Delivered, type Postfix, type PostfixOptions } from './postfix.ts';
 import { until } from './program.ts';
@@ -51,6 +51,7 @@ export const ways = {
 
 export interface SiteOptions {
   readonly postfix?: Pick<PostfixOptions, 'services'>;
+  readonly dovecot?: Pick<DovecotOptions, 'extra'>;
   /** Changes the settings before the start. */
   readonly adjust?: (settings: Record<string, unknown>) => Record<string, unknown>;
 }
@@ -65,7 +66,12 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    const dovecot = await startDovecot({ folder: join(folder, 'dovecot'), users, authority });
+    const dovecot = await startDovecot({
+      folder: join(folder, 'dovecot'),
+      users,
+      authority,
+      ...options.dovecot,
+    });
     started.push(dovecot);
     const { authSocket } = dovecot;
     const postfix = await startPostfix({

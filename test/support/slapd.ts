@@ -37,7 +37,7 @@ export interface Slapd {
   remove(): Promise<void>;
 }
 
-const SCHEMAS = ['core', 'cosine', 'inetorgperson'];
+const SCHEMAS = ['core', 'cosine', 'inetorgperson', 'dyngroup'];
 
 export async function startSlapd(options: SlapdOptions): Promise<Slapd> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-slapd-'));

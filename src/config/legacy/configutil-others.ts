@@ -17,7 +17,7 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^local\.(http|webmail)\.|^service\.http\.|^local\.service\.http\./, WEBMAIL],
   [
     /^sasl\.default\.ldap\.has_plain_passwords$/,
-    'APOP, CRAM-MD5 and DIGEST-MD5 are not offered here: passwords go under TLS',
+    'APOP and CRAM-MD5 are among the `mechanisms` of a service whose directory holds plain passwords; DIGEST-MD5 is gone (RFC 6331)',
   ],
   [/^sasl\./, 'what passwords are checked against is the business of the stores'],
   [

@@ -1,0 +1,46 @@
+// What mechanisms by challenge demand of the other settings: a directory that is asked who it is, and that gives more than
+// a yes or no.
+
+import type { Reporter, Report } from './check.ts';
+import type { GivenService, GivenSettings } from './entries.ts';
+import type { Mechanism } from './settings.ts';
+import { everyVariant } from './variants.ts';
+
+const CHALLENGES: readonly Mechanism[] = ['CRAM-MD5', 'SCRAM-SHA-256', 'SCRAM-SHA-256-PLUS', 'APOP'];
+
+export function checkMechanisms(given: GivenSettings, report: Report): void {
+  for (const [service, told] of everyVariant(given, report)) checkChallenges(service, given, told);
+}
+
+function checkChallenges(
+  { path: above, values, isWrong }: GivenService,
+  given: GivenSettings,
+  report: Reporter,
+): void {
+  const { protocol, mechanisms, verify } = values;
+  if (isWrong('mechanisms') || protocol === null) return;
+  const path = [...above, 'mechanisms'];
+  if (mechanisms.includes('APOP') && protocol !== 'pop3')
+    report.add(path, `APOP is only for pop3, this is ${protocol}`);
+  const listed = mechanisms.filter(
+    (mechanism) => CHALLENGES.includes(mechanism) && (mechanism !== 'APOP' || protocol === 'pop3'),
+  );
+  if (listed.length === 0 || isWrong('verify')) return;
+  const names = listed.join(', ');
+  const isAsked = verify.kind === 'directory';
+  const need = isAsked ? needOf(given) : '`verify: directory`';
+  if (need !== null) report.add(path, `${names} can be proven by stored passwords only, expected ${need}`);
+  // An address that says this alone has the mechanisms of its service.
+  if (!isAsked && above.includes('domains'))
+    report.add([...above, 'verify'], `expected directory, which the mechanisms ${names} need`);
+}
+
+/** What the directory would have to be; null: it is. */
+function needOf({ top }: GivenSettings): string | null {
+  const { type, ldap } = top.values.directory;
+  if (top.isWrong('directory.type') || type === 'none') return null;
+  if (type === 'http') return '`directory.type: file` or `ldap`, found http';
+  return type === 'ldap' && ldap.passwords === 'bind'
+    ? '`directory.ldap.passwords: compare`, found bind'
+    : null;
+}
