@@ -2,19 +2,20 @@
 // that the row names, under the name that is replayed there. The database is stopped and comes back.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 
-import { makeAuthority } from '../support/authority.ts';
+import { type Issued, makeAuthority } from '../support/authority.ts';
 import { Dialogue } from '../support/dialogue.ts';
 import { startDovecot } from '../support/dovecot.ts';
 import { type Front, startFront } from '../support/front.ts';
 import { startMariaDb } from '../support/mariadb.ts';
 import { startPostgres } from '../support/postgres.ts';
-import { run, until } from '../support/program.ts';
+import { makePassable } from '../support/maildir.ts';
+import { converse, run, until } from '../support/program.ts';
 import {
   LOOKUP,
   MARIADB_ROLE,
@@ -26,11 +27,18 @@ import {
 } from '../support/sql-data.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-sql-'));
+makePassable(folder);
 const authority = makeAuthority(folder);
+const people = makeAuthority(folder, 'People CA');
+const certified = (email: string): Issued =>
+  people.issue({ names: ['pc.example.com'], purpose: 'client', emails: [email] });
+
+writeFileSync(join(folder, 'masters'), 'root:{PLAIN}of the master\n', { mode: 0o644 });
+const extra = `passdb {\n  driver = passwd-file\n  args = ${folder}/masters\n  master = yes\n  result_success = continue\n}`;
 const [one, two] = await Promise.all([
   // The one knows its users by their addresses, the other by their names.
-  startDovecot({ folder: join(folder, 'one'), users: { 'anna@example.com': PASSWORD } }),
-  startDovecot({ folder: join(folder, 'two'), users: { hugo: PASSWORD, 'b-7': PASSWORD } }),
+  startDovecot({ folder: join(folder, 'one'), users: { 'anna@example.com': PASSWORD }, extra }),
+  startDovecot({ folder: join(folder, 'two'), users: { hugo: PASSWORD, 'b-7': PASSWORD }, extra }),
 ]);
 const first = `127.0.0.1:${one.imapPort}`;
 const second = `127.0.0.1:${two.imapPort}`;
@@ -129,13 +137,13 @@ function front(name: string, sql: Database['settings']): Promise<Front> {
         imaps: {
           protocol: 'imap',
           listen: ['127.0.0.1:0'],
-          tls: 'implicit',
+          tls: { mode: 'implicit', clientCa: [people.caFile] },
           backend: 'stores',
           verify: 'directory',
         },
       },
       backends: {
-        stores: { hosts: ['127.0.0.1'], tls: 'notls' },
+        stores: { hosts: ['127.0.0.1'], tls: 'notls', admin: { user: 'root', password: 'of the master' } },
         second: { servers: [second], hosts: ['127.0.0.1'], tls: 'notls' },
       },
       directory: {
@@ -258,6 +266,28 @@ for (const [name, start] of Object.entries({ sqlite, postgres, mariadb })) {
       assert.match(JSON.stringify(served.log()), /DIRECTORY_AMBIGUOUS/);
       // The other store does not know the name, but it was asked.
       assert.equal((await came('other')).backend, second);
+    });
+
+    test('a certificate is the user whose address it has, of two users nobody, and a password goes on', async () => {
+      const rows: readonly (readonly [string, RegExp])[] = [
+        ['Berta@example.com', /^a OK /],
+        ['hugo@example.org', /^a OK /],
+        ['held@example.com', /^a NO \[UNAVAILABLE\]/],
+        ['twin@example.com', /^a NO \[AUTHENTICATIONFAILED\]/],
+        ["x' OR '1'='1@example.com", /^a NO /],
+      ];
+      for (const [email, expected] of rows) {
+        const { certFile, keyFile } = certified(email);
+        const certificate = ['-cert', certFile, '-key', keyFile, '-CAfile', authority.caFile];
+        const to = ['s_client', '-connect', `localhost:${served.port('imaps')}`, ...certificate, '-quiet'];
+        await using session = Dialogue.over(converse('openssl', to));
+        await session.expect(/^\* OK /);
+        const answer = (await session.ask('a AUTHENTICATE EXTERNAL =', /^a /)).at(-1) ?? '';
+        assert.match(answer, expected, email);
+        if (answer.startsWith('a NO')) await session.ask(`p LOGIN anna "${PASSWORD}"`, /^p OK/);
+        await session.ask('s SELECT INBOX', /^s OK/);
+        await session.ask('b LOGOUT', /^b OK /);
+      }
     });
 
     test('check --probe says what the queries give', async () => {

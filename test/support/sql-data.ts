@@ -44,6 +44,7 @@ export const QUERIES = {
   userQuery:
     'SELECT login AS user, hash AS password, host AS hosts, replay, status, access, backend FROM users ' +
     'WHERE login = lower(:login)',
+  mailQuery: 'SELECT login AS user, host AS hosts, replay, status FROM users WHERE login = lower(:mail)',
   domainQuery: 'SELECT own AS domain, host AS hosts, replay FROM domains WHERE name = :domain',
 } as const;
 
@@ -51,6 +52,7 @@ export const QUERIES = {
 export const POSTGRES_QUERIES = {
   ...QUERIES,
   userQuery: QUERIES.userQuery.replace('AS user', 'AS "user"'),
+  mailQuery: QUERIES.mailQuery.replace('AS user', 'AS "user"'),
 } as const;
 
 export const LOOKUP = { user: 'lookup', password: 'of the lookup' } as const;
