@@ -30,8 +30,9 @@ export function checkSql({ top, backends }: GivenSettings, report: Report): void
     if (problem !== null) add(use, problem);
   }
   if (sql.url.dialect !== 'sqlite') return checkWay(sql, sql.url.places, add);
-  if (sql.password !== null)
-    add('password', 'SQLite knows no passwords: the file is read as its rights allow');
+  for (const key of ['password', 'tls', 'ca', 'tlsName'] as const) {
+    if (sql[key] !== null) add(key, 'only for a server, SQLite is a file that is read as its rights allow');
+  }
 }
 
 function queryProblem(

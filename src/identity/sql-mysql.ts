@@ -126,7 +126,7 @@ export class MysqlConnection implements SqlConnection {
 }
 
 function optionsOf(place: SqlPlace, access: SqlAccess): ConnectionOptions {
-  const { tls, tlsName, verify, authorities, user, database, password } = access;
+  const { ownTls, tlsName, user, database, password } = access;
   const host = place.kind === 'unix' ? 'localhost' : place.host;
   return {
     host: tlsName ?? host,
@@ -137,16 +137,7 @@ function optionsOf(place: SqlPlace, access: SqlAccess): ConnectionOptions {
     password: password ?? '',
     charset: 'utf8mb4',
     connectTimeout: 0,
-    ...(tls === null || place.kind === 'unix'
-      ? {}
-      : {
-          ssl: {
-            ca: [...authorities],
-            minVersion: 'TLSv1.2',
-            rejectUnauthorized: verify,
-            verifyIdentity: verify,
-          },
-        }),
+    ...(ownTls === null || place.kind === 'unix' ? {} : { ssl: ownTls }),
     // Everything as the server writes it, and no code made of what it sends.
     dateStrings: true,
     supportBigNumbers: true,

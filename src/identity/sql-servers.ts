@@ -14,7 +14,7 @@ import type { World } from '../world.ts';
 import { ServerPool } from './server-pool.ts';
 import { MysqlConnection } from './sql-mysql.ts';
 import { PostgresConnection } from './sql-postgres.ts';
-import type { SqlAccess, SqlConnection, SqlSource } from './sql-source.ts';
+import type { SqlConnection, SqlOwnTls, SqlSource } from './sql-source.ts';
 import { SqliteSource } from './sql-sqlite.ts';
 
 /** Settings with what their files held. */
@@ -68,35 +68,36 @@ export function openSource(options: SqlSourceOptions): SqlSource {
 
 function connector(
   { settings, password, ca, world }: SqlSourceOptions,
-  { dialect, user, database }: Exclude<SqlUrl, { dialect: 'sqlite' }>,
+  { dialect, user, database, places }: Exclude<SqlUrl, { dialect: 'sqlite' }>,
 ): (place: SqlPlace, timeoutMs: number) => Promise<SqlConnection> {
   const { verifyCertificate: verify, tlsName, allowClear, timeoutMs } = settings;
+  const isAnySecured = places.some((place) => isSecured(place, settings));
   // One for all connections, so that their contexts are made once.
-  const secured = new BackendTls({
-    mode: 'musttls',
-    verify,
-    ca,
-    name: tlsName,
-    minVersion: 'TLSv1.2',
-    ciphers: 'default',
-  });
-  const authorities = dialect === 'mysql' ? trustedAuthorities(ca) : [];
+  const byUs =
+    isAnySecured && dialect === 'postgres'
+      ? new BackendTls({
+          mode: 'musttls',
+          verify,
+          ca,
+          name: tlsName,
+          minVersion: 'TLSv1.2',
+          ciphers: 'default',
+        })
+      : null;
+  const byDriver: SqlOwnTls | null =
+    isAnySecured && dialect === 'mysql'
+      ? {
+          ca: [...trustedAuthorities(ca)],
+          minVersion: 'TLSv1.2',
+          rejectUnauthorized: verify,
+          verifyIdentity: verify,
+        }
+      : null;
   const open = dialect === 'mysql' ? MysqlConnection : PostgresConnection;
+  const common = { user, database, password, tlsName, allowClear, timeoutMs, world };
   return (place, ms) => {
-    const tls = isSecured(place, settings) ? secured : null;
-    const access: SqlAccess = {
-      user,
-      database,
-      password,
-      tls,
-      authorities,
-      verify,
-      tlsName,
-      allowClear,
-      timeoutMs,
-      world,
-    };
-    return open.open(place, access, ms);
+    const tls = isSecured(place, settings) ? { tls: byUs, ownTls: byDriver } : { tls: null, ownTls: null };
+    return open.open(place, { ...common, ...tls }, ms);
   };
 }
 

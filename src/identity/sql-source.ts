@@ -32,6 +32,14 @@ export interface SqlConnection extends Pooled {
   ask(question: SqlQuestion, timeoutMs: number): Promise<SqlAnswer>;
 }
 
+export interface SqlOwnTls {
+  /** PEM; who is trusted. */
+  ca: string[];
+  minVersion: 'TLSv1.2';
+  rejectUnauthorized: boolean;
+  verifyIdentity: boolean;
+}
+
 /** What it takes to connect to a server. */
 export interface SqlAccess {
   readonly user: string;
@@ -39,9 +47,8 @@ export interface SqlAccess {
   readonly password: string | null;
   /** null: none is used. */
   readonly tls: BackendTls | null;
-  /** PEM; who is trusted. */
-  readonly authorities: readonly string[];
-  readonly verify: boolean;
+  /** The same for a driver that makes its own TLS; one object for all connections, whose context is made once. */
+  readonly ownTls: SqlOwnTls | null;
   /** What the certificate must show; null: the host. */
   readonly tlsName: string | null;
   readonly allowClear: boolean;
@@ -67,8 +74,19 @@ export function tooLarge(): ServerFailure {
 }
 
 /** Throws where a password or an answer would go through a network in clear. */
-export function refuseClear(place: SqlPlace, socket: net.Socket, { tls, allowClear }: SqlAccess): void {
-  if (tls !== null || allowClear || place.kind === 'unix' || isLoopback(socket.remoteAddress ?? '')) return;
+export function refuseClear(
+  place: SqlPlace,
+  socket: net.Socket,
+  { tls, ownTls, allowClear }: SqlAccess,
+): void {
+  if (
+    tls !== null ||
+    ownTls !== null ||
+    allowClear ||
+    place.kind === 'unix' ||
+    isLoopback(socket.remoteAddress ?? '')
+  )
+    return;
   throw new ServerFailure('server', 'it would be asked without TLS, and allowClear is not set');
 }
 
