@@ -65,7 +65,8 @@ export function dialSql(place: SqlPlace, world: World): net.Socket {
   const socket = world.dial(
     place.kind === 'unix' ? place : { kind: 'tcp', host: place.host, port: place.port },
   );
-  return socket.on('error', () => socket.destroy());
+  // Half of a connection is no use.
+  return socket.on('error', () => socket.destroy()).on('end', () => socket.destroy());
 }
 
 /** Another server would answer the same. */
