@@ -18,6 +18,7 @@ function checkChallenges(
   report: Reporter,
 ): void {
   const { protocol, mechanisms, verify } = values;
+  checkRestriction({ path: above, values }, report);
   if (isWrong('mechanisms') || protocol === null) return;
   const path = [...above, 'mechanisms'];
   if (mechanisms.includes('APOP') && protocol !== 'pop3')
@@ -33,6 +34,17 @@ function checkChallenges(
   // An address that says this alone has the mechanisms of its service.
   if (!isAsked && above.includes('domains'))
     report.add([...above, 'verify'], `expected directory, which the mechanisms ${names} need`);
+}
+
+/** Without TLS, ours or a balancer's, there must be something that may go in clear. */
+function checkRestriction({ path, values }: Pick<GivenService, 'path' | 'values'>, report: Reporter): void {
+  const { restrictPlainPasswords, tls, proxyProtocol, mechanisms } = values;
+  const isShut = restrictPlainPasswords && tls.mode === 'notls' && proxyProtocol.from === null;
+  if (!isShut || mechanisms.some((mechanism) => CHALLENGES.includes(mechanism))) return;
+  report.add(
+    [...path, 'restrictPlainPasswords'],
+    'nobody could log in: expected TLS, or a mechanism by challenge',
+  );
 }
 
 /** What the directory would have to be; null: it is. */

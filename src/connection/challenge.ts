@@ -25,7 +25,7 @@ export async function proveByChallenge(
     return blameless('there is no directory that holds what this takes');
   const { user, authzid, mechanism } = credentials;
   // RFC 5802 5.1: names are compared in their prepared form.
-  const name = prepared(user) ?? '';
+  const name = mechanism.startsWith('SCRAM') ? (prepared(user) ?? '') : user;
   const found: Ruling =
     name === ''
       ? { kind: 'nobody' }

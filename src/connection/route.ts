@@ -62,8 +62,10 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
   const byDirectory = gate.settings.verify.kind === 'directory';
   const isForRelay = gate.dialect.protocol === 'smtp' && !byDirectory;
   const acting = actingFor(credentials);
-  client.actor = acting?.user ?? null;
-  if (acting !== null) client.claimed = mailbox;
+  // A mailbox is its owner's, whoever reads it; mail counts as sent by whoever has shown a password.
+  const isMailbox = gate.dialect.protocol !== 'smtp';
+  client.actor = isMailbox ? (acting?.user ?? null) : null;
+  if (isMailbox && acting !== null) client.claimed = mailbox;
   const isJudged = acting !== null && judgeOf(client, null, client.backend) !== 'by the store';
   if ((gate.reception === null || isForRelay) && !isProvenHere && !isJudged) return { ...own, user: mailbox };
   client.enter('backend');

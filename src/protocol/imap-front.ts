@@ -224,10 +224,12 @@ export class ImapFront implements FrontSession {
   /** Whoever asks for a literal of these asks for a password: null where that may be done. */
   #tagOfClearLogin(pieces: readonly Buffer[]): string | null {
     if (!this.#noPasswords()) return null;
-    const head = /^([\x21-\x7e]+) (LOGIN|AUTHENTICATE) /i.exec(pieces[0]?.toString('latin1') ?? '');
-    const [, tag = null, verb = ''] = head ?? [];
-    // What mechanism it is may stand in the literal; that is told when it is read.
-    return verb.toUpperCase() === 'LOGIN' || this.#mustSecure() ? tag : null;
+    const head = /^([\x21-\x7e]+) (LOGIN|AUTHENTICATE(?: "?([\w-]+)"?)?) /i.exec(
+      pieces[0]?.toString('latin1') ?? '',
+    );
+    // Where the literal is the name of a mechanism, it is told when that is read.
+    const [, tag = null, verb = '', mechanism = verb] = head ?? [];
+    return this.#mustSecure() || wantsPrivacy(mechanism, this.#standing) ? tag : null;
   }
 
   #capabilities(offer: Offer): string {

@@ -180,7 +180,7 @@ export class Pop3Front implements FrontSession {
   }
 
   #apop(argument: string): Wish | null {
-    if (this.#stamp === null) return this.#err('APOP is not available here');
+    if (this.#stamp === null || !this.#rules.apop) return this.#err('APOP is not available here');
     if (this.#mustSecure()) return this.#needsTls();
     this.#user = null;
     const credentials = apopCredentials(argument, this.#stamp);

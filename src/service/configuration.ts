@@ -3,6 +3,8 @@
 // Fingerprints of the files are taken before the files are read, so a change in between is noticed later, not lost.
 // Passphrases are used here and go no further: the settings inside have none, nor the passwords of other tiers.
 
+import { createHmac } from 'node:crypto';
+
 import { loadSettings, placeOf } from '../config/load.ts';
 import { resolveRedisUrl, resolveSecret } from '../config/secret.ts';
 import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } from '../config/settings.ts';
@@ -61,18 +63,19 @@ export function createConfigurationSource({
   missing: first,
 }: SourceOptions): ConfigurationSource {
   const ticketKeys = makeTicketKeys(world);
+  const ownSaltKey = world.random(SALT_KEY_BYTES);
   const tokens = new TokenKeeper();
   let missing = first;
   const complete = async (settings: Settings): Promise<Configuration> => {
     const fingerprints = await takeFingerprints(materialFiles(settings));
     const mistakes: string[] = settings.user === null ? [] : noSuchUser(settings.user, file);
     mistakes.push(...wrongRedis(settings), ...wrongAcmeFiles(settings));
-    const material = await readMaterial({ settings, ticketKeys, missing, tokens, world }).catch(
-      (error: unknown) => {
-        throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
-      },
-    );
     const ticketSecret = readTicketSecret(settings, mistakes);
+    const saltKey = ticketSecret === null ? ownSaltKey : sharedSaltKey(ticketSecret);
+    const request = { settings, ticketKeys, saltKey, missing, tokens, world };
+    const material = await readMaterial(request).catch((error: unknown) => {
+      throw error instanceof SettingsError ? new SettingsError([...mistakes, ...error.mistakes]) : error;
+    });
     const place = file === null ? '' : `${placeOf(file, 'services')}: `;
     const open = unprovenMistakes(settings, material.front.directory.users);
     mistakes.push(...open.map((mistake) => `${place}${mistake}`));
@@ -95,6 +98,13 @@ export function createConfigurationSource({
     refresh: complete,
     tokens,
   };
+}
+
+const SALT_KEY_BYTES = 32;
+
+/** What several nodes have in common, and a restart does not change. */
+function sharedSaltKey(ticketSecret: string): Buffer {
+  return createHmac('sha256', ticketSecret).update('salts of logins by challenge').digest();
 }
 
 function readTicketSecret({ tickets: { secret } }: Settings, mistakes: string[]): string | null {

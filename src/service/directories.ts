@@ -2,8 +2,6 @@
 // settings before is kept, with what it remembers and its connections; one that is replaced is closed when nobody can
 // be on the way to it any more.
 
-import { createHmac } from 'node:crypto';
-
 import type { DirectoryCacheSettings, DirectorySettings, Settings } from '../config/settings.ts';
 import type { Directory, Login } from '../identity/directory.ts';
 import { everyone } from '../identity/everyone.ts';
@@ -25,11 +23,6 @@ export interface DirectoryParts {
   readonly saltKey?: Buffer;
   readonly world: World;
   readonly log: Log;
-}
-
-/** Of what all workers of a supervisor have in common and nobody else has. */
-export function saltKeyOf(ticketKeys: Uint8Array): Buffer {
-  return createHmac('sha256', ticketKeys).update('salts of SCRAM').digest();
 }
 
 export class Directories {

@@ -18,7 +18,7 @@ import type { World } from '../world.ts';
 import { type CheckReport, Checks } from './checks.ts';
 import { ClientOcsp } from './client-ocsp.ts';
 import { decisionCounter } from './channel-counters.ts';
-import { Directories, saltKeyOf } from './directories.ts';
+import { Directories } from './directories.ts';
 import { rulesAhead } from './channel-gates.ts';
 import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
@@ -176,7 +176,7 @@ class MailFront implements Front {
       receptions: this.#directories.update({
         settings,
         material: material.directory,
-        saltKey: saltKeyOf(material.ticketKeys),
+        saltKey: Buffer.from(material.saltKey),
         world: this.#world,
         log: this.#log,
       }),

@@ -42,6 +42,8 @@ export interface FrontMaterial extends BackendMaterial {
   readonly certmaps: Certmaps;
   /** 48 bytes, made once in the life of a supervisor. */
   readonly ticketKeys: Buffer;
+  /** What the salts of logins by challenge are made of: the same in all workers, over reloads too. */
+  readonly saltKey: Buffer;
 }
 
 /** What may be told of a certificate. */
@@ -69,6 +71,8 @@ export type MissingCertificate = 'make' | 'refuse' | 'foresee';
 export interface MaterialRequest {
   readonly settings: Settings;
   readonly ticketKeys: Buffer;
+  /** Default: one for this reading alone. */
+  readonly saltKey?: Buffer;
   readonly missing: MissingCertificate;
   /** Default: one for this reading alone. */
   readonly tokens?: TokenKeeper;
@@ -117,6 +121,8 @@ function tlsServices(settings: Settings): ServiceSettings[] {
     facesOf(service).some((face) => offersTls(face, settings.channels, grantChannelOf(face, settings))),
   );
 }
+
+const SALT_KEY_BYTES = 32;
 
 interface Wanted {
   readonly ref: CertificateRef;
@@ -230,6 +236,7 @@ class MaterialReader {
       directory,
       certmaps,
       ticketKeys: this.#request.ticketKeys,
+      saltKey: this.#request.saltKey ?? this.#request.world.random(SALT_KEY_BYTES),
     };
     const warnings = [...this.#warnings, ...this.#trust.warnings(trust)];
     return { front, certificates: this.#facts(), trust, warnings };

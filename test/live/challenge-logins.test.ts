@@ -12,6 +12,8 @@ import { after, test } from 'node:test';
 import tls from 'node:tls';
 
 import type { Issued } from '../support/authority.ts';
+import { scramClient } from '../support/challenge-client.ts';
+import { Dialogue } from '../support/dialogue.ts';
 import { type GsaslVisit, storedKeys, visitByGsasl } from '../support/gsasl.ts';
 import { run, type Run } from '../support/program.ts';
 import { anna, bob, startSite } from '../support/site.ts';
@@ -320,6 +322,26 @@ for (const [url, auth, mechanism] of [
     assert.equal((await visit('guess')).code, 67);
   });
 }
+
+test('a name that nobody has is shown the same salt by every worker', async () => {
+  const salts = new Set<string>();
+  for (let time = 0; time < 8; time++) {
+    const session = await Dialogue.connect({ port: site.ports.imap });
+    await session.expect(/^\* OK /);
+    const { first } = scramClient({ user: 'nobody', password: 'x' });
+    const [asked = ''] = await session.ask(`a AUTHENTICATE SCRAM-SHA-256 ${first}`, /^\+ /);
+    const [, salt = ''] = /,s=([^,]+),/.exec(Buffer.from(asked.slice(2), 'base64').toString()) ?? [];
+    salts.add(salt);
+    await session.ask('*', /^a BAD /);
+    await session.ask('b LOGOUT', /^b OK /);
+    await session.closed();
+  }
+  const workers = new Set(
+    site.front.log().flatMap(({ event, worker }) => (event === 'closed' ? [worker] : [])),
+  );
+  assert.equal(workers.size, 2);
+  assert.equal(salts.size, 1);
+});
 
 test('no secret and no proof is in the log', () => {
   const log = JSON.stringify(site.front.log());

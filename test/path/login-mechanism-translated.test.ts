@@ -24,7 +24,8 @@ for (const errands of ALL) {
       S: *Welcome*
       ${errands.logout}`);
     assert.deepEqual(store.logins, [{ how: 'PLAIN', authzid: 'bert', user: 'anna', secret: 'secret' }]);
-    assertLine(await gateway.closed(), { code: null, user: 'anna' });
+    const who = protocol === 'smtp' ? { user: 'anna', admin: null } : { user: 'bert', admin: 'anna' };
+    assertLine(await gateway.closed(), { code: null, ...who });
   });
 
   test(`${protocol}: an authorisation identity is never dropped on the way to a backend with LOGIN only`, async (t) => {

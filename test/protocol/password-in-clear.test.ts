@@ -61,6 +61,8 @@ describe('imap', () => {
     for (const command of [
       'a LOGIN anna secret',
       'a LOGIN {4}',
+      'a AUTHENTICATE PLAIN {20}',
+      'a AUTHENTICATE "LOGIN" {20}',
       `a AUTHENTICATE plain ${plainMessage('a', 'b')}`,
     ]) {
       const { said, end } = await session('imap', [command]);

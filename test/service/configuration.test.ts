@@ -156,6 +156,7 @@ test('a first start makes the default certificate, and later loads miss it where
   const second = await made.load();
   assert.deepEqual(second.material.services, first.material.services);
   assert.ok(second.material.ticketKeys.equals(first.material.ticketKeys));
+  assert.ok(second.material.saltKey.equals(first.material.saltKey));
   rmSync(certs, { recursive: true });
   const gone = /cert\.db: the certificate database does not exist.*\(for services\.imap\)/;
   assert.match((await mistakesOf(made.load())).join(), gone);
@@ -362,4 +363,22 @@ test('the summary shows the balancers, and warns where everybody is one', async 
     await warningsOf(['192.0.2.8', '::/0']),
     /services\.imap\.proxyProtocol\.from: it holds every address/,
   );
+});
+
+test('the key of made-up salts stays over reloads; nodes that share tickets.secret share it, and others do not', async () => {
+  using folder = temporaryFolder();
+  const settings = imap({
+    services: { imap: { protocol: 'imap', listen: ['127.0.0.1:0'], tls: 'notls', backend: 'stores' } },
+  });
+  const saltKey = async (from: ReturnType<typeof source>): Promise<Buffer> =>
+    (await from.load()).material.saltKey;
+  const own = source(folder.path, settings);
+  const first = await saltKey(own);
+  assert.deepEqual(await saltKey(own), first);
+  assert.notDeepEqual(await saltKey(source(folder.path, settings)), first);
+  const secret = 'a secret of thirty-two characters';
+  const shared = source(folder.path, { ...settings, tickets: { secret } });
+  const ofAll = await saltKey(shared);
+  assert.deepEqual(await saltKey(source(folder.path, { ...settings, tickets: { secret } })), ofAll);
+  assert.ok(!ofAll.includes(secret.slice(0, 8)));
 });

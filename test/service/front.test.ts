@@ -26,6 +26,7 @@ function material(settings: Settings): FrontMaterial {
     directory: NO_DIRECTORY,
     certmaps: {},
     ticketKeys: Buffer.alloc(48, 7),
+    saltKey: Buffer.alloc(32, 7),
   };
 }
 

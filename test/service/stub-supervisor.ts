@@ -94,6 +94,7 @@ export function configurationOf(settings: Settings): Configuration {
       directory: NO_DIRECTORY,
       certmaps: {},
       ticketKeys: Buffer.alloc(48),
+      saltKey: Buffer.alloc(32, 7),
     },
     ticketSecret: null,
     trust: { clients: {}, crls: [] },

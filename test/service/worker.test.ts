@@ -65,6 +65,7 @@ async function startWorker(
     directory: NO_DIRECTORY,
     certmaps: {},
     ticketKeys: Buffer.alloc(48),
+    saltKey: Buffer.alloc(32, 7),
   };
   port.tell({ kind: 'start', settings, material, connectionsMax: 5 });
   t.after(async () => {

@@ -390,5 +390,6 @@ export function frontMaterial(
     directory,
     certmaps,
     ticketKeys: Buffer.alloc(48, 7),
+    saltKey: Buffer.alloc(32, 7),
   };
 }
