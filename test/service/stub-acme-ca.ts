@@ -12,9 +12,9 @@ import { generateKey, softwareSigner } from '../../src/certdb/keys.ts';
 import { defaultSettings } from '../../src/config/load.ts';
 import type { AcmeSettings, Settings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/log.ts';
-import { AcmeKeeper } from '../../src/service/acme-keeper.ts';
-import type { AcmeOrder } from '../../src/service/acme-process.ts';
-import { CertificateKeeper } from '../../src/service/certificate-keeper.ts';
+import { AcmeKeeper } from '../../src/service/acme/keeper.ts';
+import type { AcmeOrder } from '../../src/service/acme/process.ts';
+import { CertificateKeeper } from '../../src/service/certificates/keeper.ts';
 import { manualWorld, type ManualWorld } from '../support/manual-world.ts';
 import { temporaryFolder } from './stub-supervisor.ts';
 
