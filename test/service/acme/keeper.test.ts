@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { renewalId } from '../../../src/certdb/renewal-id.ts';
 import { inlineSecret } from '../../../src/config/secret.ts';
 import type { AcmeFailure } from '../../../src/service/acme/memory.ts';
-import { rig, settled } from '../stub-acme-ca.ts';
+import { rig, settled } from './stub-ca.ts';
 
 const DAY = 86_400_000;
 const MINUTE = 60_000;

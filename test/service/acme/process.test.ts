@@ -14,7 +14,7 @@ import { manualWorld } from '../../support/manual-world.ts';
 import { freePort, isFree } from '../../support/ports.ts';
 import { until } from '../../support/program.ts';
 
-const entry = join(import.meta.dirname, 'stub-acme-order.ts');
+const entry = join(import.meta.dirname, 'stub-order.ts');
 const settings: AcmeSettings = {
   directory: 'https://127.0.0.1/',
   contact: [],

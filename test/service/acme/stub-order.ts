@@ -2,9 +2,9 @@
 // does: /issue gives back a text as chain, /die ends at once, /silent never answers, /odd answers nonsense, /long too
 // much, /refuse what a CA may say. It listens as the real one does.
 
-import { runAcmeOrder } from '../../src/service/acme/child.ts';
-import type { AcmePort } from '../../src/service/acme/child.ts';
-import { realWorld } from '../../src/world.ts';
+import { runAcmeOrder } from '../../../src/service/acme/child.ts';
+import type { AcmePort } from '../../../src/service/acme/child.ts';
+import { realWorld } from '../../../src/world.ts';
 
 const port: AcmePort = {
   send: (result, sent) => void process.send?.(result, undefined, {}, sent),

@@ -5,18 +5,18 @@ import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-import type { AcmeResult, RenewalAnswer, RenewalQuestion } from '../../src/certdb/acme.ts';
-import { nameOf } from '../../src/certdb/distinguished-name.ts';
-import { selfSign, signRequest } from '../../src/certdb/issue.ts';
-import { generateKey, softwareSigner } from '../../src/certdb/keys.ts';
-import { defaultSettings } from '../../src/config/load.ts';
-import type { AcmeSettings, Settings } from '../../src/config/settings.ts';
-import { createLog } from '../../src/log.ts';
-import { AcmeKeeper } from '../../src/service/acme/keeper.ts';
-import type { AcmeOrder } from '../../src/service/acme/process.ts';
-import { CertificateKeeper } from '../../src/service/certificates/keeper.ts';
-import { manualWorld, type ManualWorld } from '../support/manual-world.ts';
-import { temporaryFolder } from './stub-supervisor.ts';
+import type { AcmeResult, RenewalAnswer, RenewalQuestion } from '../../../src/certdb/acme.ts';
+import { nameOf } from '../../../src/certdb/distinguished-name.ts';
+import { selfSign, signRequest } from '../../../src/certdb/issue.ts';
+import { generateKey, softwareSigner } from '../../../src/certdb/keys.ts';
+import { defaultSettings } from '../../../src/config/load.ts';
+import type { AcmeSettings, Settings } from '../../../src/config/settings.ts';
+import { createLog } from '../../../src/log.ts';
+import { AcmeKeeper } from '../../../src/service/acme/keeper.ts';
+import type { AcmeOrder } from '../../../src/service/acme/process.ts';
+import { CertificateKeeper } from '../../../src/service/certificates/keeper.ts';
+import { manualWorld, type ManualWorld } from '../../support/manual-world.ts';
+import { temporaryFolder } from '../stub-supervisor.ts';
 
 const DAY = 86_400_000;
 
