@@ -360,6 +360,7 @@ test('files of the folder that the settings name are in the list of what is to b
     'certmap.conf': ['certmap default default'],
     'away.eml': ['Subject: x'],
   });
+  assert.match(yaml, /^# - say `user`, /m);
   for (const name of ['certmap.conf', 'away.eml'])
     assert.ok(yaml.includes(`# - keep /mmp/${name}, which they read`), yaml);
 });
