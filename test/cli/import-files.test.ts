@@ -49,7 +49,7 @@ test('an option that names a file which cannot be read fails, and one that names
   const told = await sallyport('import', 'mmp', dir, '-o', output);
   assert.equal(told.code, 0, told.text);
   assert.match(told.text, /\.cfg:1: ConnLimits: the file is not there/);
-  assert.match(told.text, /\.cfg:2: CertMapFile: the file is not there/);
+  assert.match(told.text, /\.cfg:2: there are control characters/);
 });
 
 test('a device without an end is not read to its end', async () => {
