@@ -5,7 +5,7 @@ import { isAttributeName } from '../../wire/ldap-filter.ts';
 import { isHostName } from '../items.ts';
 import { nameProblem, replayProblem, searchProblem } from '../ldap-texts.ts';
 import { type Migration, sourced, sourceOf } from './mmp-files.ts';
-import { type Everywhere, type Scope, within } from './mmp-scope.ts';
+import { Everywhere, type Scope, within } from './mmp-scope.ts';
 import type { Line } from './option-table.ts';
 import { Commented, type SettingsMap, Sourced } from './yaml-text.ts';
 
@@ -71,7 +71,7 @@ export function ldapOf(scope: Scope, migration: Migration, secret: string): Sett
         ? { urls: ['ldap://localhost'], base: USUAL_BASE }
         : {}
       : urlOf(scope, url)),
-    ...bindOf(scope, migration, secret),
+    ...bindOf(scope instanceof Everywhere ? scope.like('LdapUrl') : scope, migration, secret),
     ...(hosted === null || isHosted === null ? {} : { hostedDomains: sourced(hosted, isHosted) }),
     ...checked(scope, 'SearchFormat', { key: 'searchFormat', problemOf: searchProblem }),
     ...domainSearchOf(scope, isDirectory ? 'directory' : 'address'),

@@ -25,6 +25,19 @@ export class Everywhere implements Scope {
     this.table = table;
   }
 
+  /** Those that say of an option what is carried, or nothing: whose passwords are for the server that it names. */
+  like(name: string): Everywhere {
+    const said = this.#instances.map((instance) => [instance, instance.options.take(name)] as const);
+    const first = said.find(([, line]) => line !== null)?.[1] ?? null;
+    const alike = said.filter(
+      ([, line]) => line === null || first === null || sameValue(line) === sameValue(first),
+    );
+    return new Everywhere(
+      alike.map(([instance]) => instance),
+      this.table,
+    );
+  }
+
   only(protocol: Protocol): Everywhere {
     return new Everywhere(
       this.#instances.filter((instance) => instance.protocol === protocol),

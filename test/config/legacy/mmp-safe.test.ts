@@ -49,6 +49,22 @@ test('a directory of one address that is asked without TLS is allowed to be, as 
   assert.match(told(result, 'v.cfg:2'), /allowClear/);
 });
 
+test('no password goes to a directory or a relay that it was not for', (t) => {
+  const result = load(t, {
+    'AService.cfg': section({
+      ServiceList:
+        'ImapProxyAService@143 PopProxyAService@110 SmtpProxyAService@25 SmtpProxyAService|Out@587',
+    }),
+    'ImapProxyAService.cfg': section({ LdapUrl: 'ldap://one/o=x' }),
+    'PopProxyAService.cfg': section({ LdapUrl: 'ldap://two/o=x', BindDN: 'cn=x', BindPass: 'of two' }),
+    'SmtpProxyAService.cfg': section({ SmtpRelays: 'in' }),
+    'Out.cfg': section({ SmtpRelays: 'out', SmtpProxyPassword: 'of out' }),
+  });
+  assert.deepEqual(result.secrets, {});
+  for (const place of ['PopProxyAService.cfg:2', 'PopProxyAService.cfg:3', 'Out.cfg:2'])
+    assert.match(told(result, place), /has no effect beside/);
+});
+
 test('passwords that differ in the case of a letter are different', (t) => {
   const of = (pop: string): string => {
     const options = { BindDN: 'cn=x', PreAuth: 'yes', HostedDomains: 'yes' };
