@@ -41,7 +41,6 @@ export async function connectBackend(
       return last;
     }
     if (target.user !== null && client.actor === null) await earnGrant(client, target.user);
-    if (errand.kind === 'login') client.proven = last.told;
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     if (errand.kind === 'login') noteActor(client);
@@ -74,8 +73,6 @@ interface Call {
   readonly backend: Backend;
   readonly back: BackLeg;
   readonly verdict: Verdict | null;
-  /** Whom it was told that the client is, in place of a login. */
-  readonly told: string | null;
 }
 
 /** Null: the login was refused, here or by the backend, and the client has been told. */
@@ -121,10 +118,10 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   client.serverTls = back.leg.facts?.version ?? null;
   if (credentials === null || errand.kind === 'mail') {
     backend.loggedIn(back, visit, null);
-    return { kind: 'call', backend, back, told, verdict: told === null ? null : AUTHENTICATED };
+    return { kind: 'call', backend, back, verdict: told === null ? null : AUTHENTICATED };
   }
   const verdict = await logIn(client, { backend, back, visit }, { credentials, utf8: errand.utf8 ?? false });
-  if (verdict.accepted) return { kind: 'call', backend, back, told: null, verdict };
+  if (verdict.accepted) return { kind: 'call', backend, back, verdict };
   back.session.quit();
   client.leaveBackend();
   // Where the password was found right before, it is something else that the server refuses.
@@ -273,7 +270,7 @@ function requireSecrecy(settings: BackendSettings, back: BackLeg): void {
 type KnownLogin = GrantTold & { readonly proven: string | null };
 
 function factsOf(client: Client, name: string | null, known: KnownLogin): ClientFacts {
-  const proven = known.proven ?? client.proven;
+  const { proven } = known;
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
   // What secures the way from the tier to us says nothing about the client.
   const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);
