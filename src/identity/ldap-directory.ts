@@ -171,7 +171,9 @@ export class LdapDirectory implements Directory {
         return { kind: 'nobody' };
       }
       const entry = await this.#entryAt(dn, this.#attributes(domain));
-      const facts = { ...own, userId: uid, domain: domain?.name ?? '' };
+      // As if the uid had been typed: what it says of another domain than that of the entry is part of the name.
+      const userId = domain === null || own.domain === domain.name ? own.userId : uid;
+      const facts = { ...own, userId, domain: domain?.name ?? own.domain };
       return entry === null ? { kind: 'nobody' } : this.#answer({ entry, domain }, facts);
     });
   }

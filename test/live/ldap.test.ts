@@ -265,4 +265,18 @@ describe('accounts of entries that a certificate stands for', () => {
       'hugo as hugo',
     );
   });
+
+  test('it is called at the store what it is called when its uid and a password are typed', async () => {
+    const yoyo = 'ou=People,o=yoyo.com,o=internet';
+    for (const [uid, dn, settings] of [
+      ['hugo', `uid=hugo,${yoyo}`, { ...flat, searchFormat: '(uid=%U)', replayFormat: '%s' }],
+      ['hugo', `uid=hugo,${yoyo}`, { ...flat, searchFormat: '(uid=%U)', replayFormat: '%U/%V' }],
+      ['flat@siroe.com', `uid=flat@siroe.com,${SIROE}`, flat],
+      ['flat@siroe.com', `uid=flat@siroe.com,${SIROE}`, { domainSearchFormat: '(uid=%s)' }],
+      ['anna', `uid=anna,${SIROE}`, { replayFormat: '%s' }],
+    ] as const) {
+      const { user, replay } = await accountOf({ settings, defaultDomain: 'siroe.com' }, uid);
+      assert.equal(await at(dn, settings), `${user} as ${replay}`);
+    }
+  });
 });
