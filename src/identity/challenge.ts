@@ -60,7 +60,7 @@ export class ChallengeDesk {
     this.#turns = turns;
   }
 
-  /** `name`: as the client gave it; `secrets`: of whom that is, null for nobody. */
+  /** `name`: in the one spelling of all that the directory takes for it; `secrets`: of whom that is, null for nobody. */
   judge(name: string, secrets: readonly string[] | null): SecretsJudge {
     const stored = (secrets ?? []).slice(0, SECRETS_MAX);
     const plain = stored.flatMap((secret) => plainOf(secret) ?? []);
@@ -95,7 +95,10 @@ export class ChallengeDesk {
     return shape;
   }
 
-  /** By the name and not by the account: that two names are one user is nobody's business. */
+  /**
+   * By the name and not by the account: that two names are one user is nobody's business. Two spellings of one name are
+   * asked with one salt, or those of a user with stored keys would be told from those of nobody.
+   */
   #saltFor(name: string, bytes: number): Buffer {
     const salt = createHmac('sha512', this.#key).update(name.toLowerCase()).digest();
     return salt.subarray(0, bytes);

@@ -99,6 +99,11 @@ export interface Directory {
   readonly needsPassword?: true;
   /** With a password: also whether it is right, as far as this directory can tell. */
   find(login: Login, password: string | null): Promise<Answer>;
+  /**
+   * One text for all spellings of a name that find() takes for one and the same, whether somebody has it or not; not
+   * there: there is one spelling.
+   */
+  spelling?(login: Login): string;
   /** What find() depends on but for the password; what is not there: what commonKey() says. */
   keyOf?(login: Login): string;
   /**

@@ -69,6 +69,7 @@ export function fileDirectory(map: UserMap, names: NameBook): Directory {
       if (entry === null) return { kind: 'nobody' };
       return { kind: 'account', account: accountOf(entry, id, login), proof: null };
     },
+    spelling: ({ id, service, server }) => names.split(id, { service, address: server.address }).canonical,
     // What the file says is at hand; only the comparison of passwords is worth remembering.
     keyOf: ({ id, service, protocol, server }) => JSON.stringify([id, service, protocol, server.address]),
     close: () => undefined,

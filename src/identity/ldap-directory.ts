@@ -246,6 +246,16 @@ export class LdapDirectory implements Directory {
     return this.#rephrase(() => isAdministrator(dn, { group, domainBase, search }));
   }
 
+  /** By the filter that looks for it: matching of values leaves blanks aside. What is no part of the name is none here. */
+  spelling(login: Login): string {
+    const { hostedDomains } = this.#options.source.settings;
+    const { userId, ...rest } = this.#factsOf(login);
+    const aside = { clientAddress: '*', serverAddress: '*', certificateSubject: '*' };
+    const facts = { ...rest, ...aside, userId: userId.trim().replaceAll(/ +/g, ' ') };
+    const filter = fillFilter(hostedDomains ? this.#hosted : this.#flat, facts);
+    return `${hostedDomains ? facts.domain : ''} ${filter === null ? login.id : filterText(filter)}`;
+  }
+
   /** What the answer depends on. */
   keyOf(login: Login): string {
     const { client, certificateSubject } = login;

@@ -21,7 +21,7 @@ import {
   type Login,
   type Refusal,
 } from './directory.ts';
-import { ChallengeDesk } from './challenge.ts';
+import { ChallengeDesk, type SecretsJudge } from './challenge.ts';
 import { passwordFits } from './password.ts';
 import { Turns } from './turns.ts';
 
@@ -80,8 +80,7 @@ export class Reception {
   readonly #proofs = new Together<'right' | 'wrong'>();
   readonly #key: Buffer;
   readonly #turns = new Turns();
-  /** Who has a secret without sending it. */
-  readonly challenges: ChallengeDesk;
+  readonly #challenges: ChallengeDesk;
   #down = false;
   /** What an unknown user's password is compared with: the last value that anybody's was. */
   #decoy = '{SSHA512}';
@@ -92,7 +91,7 @@ export class Reception {
     this.#passwords = new Cache(options.cache.size);
     this.#holders = new Cache(options.cache.size);
     this.#key = options.world.random(32);
-    this.challenges = new ChallengeDesk(options.saltKey ?? options.world.random(32), this.#turns);
+    this.#challenges = new ChallengeDesk(options.saltKey ?? options.world.random(32), this.#turns);
   }
 
   async ask(inquiry: Inquiry): Promise<Ruling> {
@@ -133,6 +132,12 @@ export class Reception {
       return answer;
     };
     return cache.ttlMs > 0 ? this.#lookups.do(key, ask) : ask();
+  }
+
+  /** Who has a secret without sending it. `secrets`: of whom the login is, null for nobody. */
+  judge(login: Login, secrets: readonly string[] | null): SecretsJudge {
+    const { directory } = this.#options;
+    return this.#challenges.judge(directory.spelling?.(login) ?? login.id, secrets);
   }
 
   /** Whether an account whose password was right may log in for another. */

@@ -234,6 +234,24 @@ describe('passwords', () => {
   });
 });
 
+test('names that are searched for alike are one spelling, and no others', () => {
+  const spelling = (id: string, settings: RigOptions['settings'] = {}): string => {
+    const rig = openDirectory({ defaultDomain: 'siroe.com', settings });
+    rig.directory.close();
+    return rig.directory.spelling(loginOf(id)).toLowerCase();
+  };
+  for (const id of ['joe@siroe.com', 'JOE@Siroe.Com', ' joe', 'joe @siroe.com']) {
+    assert.equal(spelling(id), spelling('joe'), id);
+  }
+  assert.notEqual(spelling('joe@yoyo.com'), spelling('joe'));
+  assert.notEqual(spelling('j oe'), spelling('joe'));
+  const byUser = { ...flat, searchFormat: '(uid=%U)' };
+  assert.equal(spelling('joe@yoyo.com', byUser), spelling('joe', byUser));
+  assert.notEqual(spelling('joe@yoyo.com', flat), spelling('joe', flat));
+  const byAddress = { ...flat, searchFormat: '(&(uid=%U)(loginAddress=%C))' };
+  assert.notEqual(spelling('joe', byAddress), spelling('anna', byAddress));
+});
+
 describe('accounts of entries that a certificate stands for', () => {
   const at = async (dn: string, settings: RigOptions['settings'] = {}, defaultDomain = 'siroe.com') => {
     const rig = openDirectory({ defaultDomain, settings: { servers: [server(slapd.port)], ...settings } });
