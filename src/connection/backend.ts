@@ -19,7 +19,7 @@ import { blame, noteActor, noteFailure, noteRefusal, refuse } from './refuse-log
 import type { Target } from './route.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Spoof, spoofFor } from './spoof.ts';
-import { type Passport, proveLogin, refusalVerdict, type Told } from './verify.ts';
+import { adminOf, type Passport, proveLogin, refusalVerdict, type Told } from './verify.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -124,12 +124,16 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   if (verdict.accepted) return { kind: 'call', backend, back, verdict };
   back.session.quit();
   client.leaveBackend();
+  const said = verdict.words.trim();
+  const admin = adminOf(client, backend, credentials);
+  // Whoever was proven here has no wrong password, and is not to forget the right one.
+  if (admin !== null && journey.passport.proof === 'right' && saysWrong(client, verdict))
+    throw new GateError('BACKEND_ADMIN_REFUSED', { backend: back.server, admin, said });
   // Where the password was found right before, it is something else that the server refuses.
   if (!verdict.temporary && journey.passport.proof !== 'right') {
     blame(client);
     timeRefusal(client, startedAt);
   }
-  const said = verdict.words.trim();
   const spoof = spoofFor(client, journey, verdict);
   if (spoof === null) refuse(client, likeOurs(client, verdict), said);
   else noteRefusal(client, verdict, said);
@@ -155,10 +159,16 @@ function timeRefusal({ gate }: Client, startedAt: number): void {
 /** Where a directory knows some users and not others, a store's wrong password is told in the words for the others. */
 function likeOurs(client: Client, verdict: Verdict): Verdict {
   const { reception, dialect } = client.gate;
-  if (reception === null || verdict.temporary || dialect.protocol === 'smtp') return verdict;
-  const code = /^\[([^\] ]+)/.exec(verdict.words)?.[1]?.toUpperCase() ?? '';
-  const isWrong = code === '' || code === 'AUTHENTICATIONFAILED' || code === 'AUTH';
-  return isWrong ? { ...refusalVerdict(client, 'wrong password'), extra: verdict.extra } : verdict;
+  if (reception === null || dialect.protocol === 'smtp' || !saysWrong(client, verdict)) return verdict;
+  return { ...refusalVerdict(client, 'wrong password'), extra: verdict.extra };
+}
+
+/** A wrong password or an unknown user, as opposed to what a store has against somebody whom it knows. */
+function saysWrong({ gate }: Client, { temporary, words }: Verdict): boolean {
+  if (temporary) return false;
+  if (gate.dialect.protocol === 'smtp') return words.startsWith('535');
+  const code = /^\[([^\] ]+)/.exec(words)?.[1]?.toUpperCase() ?? '';
+  return code === '' || code === 'AUTHENTICATIONFAILED' || code === 'AUTH';
 }
 
 /** saslswitchchannel, by way of another relay where the new channel has one. */

@@ -117,6 +117,17 @@ test('a user on hold is told to come again', async (t) => {
   assert.deepEqual(gateway.dialled, []);
 });
 
+test('an administrator whom the store refuses is the operator’s matter', async (t) => {
+  const { gateway, shown } = open(t, IMAP, {
+    gateway: { to: { admin: { user: 'admin', password: 'old' } } },
+  });
+  gateway.backend = IMAP.store({ accepts: () => false }).script;
+  const client = await enter(gateway, IMAP, shown);
+  await gateway.resume(client, `${external(IMAP)}\nS: a1 NO [UNAVAILABLE] *`);
+  const line = await gateway.logged(({ event }) => event === 'login-failed');
+  assertLine(line, { code: 'BACKEND_ADMIN_REFUSED', mechanism: 'EXTERNAL', user: USER });
+});
+
 test('a refusal counts as a failed login, and the connection ends with the last', async (t) => {
   const { gateway, shown } = open(t, IMAP, {
     emails: ['nobody@sun.com'],
