@@ -37,6 +37,8 @@ export async function proveByChallenge(
   const shown: ChallengeJudge = { ...judge, binding: (type) => channelBinding(client.leg.socket, type) };
   const outcome = await credentials.prove(shown, onOwnTime(client, credentials.ask));
   if (outcome.proof === 'told') return { kind: 'told' };
+  if (outcome.proof === 'downgraded')
+    return blameless('somebody has taken SCRAM-SHA-256-PLUS out of what it was offered, or it is mistaken');
   if (outcome.proof === 'unbound') return blameless('it is bound to another TLS connection');
   if (found.kind !== 'account') return found;
   if (outcome.proof === 'wrong') {
