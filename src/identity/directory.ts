@@ -95,6 +95,8 @@ export interface ActingQuestion {
 }
 
 export interface Directory {
+  /** What is stored for each user, where that is known without asking. */
+  readonly secrets?: readonly (readonly string[])[];
   /** find() has to be given the password whoever checks it. */
   readonly needsPassword?: true;
   /** With a password: also whether it is right, as far as this directory can tell. */

@@ -52,6 +52,7 @@ export function fileDirectory(map: UserMap, names: NameBook): Directory {
     return listed.length > 0 ? listed : [accountOf(found, id, login)];
   };
   return {
+    secrets: map.map(({ passwords }) => passwords),
     byMail: async (login, addresses) => {
       const found = addresses.map((address) => ({ address, accounts: ownersOf(address, login) }));
       const steps = found.map(({ address, accounts }) => {

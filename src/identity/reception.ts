@@ -91,7 +91,8 @@ export class Reception {
     this.#passwords = new Cache(options.cache.size);
     this.#holders = new Cache(options.cache.size);
     this.#key = options.world.random(32);
-    this.#challenges = new ChallengeDesk(options.saltKey ?? options.world.random(32), this.#turns);
+    const { directory, saltKey, world } = options;
+    this.#challenges = new ChallengeDesk(saltKey ?? world.random(32), this.#turns, directory.secrets);
   }
 
   async ask(inquiry: Inquiry): Promise<Ruling> {
