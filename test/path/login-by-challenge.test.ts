@@ -207,6 +207,8 @@ for (const errands of ALL) {
     assert.doesNotMatch(await scram(await meet(opened, errands), errands, other), ACCEPTED[protocol]);
     assert.deepEqual(opened.gateway.dialled, []);
     const own = { ...other, gs2Header: 'n,a=anna,' };
+    const guess = { ...own, password: 'guess' };
+    assert.match(await scram(await meet(opened, errands), errands, guess), REFUSED[protocol]);
     assert.match(await scram(await meet(opened, errands), errands, own), ACCEPTED[protocol]);
   });
 
