@@ -203,7 +203,9 @@ async function prepare(
     blame(client);
     timeRefusal(client, startedAt);
   }
-  refuse(client, refusalVerdict(client, proven), proven);
+  const isStranded = proven === 'cannot be checked here' && passport.proof === 'right';
+  const said = `backends.${backend.settings.name} has no admin, and no password was shown`;
+  refuse(client, refusalVerdict(client, proven), isStranded ? said : proven);
   return 'refused';
 }
 

@@ -195,6 +195,8 @@ for (const errands of ALL) {
     const alone = open(t, errands);
     assert.doesNotMatch(await scram(await meet(alone, errands), errands, login), ACCEPTED[protocol]);
     assert.deepEqual(alone.gateway.dialled, []);
+    const stranded = alone.gateway.lines.find(({ event }) => event === 'login-refused')?.['said'];
+    assert.equal(stranded, 'backends.behind has no admin, and no password was shown');
     const answer = await (
       await meet(alone, errands)
     ).ask(`${COMMAND[protocol]} PLAIN ${plain('keys', 'pencil')}`);
