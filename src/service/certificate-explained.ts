@@ -132,8 +132,10 @@ function outcomeOf(
     return { ...NOBODY, reason: answer.kind === 'nobody' ? answer.reason : answer.text };
   const { account } = answer;
   const isMailbox = service.protocol !== 'smtp' && account.backend !== null;
-  const backend = isMailbox ? settings.backends[account.backend ?? ''] : backendOf(settings, service);
-  const admin = domains[address]?.admin?.user ?? backend?.admin?.user ?? null;
+  const front = backendOf(settings, service);
+  const backend = isMailbox ? settings.backends[account.backend ?? ''] : front;
+  const own = domains[address]?.admin?.user ?? null;
+  const admin = own ?? backend?.admin?.user ?? null;
   const hosts = service.protocol === 'smtp' ? [] : account.hosts;
   return {
     user: account.user,
@@ -145,12 +147,18 @@ function outcomeOf(
     login: backend === undefined || backend === null ? null : loginThere(backend, admin, service),
     access: account.access,
     obstacles: [
-      ...(service.mechanisms.includes('EXTERNAL')
-        ? []
-        : [`services.${service.name}.mechanisms leaves EXTERNAL out`]),
+      ...hiddenBy(service, own === null ? front : null),
       ...strayHosts(hosts, backend ?? null, service),
     ],
   };
+}
+
+/** Why clients are offered no EXTERNAL, whoever they are. `front`: who has to have an administrator for that. */
+function hiddenBy({ name, protocol, mechanisms }: ServiceSettings, front: BackendSettings | null): string[] {
+  if (!mechanisms.includes('EXTERNAL')) return [`services.${name}.mechanisms leaves EXTERNAL out`];
+  // A switch of channels may lead to a relay that has one.
+  if (protocol === 'smtp' || front === null || front.admin !== null) return [];
+  return [`services.${name} offers no EXTERNAL, since backends.${front.name} has no admin`];
 }
 
 function strayHosts(

@@ -27,6 +27,7 @@ away@x.com: { status: inactive }
 bert: { mail: twin@x.com }
 near@x.com: { access: "+imap:192.0.2.1" }
 far@x.com: { server: store.elsewhere.test }
+eva@x.com: { backend: stores }
 carl: { mail: twin@x.com, backend: bare }
 dora: { mail: dora@x.com, backend: bare }
 `;
@@ -130,6 +131,15 @@ const REFUSALS: readonly (readonly [string, () => string[], RegExp])[] = [
     'a user at a backend without an administrator',
     () => [certificateOf({ emails: ['dora@x.com'] })],
     /nobody can log in for others at backends\.bare/,
+  ],
+  [
+    'a user whose backend has an administrator, at a service whose own has none',
+    () => [
+      certificateOf({ emails: ['eva@x.com'] }),
+      '--config',
+      settings('front.yaml', {}, { backend: 'bare' }),
+    ],
+    /as administrator mmpstore[^]*services\.imaps offers no EXTERNAL, since backends\.bare has no admin/,
   ],
   [
     'a user at a host that the backend does not allow',
