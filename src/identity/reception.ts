@@ -21,8 +21,8 @@ import {
   type Login,
   type Refusal,
 } from './directory.ts';
-import { ChallengeDesk, type SecretsJudge } from './challenge.ts';
-import { passwordFits } from './password.ts';
+import { ChallengeDesk, type SecretsJudge } from './passwords/challenge.ts';
+import { passwordFits } from './passwords/password.ts';
 import { Turns } from './turns.ts';
 
 export interface ReceptionOptions {
