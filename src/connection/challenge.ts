@@ -40,6 +40,7 @@ export async function proveByChallenge(
   if (outcome.proof === 'downgraded')
     return blameless('somebody has taken SCRAM-SHA-256-PLUS out of what it was offered, or it is mistaken');
   if (outcome.proof === 'unbound') return blameless('it is bound to another TLS connection');
+  if (outcome.proof === 'wrong') reception.doubt(named);
   if (found.kind !== 'account') return found;
   if (outcome.proof === 'wrong') {
     const reason = `none of the stored passwords can be used for ${mechanism}`;
