@@ -171,11 +171,11 @@ function saysWrong({ gate }: Client, { temporary, words }: Verdict): boolean {
   return code === '' || code === 'AUTHENTICATIONFAILED' || code === 'AUTH';
 }
 
-/** saslswitchchannel, by way of another relay where the new channel has one. */
+/** saslswitchchannel or the user's own channel, by way of another relay where the new channel has one. */
 async function goOn(client: Client, first: Call, journey: Journey): Promise<Call | Spoof | null> {
   const { course } = client;
   if (course === null || journey.errand.kind === 'mail') return first;
-  const decision = course.afterLogin();
+  const decision = course.afterLogin(journey.target.channel);
   const { backend } = course.gateAt(decision.standing);
   let last: Call | Spoof | null = first;
   if (backend !== first.backend) {
