@@ -26,17 +26,21 @@ export async function proveByChallenge(
   const { user, authzid, mechanism } = credentials;
   // RFC 5802 5.1: names are compared in their prepared form.
   const name = mechanism.startsWith('SCRAM') ? (prepared(user) ?? '') : user;
+  const named = { ...login, id: name };
   const found: Ruling =
     name === ''
       ? { kind: 'nobody' }
-      : await reception.ask({ login: { ...login, id: name }, password: null, checker: 'directory' });
+      : await reception.ask({ login: named, password: null, checker: 'directory' });
   if (found.kind === 'refused') return found;
   const secrets = found.kind === 'account' ? found.account.secrets : null;
-  const judge = reception.challenges.judge(name, secrets);
+  const judge = reception.judge(named, secrets);
   const shown: ChallengeJudge = { ...judge, binding: (type) => channelBinding(client.leg.socket, type) };
   const outcome = await credentials.prove(shown, onOwnTime(client, credentials.ask));
   if (outcome.proof === 'told') return { kind: 'told' };
+  if (outcome.proof === 'downgraded')
+    return blameless('somebody has taken SCRAM-SHA-256-PLUS out of what it was offered, or it is mistaken');
   if (outcome.proof === 'unbound') return blameless('it is bound to another TLS connection');
+  if (outcome.proof === 'wrong') reception.doubt(named);
   if (found.kind !== 'account') return found;
   if (outcome.proof === 'wrong') {
     const reason = `none of the stored passwords can be used for ${mechanism}`;

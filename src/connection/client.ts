@@ -76,8 +76,6 @@ export class Client implements Visitor {
   mechanism: string | null = null;
   /** Who was last to log in for somebody else; unproven like the claim. */
   actor: string | null = null;
-  /** SMTP: whom a certificate has proven it to be, for a relay that is told and not logged in to. */
-  proven: string | null = null;
   back: BackLeg | null = null;
   /** Of the last backend leg, for the closing line. */
   server: string | null = null;
@@ -192,7 +190,7 @@ export class Client implements Visitor {
   #comeByTier(): void {
     if (this.tier === null) this.outerTls = null;
     this.tier ??= this.remote;
-    this.user = this.claimed = this.mechanism = this.actor = this.proven = null;
+    this.user = this.claimed = this.mechanism = this.actor = null;
     this.leave('user');
   }
 

@@ -81,6 +81,13 @@ export function byAdmin(admin: AdminLogin | null, mailbox: string): Replayable |
   };
 }
 
+/** The administrator by whom it is logged in; null: by the client's own password. */
+export function adminOf({ gate }: Client, { admin }: Backend, credentials: Replayable): string | null {
+  const { user, password } = gate.admin ?? admin ?? {};
+  if (user === undefined || credentials.kind !== 'password' || credentials.authzid === '') return null;
+  return credentials.user === user && credentials.password === password ? user : null;
+}
+
 /** The relay is not logged in to: it is told who it is, and believes us. */
 export interface Told {
   readonly kind: 'told';

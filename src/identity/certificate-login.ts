@@ -32,11 +32,16 @@ export async function accountOfCertificate(
   }
   const { addresses, source, reason } = addressesOf(certificate);
   if (reason !== null) return nobody(reason);
-  const told = `without certmap.conf the mail address counts: ${addresses.join(', ')} (${source})`;
+  const shown = addresses.join(', ');
+  const told = `without certmap.conf the mail address counts: ${shown} (${source})`;
   const found =
     (await directory.byMail?.(login, addresses)) ??
     nobody('there is no directory that says whose address it is');
-  return { ...found, steps: [told, ...found.steps] };
+  const steps = [told, ...found.steps];
+  // The log has the reason alone, and the subject need not hold the address.
+  return found.kind === 'nobody'
+    ? { ...found, reason: `${found.reason} (${shown})`, steps }
+    : { ...found, steps };
 }
 
 interface Addresses {

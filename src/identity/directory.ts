@@ -97,10 +97,17 @@ export interface ActingQuestion {
 }
 
 export interface Directory {
+  /** What is stored for each user, where that is known without asking. */
+  readonly secrets?: readonly (readonly string[])[];
   /** find() has to be given the password whoever checks it. */
   readonly needsPassword?: true;
   /** With a password: also whether it is right, as far as this directory can tell. */
   find(login: Login, password: string | null): Promise<Answer>;
+  /**
+   * One text for all spellings of a name that find() takes for one and the same, whether somebody has it or not; not
+   * there: there is one spelling.
+   */
+  spelling?(login: Login): string;
   /** What find() depends on but for the password; what is not there: what commonKey() says. */
   keyOf?(login: Login): string;
   /**

@@ -9,7 +9,7 @@ import https from 'node:https';
 import { GateError } from '../errors.ts';
 import type { World } from '../world.ts';
 import { type Outcome, readAnswer, requestHeaders } from './auth-http.ts';
-import { onlyOne } from './certificate-answer.ts';
+import { nobody, onlyOne } from './certificate-answer.ts';
 import {
   type Account,
   type Answer,
@@ -74,6 +74,7 @@ class HttpDirectory implements Directory {
   async byMail(login: Login, addresses: readonly string[]): Promise<CertificateAnswer> {
     const accounts: Account[] = [];
     const steps: string[] = [];
+    let no: string | null = null;
     for (const address of addresses) {
       const answer = await this.find({ ...login, id: address }, null);
       const said =
@@ -81,8 +82,11 @@ class HttpDirectory implements Directory {
       steps.push(`the script asked with Auth-User: ${address}: ${said}`);
       if (answer.kind === 'refused' && answer.temporary) return { ...answer, steps };
       if (answer.kind === 'account') accounts.push(answer.account);
+      if (answer.kind === 'refused') no ??= answer.text;
     }
-    return onlyOne(accounts, steps);
+    return accounts.length === 0 && no !== null
+      ? nobody(`the script says ${JSON.stringify(no)}`, steps)
+      : onlyOne(accounts, steps);
   }
 
   async find(login: Login, password: string | null): Promise<Answer> {

@@ -25,6 +25,9 @@ const USERS = `
 anna@x.com: { server: store2.internal, login: "%U" }
 away@x.com: { status: inactive }
 bert: { mail: twin@x.com }
+near@x.com: { access: "+imap:192.0.2.1" }
+far@x.com: { server: store.elsewhere.test }
+eva@x.com: { backend: stores }
 carl: { mail: twin@x.com, backend: bare }
 dora: { mail: dora@x.com, backend: bare }
 `;
@@ -130,6 +133,29 @@ const REFUSALS: readonly (readonly [string, () => string[], RegExp])[] = [
     /nobody can log in for others at backends\.bare/,
   ],
   [
+    'a user whose backend has an administrator, at a service whose own has none',
+    () => [
+      certificateOf({ emails: ['eva@x.com'] }),
+      '--config',
+      settings('front.yaml', {}, { backend: 'bare' }),
+    ],
+    /as administrator mmpstore[^]*services\.imaps offers no EXTERNAL, since backends\.bare has no admin/,
+  ],
+  [
+    'a user at a host that the backend does not allow',
+    () => [certificateOf({ emails: ['far@x.com'] })],
+    /not logged in: backends\.stores\.hosts does not allow store\.elsewhere\.test/,
+  ],
+  [
+    'a user, at a service that leaves EXTERNAL out',
+    () => [
+      certificateOf({ emails: ['anna@x.com'] }),
+      '--config',
+      settings('plain.yaml', {}, { mechanisms: ['PLAIN'] }),
+    ],
+    /not logged in: services\.imaps\.mechanisms leaves EXTERNAL out/,
+  ],
+  [
     'a user, of a CA that is not trusted',
     () => [certificateOf({ emails: ['anna@x.com'] }, foreign)],
     /user: anna@x\.com[^]*services\.imaps does not believe it: unknown-issuer/,
@@ -158,6 +184,12 @@ for (const [what, args, expected] of REFUSALS) {
     assert.equal(code, 1);
   });
 }
+
+test('rules about where the user may come from are told, for nobody knows where that will be', async () => {
+  const { code, out } = await run(certificateOf({ emails: ['near@x.com'] }));
+  assert.match(out, /only from where these rules let it: \+imap:192\.0\.2\.1\n/);
+  assert.equal(code, 0);
+});
 
 test('one that its CRL revokes is not believed', async () => {
   const { certFile, serial } = authority.issue({ names: ['pc'], purpose: 'client', emails: ['anna@x.com'] });

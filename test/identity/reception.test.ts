@@ -124,6 +124,30 @@ test('users that are not there are remembered for a shorter time', async () => {
   assert.equal(it.searches.length, 2);
 });
 
+test('a changed password works at once where it is compared, and a wrong one is a search where users are remembered', async () => {
+  const it = scene();
+  assert.equal(proofOf(await it.ask('anna', 'right')), 'right');
+  it.secrets = ['changed'];
+  assert.equal(proofOf(await it.ask('anna', 'changed')), 'right');
+  assert.equal(proofOf(await it.ask('anna', 'changed')), 'right');
+  assert.deepEqual(it.searches, ['anna', 'anna']);
+  for (const password of ['right', 'guess']) assert.equal(proofOf(await it.ask('anna', password)), 'wrong');
+  assert.equal(it.searches.length, 4);
+  it.down = true;
+  assert.equal(proofOf(await it.ask('anna', 'guess')), 'wrong');
+  assert.equal(proofOf(await it.ask('anna', 'changed')), 'right');
+});
+
+test('whom a wrong secret has thrown doubt on is searched anew, and so is nobody', async () => {
+  const it = scene();
+  for (const id of ['anna', 'nobody']) {
+    await it.ask(id);
+    it.reception.doubt(login(id));
+    await it.ask(id);
+  }
+  assert.deepEqual(it.searches, ['anna', 'anna', 'nobody', 'nobody']);
+});
+
 test('a right password is remembered, a wrong one is not', async () => {
   const it = scene({ proves: true });
   for (let time = 0; time < 3; time++) assert.equal(proofOf(await it.ask('anna', 'right')), 'right');
@@ -178,7 +202,7 @@ test('stored values are compared where the directory has them, and an empty pass
     ],
     ['right', 'wrong', 'wrong'],
   );
-  assert.deepEqual(it.searches, ['anna']);
+  assert.deepEqual(it.searches, ['anna', 'anna']);
 });
 
 test('a user without stored values is asked for with the password, and is right only if the directory says so', async () => {

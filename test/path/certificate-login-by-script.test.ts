@@ -79,6 +79,8 @@ test('a script that knows passwords only says no, and the password is taken on t
   const { gateway, shown, asked } = await scripted(t, { [`plain ${USER}`]: OK });
   const client = await enter(gateway, IMAP, shown);
   await gateway.resume(client, `${external(IMAP)}\n${REFUSED.imap}`);
+  const refused = gateway.lines.find(({ event }) => event === 'login-refused');
+  assert.equal(refused?.['said'], `the script says "Nobody of that name" (${USER})`);
   await gateway.resume(client, `C: a2 AUTHENTICATE PLAIN ${plain(USER, 'own')}\nS: a2 OK *\n${IMAP.logout}`);
   assertLine(await gateway.closed(), { user: USER, mechanism: 'PLAIN' });
   assert.deepEqual(
