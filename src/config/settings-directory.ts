@@ -79,6 +79,8 @@ export interface DirectorySettings {
     readonly header: Secret | null;
     readonly timeoutMs: number;
     readonly connections: number;
+    readonly passTokens: boolean;
+    readonly passClientCert: boolean;
   };
   readonly ldap: LdapSettings;
   readonly cache: DirectoryCacheSettings;

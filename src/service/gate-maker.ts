@@ -38,7 +38,7 @@ import { spoofOf } from './spoofs.ts';
 import { type BackendTrust, NO_SECRETS } from './backend-material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
-import { withoutVainMechanisms } from './certificate-logins.ts';
+import { judgedMechanisms, withoutVainMechanisms } from './certificate-logins.ts';
 import { certmapOf } from './certmaps.ts';
 import type { CheckTarget } from './checks.ts';
 import type { Receptions } from './directories.ts';
@@ -113,7 +113,8 @@ export class GateMaker {
       world,
       backend: (relay) => this.#backend(relay, dialect),
     });
-    const offer = offerOf(offered, dialect, { backend, admin: admin ?? backend.admin });
+    const judged = judgedMechanisms(service, settings);
+    const offer = offerOf(offered, dialect, { backend, admin: admin ?? backend.admin, judged });
     return {
       name: service.name,
       dialect,

@@ -83,7 +83,8 @@ test('a script that knows passwords only says no, and the password is taken on t
   assertLine(await gateway.closed(), { user: USER, mechanism: 'PLAIN' });
   assert.deepEqual(
     asked.map((headers) => headers['auth-method']),
-    ['external', 'plain'],
+    // For whom the client asks to be, and for the mail address.
+    ['external', 'external', 'plain'],
   );
 });
 
