@@ -77,7 +77,7 @@ function blameless(reason: string): Ruling {
 }
 
 /** It is the client that is waited for. */
-function onOwnTime(client: Client, ask: Ask): Ask {
+export function onOwnTime(client: Client, ask: Ask): Ask {
   return async (challenge) => {
     client.enter(client.ownTurn);
     const answer = await ask(challenge);

@@ -6,6 +6,7 @@ import type { Login } from '../identity/directory.ts';
 import type { Ruling } from '../identity/reception.ts';
 import type { Credentials } from '../protocol/dialect.ts';
 import { bearerToken } from '../wire/sasl.ts';
+import { onOwnTime } from './challenge.ts';
 import type { Client } from './client.ts';
 
 type Bearer = Extract<Credentials, { readonly kind: 'bearer' }>;
@@ -16,9 +17,14 @@ export async function askByToken(client: Client, credentials: Bearer, login: Log
   if (reception === null) return null;
   const { mechanism, message } = credentials;
   const checker = settings.verify.kind === 'directory' ? 'directory' : 'others';
-  if (checker === 'directory' && reception.judges('token')) {
-    const token = bearerToken(Buffer.from(message, 'base64'));
-    if (token !== null) return reception.judge(login, { kind: 'token', mechanism, token });
+  const token =
+    checker === 'directory' && reception.judges('token') ? bearerToken(Buffer.from(message, 'base64')) : null;
+  if (token !== null) {
+    const ruling = await reception.judge(login, { kind: 'token', mechanism, token });
+    // RFC 7628 3.2.3: whatever the client says to that, it is refused.
+    if (ruling.kind === 'refused' && ruling.saslError !== undefined)
+      await onOwnTime(client, credentials.ask)(ruling.saslError);
+    return ruling;
   }
   return reception.ask({ login: { ...login, byToken: mechanism }, password: null, checker });
 }

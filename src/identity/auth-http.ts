@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 
 import { parseHostPort, formatHostPort, ipOf } from '../wire/address.ts';
+import { decodeBase64 } from '../wire/sasl.ts';
 import type { Login, Refusal, Shown, ShownCertificate } from './directory.ts';
 
 export interface Attempt {
@@ -151,6 +152,7 @@ function hexOf(byte: number): string {
 }
 
 const TEXT_MAX = 400;
+const SASL_ERROR_MAX = 1024;
 const WAIT_MAX_MS = 600_000;
 
 export function readAnswer(headers: Readonly<Record<string, string | undefined>>, status: number): Outcome {
@@ -163,7 +165,8 @@ export function readAnswer(headers: Readonly<Record<string, string | undefined>>
   if (said === null && (status < 200 || status > 299))
     return { kind: 'unusable', reason: `HTTP status ${status}, no Auth-Status` };
   if (said === 'WAIT') return { kind: 'wait', ms: waitMs ?? 0 };
-  if (said !== null && said !== 'OK') return refusal(said, { waitMs, code: text('auth-error-code') });
+  if (said !== null && said !== 'OK')
+    return refusal(said, { waitMs, code: text('auth-error-code'), sasl: text('auth-error-sasl') });
   const server = readServer(text('auth-server'), text('auth-port'));
   if (server === undefined) return { kind: 'unusable', reason: 'Auth-Server or Auth-Port is malformed' };
   if (said === null && server === null)
@@ -178,7 +181,11 @@ function readWait(text: string | null): number | null {
 
 function refusal(
   said: string,
-  { waitMs, code }: { readonly waitMs: number | null; readonly code: string | null },
+  {
+    waitMs,
+    code,
+    sasl,
+  }: { readonly waitMs: number | null; readonly code: string | null; readonly sasl: string | null },
 ): Refusal {
   // What goes to the client is one line of printable ASCII.
   const text = said.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, TEXT_MAX);
@@ -188,9 +195,14 @@ function refusal(
     temporary: smtpCode?.startsWith('4') ?? false,
     text,
     ...(smtpCode === null ? {} : { smtpCode }),
+    ...(sasl === null || !isBase64(sasl) ? {} : { saslError: sasl }),
     // Without a time to wait, or with none, nginx ends the connection.
     waitMs: waitMs === 0 ? null : waitMs,
   };
+}
+
+function isBase64(text: string): boolean {
+  return text !== '' && decodeBase64(text, SASL_ERROR_MAX) !== null;
 }
 
 /** undefined: malformed. nginx takes addresses only; names are taken too. */

@@ -94,6 +94,8 @@ export interface Refusal {
   readonly smtpCode?: string;
   /** What the next attempt has to wait; null: there is none on this connection. */
   readonly waitMs?: number | null;
+  /** For a token: what is wrong with it, in base64, to be told before the refusal (RFC 7628 3.2.2). */
+  readonly saslError?: string;
 }
 
 export type Answer =

@@ -153,6 +153,14 @@ const ANSWERS: readonly (readonly [Record<string, string>, Record<string, unknow
   ],
   [{ 'auth-status': 'No' }, { kind: 'refused', waitMs: null }],
   [
+    { 'auth-status': 'No', 'auth-error-sasl': 'e30=' },
+    { kind: 'refused', saslError: 'e30=' },
+  ],
+  [
+    { 'auth-status': 'No', 'auth-error-sasl': 'e30=\rA' },
+    { kind: 'refused', saslError: undefined },
+  ],
+  [
     { 'auth-status': 'Later', 'auth-error-code': '451 4.3.0' },
     { kind: 'refused', temporary: true, smtpCode: '451 4.3.0' },
   ],
