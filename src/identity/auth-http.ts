@@ -47,7 +47,7 @@ export function requestHeaders(asked: Attempt): Header[] {
     ['Auth-Protocol', protocol],
     ['Auth-Login-Attempt', String(attempt)],
     ['Client-IP', client.address === '' ? 'unix:' : client.address],
-    ...(protocol === 'smtp' ? [header('Client-Host', login.clientName ?? '[UNAVAILABLE]')] : []),
+    ...(protocol === 'smtp' ? [header('Client-Host', hostOf(login))] : []),
     ...proxyHeaders(login),
     ...(tls ? tlsHeaders(asked) : []),
     ['Client-Port', String(client.port)],
@@ -56,9 +56,10 @@ export function requestHeaders(asked: Attempt): Header[] {
   ];
 }
 
-function methodOf({ login, shown }: Attempt): string {
+/** none: for where the mailbox is, that somebody else has proven to be allowed to see; nginx has the word in SMTP. */
+function methodOf({ login, password, shown }: Attempt): string {
   if (login.byCertificate === true) return 'external';
-  return (shown?.mechanism ?? login.byToken ?? 'plain').toLowerCase();
+  return (shown?.mechanism ?? login.byToken ?? (password === null ? 'none' : 'plain')).toLowerCase();
 }
 
 function secretHeaders({ password, shown }: Attempt): Header[] {
@@ -86,11 +87,14 @@ function proxyHeaders({ proxied }: Login): Header[] {
 function tlsHeaders({ login, passClientCert = false }: Attempt): Header[] {
   const { certificateSubject: subject, certificate, tlsFacts } = login;
   const { version = null, cipher = null } = tlsFacts ?? {};
+  const facts = [
+    ['Auth-SSL-Protocol', version],
+    ['Auth-SSL-Cipher', cipher],
+  ] as const;
   const verify = verifyWord(login);
   return [
     ['Auth-SSL', 'on'],
-    ...(version === null ? [] : [header('Auth-SSL-Protocol', version)]),
-    ...(cipher === null ? [] : [header('Auth-SSL-Cipher', cipher)]),
+    ...facts.flatMap(([name, value]) => (isWord(value) ? [header(name, value)] : [])),
     ...(verify === null ? [] : [header('Auth-SSL-Verify', verify)]),
     ...(subject === null ? [] : [header('Auth-SSL-Subject', nameForScripts(subject))]),
     ...(certificate === undefined ? [] : certificateHeaders(certificate)),
@@ -133,6 +137,15 @@ function inHex(character: string): string {
   return [...Buffer.from(character)].map((byte) => `\\${hexOf(byte)}`).join('');
 }
 
+function hostOf({ clientName = null }: Login): string {
+  return isWord(clientName) ? clientName : '[UNAVAILABLE]';
+}
+
+/** What a tier or balancer has said may be anything. */
+function isWord(text: string | null): text is string {
+  return text !== null && /^[\x21-\x7e]{1,255}$/.test(text);
+}
+
 function header(name: string, value: string): Header {
   return [name, value];
 }
@@ -171,7 +184,8 @@ export function readAnswer(headers: Readonly<Record<string, string | undefined>>
   if (server === undefined) return { kind: 'unusable', reason: 'Auth-Server or Auth-Port is malformed' };
   if (said === null && server === null)
     return { kind: 'unusable', reason: 'neither Auth-Status nor Auth-Server' };
-  return { kind: 'ok', server, user: text('auth-user'), password: text('auth-pass') };
+  // Empty is as good as not said: nobody's store takes that.
+  return { kind: 'ok', server, user: text('auth-user') || null, password: text('auth-pass') || null };
 }
 
 function readWait(text: string | null): number | null {

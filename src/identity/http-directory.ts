@@ -211,7 +211,7 @@ class HttpDirectory implements Directory {
         throw this.#failure(outcome.kind === 'wait' ? 'it asks to wait' : outcome.reason);
       case 'ok': {
         // Whose mailbox that is, nobody has said.
-        if (login.id === '' && (outcome.user ?? '') === '') return { kind: 'nobody' };
+        if (login.id === '' && outcome.user === null) return { kind: 'nobody' };
         // nginx's rule too: whoever knows digests knows passwords, and an OK alone is of a script that does not look.
         if (shown?.kind === 'digest' && login.protocol !== 'smtp' && outcome.password === null)
           throw this.#failure(`it says OK to ${shown.mechanism} and gives no Auth-Pass`);

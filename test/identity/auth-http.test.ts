@@ -49,6 +49,10 @@ test('what is known of the TLS and of the balancer in front is told, and nothing
   assert.deepEqual(told({ tls: true }), ['Auth-SSL: on']);
   assert.deepEqual(told({ tls: true, tlsFacts }), ['Auth-SSL: on', protocol, cipher]);
   assert.deepEqual(told({ tlsFacts }), []);
+  assert.deepEqual(told({ tls: true, tlsFacts: { version: null, cipher: 'x\r\nX-Auth-Key: y' } }), [
+    'Auth-SSL: on',
+  ]);
+  assert.equal(sent({ protocol: 'smtp', clientName: 'pc\n.example' })['Client-Host'], '[UNAVAILABLE]');
   assert.deepEqual(told({ tls: true, certificateWord: 'none' }), ['Auth-SSL: on', 'Auth-SSL-Verify: NONE']);
   assert.deepEqual(told({ tls: true, certificateWord: { fault: 'expired' } }), [
     'Auth-SSL: on',
@@ -110,14 +114,15 @@ test('a certificate takes the place of a password, and nothing else does', () =>
   assert.equal(shown['Auth-SSL-Serial'], '4A');
   assert.equal(shown['Auth-SSL-Fingerprint'], createHash('sha1').update('the certificate').digest('hex'));
   // One that is shown beside a token, say.
-  assert.equal(sent(login, null)['Auth-Method'], 'plain');
+  assert.equal(sent(login, 'secret')['Auth-Method'], 'plain');
   assert.equal(shown['Auth-SSL-Cert'], undefined);
   const asked = { login: { ...LOGIN, ...login }, password: null, attempt: 1, passClientCert: true };
   assert.equal(
     Object.fromEntries(requestHeaders(asked))['Auth-SSL-Cert'],
     `-----BEGIN%20CERTIFICATE-----%0A${Buffer.from('the certificate').toString('base64')}%0A-----END%20CERTIFICATE-----%0A`,
   );
-  assert.equal(sent({}, null)['Auth-Method'], 'plain');
+  // Where a mailbox is that an administrator asks for.
+  assert.equal(sent({}, null)['Auth-Method'], 'none');
 });
 
 test('nothing in a name or password begins another header', () => {
@@ -143,6 +148,10 @@ const ANSWERS: readonly (readonly [Record<string, string>, Record<string, unknow
     { kind: 'ok', user: 'robert', password: 'p' },
   ],
   [{ 'auth-status': 'OK' }, { kind: 'ok', server: null }],
+  [
+    { ...OK, 'auth-user': '', 'auth-pass': '' },
+    { kind: 'ok', user: null, password: null },
+  ],
   [
     { 'auth-server': '192.0.2.1', 'auth-port': '143' },
     { kind: 'ok', server: '192.0.2.1:143' },

@@ -148,7 +148,9 @@ except (imaplib.IMAP4.error, poplib.error_proto) as error:
 type Way = 'imap cram' | 'pop3 apop' | 'external' | 'login certified' | 'login tls';
 type Ports = (typeof fronts)['sallyport'];
 
-async function python(ports: Ports, way: Way, user: string, password = ''): Promise<string> {
+type Login = readonly [user: string, password?: string];
+
+async function python(ports: Ports, way: Way, [user, password = '']: Login): Promise<string> {
   const port = way === 'imap cram' ? ports.imap : way === 'pop3 apop' ? ports.pop3 : ports.imaps;
   const files = [authority.caFile, annas.certFile, annas.keyFile];
   const { code, stdout, text } = await run('/usr/bin/python3', [
@@ -178,22 +180,22 @@ const ROBERT = 'Subject: for robert on two';
 
 for (const [name, ports] of Object.entries(fronts)) {
   test(`${name}: Python’s CRAM-MD5 and APOP are judged by the script, which has the password for the store`, async () => {
-    assert.equal(await python(ports, 'imap cram', 'anna@example.com', ANNAS), ANNA);
-    assert.equal(await python(ports, 'imap cram', 'bob', BOBS), ROBERT);
-    assert.equal(await python(ports, 'pop3 apop', 'anna@example.com', ANNAS), ANNA);
-    assert.equal(await python(ports, 'pop3 apop', 'bob', BOBS), ROBERT);
+    assert.equal(await python(ports, 'imap cram', ['anna@example.com', ANNAS]), ANNA);
+    assert.equal(await python(ports, 'imap cram', ['bob', BOBS]), ROBERT);
+    assert.equal(await python(ports, 'pop3 apop', ['anna@example.com', ANNAS]), ANNA);
+    assert.equal(await python(ports, 'pop3 apop', ['bob', BOBS]), ROBERT);
   });
 
   test(`${name}: what the script does not find right is refused in its words`, async () => {
     for (const way of ['imap cram', 'pop3 apop'] as const) {
-      assert.match(await python(ports, way, 'bob', 'guess'), /^REFUSED .*Invalid login or password/);
-      assert.match(await python(ports, way, 'nobody', BOBS), /^REFUSED .*Invalid login or password/);
+      assert.match(await python(ports, way, ['bob', 'guess']), /^REFUSED .*Invalid login or password/);
+      assert.match(await python(ports, way, ['nobody', BOBS]), /^REFUSED .*Invalid login or password/);
     }
   });
 
   test(`${name}: a certificate logs in whom the script knows by it, and nobody else by that name`, async () => {
-    assert.equal(await python(ports, 'external', 'anna@example.com'), ANNA);
-    assert.match(await python(ports, 'external', 'bob'), /^REFUSED/);
+    assert.equal(await python(ports, 'external', ['anna@example.com']), ANNA);
+    assert.match(await python(ports, 'external', ['bob']), /^REFUSED/);
   });
 }
 
@@ -209,11 +211,11 @@ const OWN = new Set([
 ]);
 
 const VISITS: Readonly<Record<string, (ports: Ports) => Promise<string>>> = {
-  'CRAM-MD5': (ports) => python(ports, 'imap cram', 'bob', BOBS),
-  APOP: (ports) => python(ports, 'pop3 apop', 'bob', BOBS),
-  EXTERNAL: (ports) => python(ports, 'external', 'anna@example.com'),
-  'a password and a certificate': (ports) => python(ports, 'login certified', 'anna@example.com', ANNAS),
-  'a password over TLS': (ports) => python(ports, 'login tls', 'anna@example.com', ANNAS),
+  'CRAM-MD5': (ports) => python(ports, 'imap cram', ['bob', BOBS]),
+  APOP: (ports) => python(ports, 'pop3 apop', ['bob', BOBS]),
+  EXTERNAL: (ports) => python(ports, 'external', ['anna@example.com']),
+  'a password and a certificate': (ports) => python(ports, 'login certified', ['anna@example.com', ANNAS]),
+  'a password over TLS': (ports) => python(ports, 'login tls', ['anna@example.com', ANNAS]),
   'a balancer': proxied,
 };
 
