@@ -78,7 +78,17 @@ const settings = {
     pop3: { ...imap, protocol: 'pop3', tls: 'notls', mechanisms: [...CHALLENGES, 'APOP'] },
     imaps: { ...imap, tls: 'implicit', mechanisms: CHALLENGES },
     proxied: { ...imap, tls: 'notls', proxyProtocol: { from: '127.0.0.0/8' } },
+    smtp: {
+      protocol: 'smtp',
+      listen: imap.listen,
+      channel: 'submit',
+      verify: 'directory',
+      // No relay is asked: nobody gets that far.
+      capabilities: ['8BITMIME'],
+      mechanisms: CHALLENGES,
+    },
   },
+  channels: { submit: { keywords: 'smtp mx maytlsserver mustsaslserver', relay: 'stores' } },
   // Nobody logs in there for others: the password for the store is the script's.
   backends: { stores: { hosts: ['127.0.0.0/8'], tls: 'notls' } },
 };
@@ -107,11 +117,12 @@ const fronts = {
     pop3: front.port('pop3'),
     imaps: front.port('imaps'),
     proxied: front.port('proxied'),
+    smtp: front.port('smtp'),
   },
 };
 
 const PYTHON = `
-import imaplib, poplib, ssl, sys
+import imaplib, poplib, smtplib, ssl, sys
 way, port, user, password, ca, cert, key = sys.argv[1:]
 def tls(shown):
     context = ssl.create_default_context(cafile=ca)
@@ -137,6 +148,14 @@ try:
         # imaplib sends what is empty as an empty line.
         session.authenticate('EXTERNAL', lambda challenge: user.encode())
         print(subject(session))
+    elif way == 'smtp refused':
+        # By CRAM-MD5, then by PLAIN.
+        session = smtplib.SMTP('127.0.0.1', int(port))
+        session.ehlo()
+        session.user, session.password = user, password
+        for mechanism, answer in ('CRAM-MD5', session.auth_cram_md5), ('PLAIN', session.auth_plain):
+            try: session.auth(mechanism, answer)
+            except smtplib.SMTPAuthenticationError as error: print(error)
     else:
         session = tls(way == 'login certified')
         session.login(user, password)
@@ -145,13 +164,14 @@ except (imaplib.IMAP4.error, poplib.error_proto) as error:
     print('REFUSED', error)
 `;
 
-type Way = 'imap cram' | 'pop3 apop' | 'external' | 'login certified' | 'login tls';
+type Way = 'smtp refused' | 'imap cram' | 'pop3 apop' | 'external' | 'login certified' | 'login tls';
 type Ports = (typeof fronts)['sallyport'];
 
 type Login = readonly [user: string, password?: string];
 
 async function python(ports: Ports, way: Way, [user, password = '']: Login): Promise<string> {
-  const port = way === 'imap cram' ? ports.imap : way === 'pop3 apop' ? ports.pop3 : ports.imaps;
+  const service = { 'imap cram': 'imap', 'pop3 apop': 'pop3', 'smtp refused': 'smtp' } as const;
+  const port = ports[way in service ? service[way as keyof typeof service] : 'imaps'];
   const files = [authority.caFile, annas.certFile, annas.keyFile];
   const { code, stdout, text } = await run('/usr/bin/python3', [
     '-c',
@@ -214,6 +234,7 @@ const VISITS: Readonly<Record<string, (ports: Ports) => Promise<string>>> = {
   'CRAM-MD5': (ports) => python(ports, 'imap cram', ['bob', BOBS]),
   APOP: (ports) => python(ports, 'pop3 apop', ['bob', BOBS]),
   EXTERNAL: (ports) => python(ports, 'external', ['anna@example.com']),
+  'EXTERNAL, for whomever it stands for': (ports) => python(ports, 'external', ['']),
   'a password and a certificate': (ports) => python(ports, 'login certified', ['anna@example.com', ANNAS]),
   'a password over TLS': (ports) => python(ports, 'login tls', ['anna@example.com', ANNAS]),
   'a balancer': proxied,
@@ -242,6 +263,25 @@ for (const [what, visit] of Object.entries(VISITS)) {
     assert.deepEqual(ours, theirs);
   });
 }
+
+test('both ask the script the same of SMTP, where a host name is told too, and tell its words', async () => {
+  const ask = async (ports: Ports): Promise<unknown> => {
+    const before = script.asked.length;
+    const words = await python(ports, 'smtp refused', ['bob', 'guess']);
+    const asked = script.asked
+      .slice(before)
+      .map((headers) =>
+        Object.entries(headers).filter(
+          ([name]) => !OWN.has(name) && !(name === 'auth-pass' && headers['auth-method'] === 'cram-md5'),
+        ),
+      );
+    assert.equal(asked.length, 2);
+    return { words, asked };
+  };
+  const [theirs, ours] = [await ask(fronts.nginx), await ask(fronts.sallyport)];
+  assert.match(JSON.stringify(theirs), /\["client-host","\[UNAVAILABLE\]"\]/);
+  assert.deepEqual(ours, theirs);
+});
 
 test('both tell of the salt in the same place', () => {
   const place = (names: readonly string[]): string => names[names.indexOf('Auth-Salt') - 1] ?? '';

@@ -15,6 +15,8 @@ export interface Nginx {
   readonly imaps: number;
   /** With `tls`: expects a PROXY header. */
   readonly proxied: number;
+  /** With `tls`, in clear. */
+  readonly smtp: number;
   stop(): Promise<void>;
 }
 
@@ -32,8 +34,8 @@ type Ports = Omit<Nginx, 'stop'>;
 
 export async function startNginx(options: NginxOptions): Promise<Nginx> {
   for (let attempt = 1; ; attempt++) {
-    const [imap = 0, pop3 = 0, imaps = 0, proxied = 0] = await freePorts(4);
-    const ports = { imap, pop3, imaps, proxied };
+    const [imap = 0, pop3 = 0, imaps = 0, proxied = 0, smtp = 0] = await freePorts(5);
+    const ports = { imap, pop3, imaps, proxied, smtp };
     mkdirSync(options.folder, { recursive: true });
     const file = join(options.folder, 'nginx.conf');
     writeFileSync(file, configuration(options, ports));
@@ -76,11 +78,12 @@ ${tls === undefined ? '' : everyWay(tls, more)}
 
 function everyWay(
   { certificate, key, clientCa }: NonNullable<NginxOptions['tls']>,
-  { imaps, proxied }: Pick<Ports, 'imaps' | 'proxied'>,
+  { imaps, proxied, smtp }: Pick<Ports, 'imaps' | 'proxied' | 'smtp'>,
 ): string {
   return `
   imap_auth plain cram-md5 external;
   pop3_auth plain apop cram-md5 external;
+  smtp_auth plain login cram-md5;
   auth_http_pass_client_cert on;
   ssl_certificate ${certificate};
   ssl_certificate_key ${key};
@@ -88,5 +91,6 @@ function everyWay(
   ssl_protocols TLSv1.2 TLSv1.3;
   server { listen 127.0.0.1:${imaps} ssl; protocol imap; ssl_verify_client optional; }
   server { listen 127.0.0.1:${proxied} proxy_protocol; protocol imap; set_real_ip_from 127.0.0.0/8; }
+  server { listen 127.0.0.1:${smtp}; protocol smtp; }
 `;
 }
