@@ -22,8 +22,8 @@ import {
   type Refusal,
   type Shown,
 } from './directory.ts';
-import { ChallengeDesk } from './challenge.ts';
-import { passwordFits } from './password.ts';
+import { ChallengeDesk } from './passwords/challenge.ts';
+import { passwordFits } from './passwords/password.ts';
 import { Turns } from './turns.ts';
 
 export interface ReceptionOptions {

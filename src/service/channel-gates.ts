@@ -10,10 +10,10 @@ import { channelsOf } from '../policy/channel-map.ts';
 import { ChannelBook, serverRules } from '../policy/channels.ts';
 import { grantChannelOf } from '../policy/grants.ts';
 import type { Fresh, FrontRules, Offer } from '../protocol/dialect.ts';
-import { judgedMechanisms } from './certificate-logins.ts';
+import { judgedMechanisms } from './directories/certificate-logins.ts';
 import { parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { World } from '../world.ts';
-import { DIALECTS } from './backends.ts';
+import { DIALECTS } from './backends/backends.ts';
 
 const BANNER = 'Sallyport ready';
 
@@ -39,6 +39,7 @@ export function frontRules(parts: RulesParts): FrontRules {
   return {
     hostname: settings.hostname,
     banner: service.banner ?? BANNER,
+    serverDownAlert: service.serverDownAlert,
     tls: certified || insists ? rules.tls : 'notls',
     sasl: rules.sasl,
     limits: {

@@ -35,18 +35,19 @@ import { type AccessRules, parseAccessRules } from '../wire/access-rules.ts';
 import { type Network, NetworkTable } from '../wire/network.ts';
 import type { World } from '../world.ts';
 import { spoofOf } from './spoofs.ts';
-import { type BackendTrust, NO_SECRETS } from './backend-material.ts';
-import { backendOf, DIALECTS, makeBackend } from './backends.ts';
+import { type BackendTrust, NO_SECRETS } from './backends/material.ts';
+import { backendOf, DIALECTS, makeBackend } from './backends/backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
-import { judgedMechanisms, withoutVainMechanisms } from './certificate-logins.ts';
-import { certmapOf } from './certmaps.ts';
-import type { CheckTarget } from './checks.ts';
-import type { Receptions } from './directories.ts';
-import { domainAdmin } from './domain-admins.ts';
-import { clientUpgrader } from './client-judge.ts';
-import type { ClientOcsp } from './client-ocsp.ts';
+import { judgedMechanisms, withoutVainMechanisms } from './directories/certificate-logins.ts';
+import { certmapOf } from './directories/certmaps.ts';
+import type { CheckTarget } from './backends/checks.ts';
+import type { Receptions } from './directories/directories.ts';
+import { domainAdmin } from './directories/domain-admins.ts';
+import { clientUpgrader } from './certificates/client-judge.ts';
+import type { ClientOcsp } from './certificates/client-ocsp.ts';
+import { namedBackends } from './directories/material.ts';
 import type { FrontMaterial } from './material.ts';
-import type { StapleKeeper } from './staples.ts';
+import type { StapleKeeper } from './certificates/staples.ts';
 
 interface MakerOptions {
   readonly settings: Settings;
@@ -148,16 +149,11 @@ export class GateMaker {
     };
   }
 
-  /** The backends that the file of users names for a protocol, made ahead, so that they are looked at by the prober. */
+  /** The backends that the directory names for a protocol, made ahead, so that they are looked at by the prober. */
   #named({ protocol }: ServiceSettings, dialect: Dialect): (name: string) => Backend | null {
     const { settings, material } = this.#options;
-    const names = new Set(
-      material.directory.users.flatMap(({ backend }) =>
-        typeof backend === 'string' ? [backend] : (backend?.[protocol] ?? []),
-      ),
-    );
+    const names = namedBackends(settings, material.directory.users, protocol);
     const made = new Map<string, Backend>();
-    if (protocol === 'smtp') return () => null;
     for (const name of names) {
       const backend = settings.backends[name];
       if (backend !== undefined) made.set(name, this.#backend(backend, dialect));

@@ -31,7 +31,13 @@ const twins = certificateOf('team@example.com');
 const unknown = certificateOf('who@example.com');
 
 writeFileSync(join(folder, 'people.crl'), people.crl([revoked.serial]));
-writeFileSync(join(folder, 'masters'), 'mmpstore:{PLAIN}secret of the master\n', { mode: 0o644 });
+writeFileSync(
+  join(folder, 'masters'),
+  'mmpstore:{PLAIN}secret of the master::::::allow_real_nets=127.0.0.1\n',
+  {
+    mode: 0o644,
+  },
+);
 const USERS = `
 ${anna.user}: { mail: [${anna.user}, team@example.com] }
 ${bob.user}: { mail: [${bob.user}, team@example.com] }
@@ -196,8 +202,8 @@ test('Python submits by a certificate, and Postfix relays for the user whom the 
 });
 
 /** `openssl s_client` shows a certificate; s_client itself takes no part in what is said. */
-function connect(port: number, shown: Issued): Dialogue {
-  const certificate = ['-cert', shown.certFile, '-key', shown.keyFile];
+function connect(port: number, shown: Issued, from = '127.0.0.1'): Dialogue {
+  const certificate = ['-cert', shown.certFile, '-key', shown.keyFile, '-bind', `${from}:0`];
   const trust = ['-CAfile', site.authority.caFile, '-verify_return_error'];
   const target = ['s_client', '-connect', `localhost:${port}`, '-servername', 'localhost'];
   return Dialogue.over(converse('openssl', [...target, ...trust, ...certificate, '-quiet']));
@@ -289,6 +295,17 @@ for (const talk of TALKS) {
     });
   }
 }
+
+test('the master user may be for the front alone, wherever its clients are', async () => {
+  const line = await closing(async () => {
+    await using session = connect(site.ports.imaps, good, '127.0.0.9');
+    await session.expect(/^\* OK /);
+    await session.ask('a AUTHENTICATE EXTERNAL =', /^a OK /);
+    await session.ask('z LOGOUT', /^z OK /);
+  });
+  assertByCertificate(line);
+  assert.match(site.dovecot.logText(), /rip=127\.0\.0\.9/);
+});
 
 test('the log tells for whom a certificate stood, and why it let nobody in; no password is in it', () => {
   const refused = site.front.log().filter(({ event }) => event === 'login-refused');

@@ -214,3 +214,13 @@ test('after a reload a client that is there goes on by the settings that it came
   await gateway.resume(client, 'C: a1 LOGIN anna guess\nS: a1 NO *');
   await gateway.play(login('guess', 'OK *'), { at: TWO });
 });
+
+test('restrictPlainPasswords: a password in clear is taken at one address and not at another', async (t) => {
+  const gateway = open(t, { restrictPlainPasswords: true });
+  await gateway.play(`${IMAP.greeting}\nC: a1 LOGIN anna secret\nS: a1 NO *`, { at: TWO });
+  await gateway.play(
+    `${IMAP.greeting}\n${IMAP.starttls}\nC: a1 LOGIN anna secret\nS: a1 OK *\n${IMAP.logout}`,
+    { at: TWO },
+  );
+  await gateway.play(login('secret', 'OK *'), { at: ONE });
+});
