@@ -60,10 +60,9 @@ async function byDirectory(
 ): Promise<Ruling> {
   let ruling = blameless('it has shown no digest');
   const judge: ChallengeJudge = {
-    ...reception.challenges.judge(credentials.user, null),
-    binding: () => null,
+    ...NO_SCRAM,
     digest: async (mechanism, challenge, digest) => {
-      ruling = await reception.judge(login, { kind: 'digest', mechanism, challenge, digest });
+      ruling = await reception.present(login, { kind: 'digest', mechanism, challenge, digest });
       const isRight = ruling.kind === 'account' && ruling.proof === 'right';
       return { proof: isRight ? 'right' : 'wrong', password: null };
     },
@@ -71,6 +70,13 @@ async function byDirectory(
   await credentials.prove(judge, credentials.ask);
   return ruling;
 }
+
+/** For mechanisms that have none of it. */
+const NO_SCRAM: Omit<ChallengeJudge, 'digest'> = {
+  binding: () => null,
+  scram: { salt: Buffer.alloc(0), iterations: 0 },
+  scramProof: () => Promise.resolve({ proof: 'wrong', password: null, signature: Buffer.alloc(0) }),
+};
 
 function blameless(reason: string): Ruling {
   return { kind: 'nobody', reason, isBlameless: true };

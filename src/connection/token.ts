@@ -20,7 +20,7 @@ export async function askByToken(client: Client, credentials: Bearer, login: Log
   const token =
     checker === 'directory' && reception.judges('token') ? bearerToken(Buffer.from(message, 'base64')) : null;
   if (token !== null) {
-    const ruling = await reception.judge(login, { kind: 'token', mechanism, token });
+    const ruling = await reception.present(login, { kind: 'token', mechanism, token });
     // RFC 7628 3.2.3: whatever the client says to that, it is refused.
     if (ruling.kind === 'refused' && ruling.saslError !== undefined)
       await onOwnTime(client, credentials.ask)(ruling.saslError);

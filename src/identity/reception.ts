@@ -146,7 +146,7 @@ export class Reception {
   }
 
   /** Asked each time, where judges() says so: nothing of it is remembered. */
-  async judge(login: Login, shown: Shown): Promise<Ruling> {
+  async present(login: Login, shown: Shown): Promise<Ruling> {
     const { directory } = this.#options;
     const answer = await this.#watched(async () => directory.judge?.(login, shown) ?? NOBODY);
     if (answer.kind !== 'account') return answer;

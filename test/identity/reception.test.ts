@@ -232,7 +232,7 @@ test('what is judged by the directory itself is asked each time, whatever is rem
   });
   const shown = { kind: 'digest', mechanism: 'APOP', challenge: '<1@x>', digest: '00' } as const;
   for (let time = 0; time < 2; time++)
-    assert.equal(proofOf(await it.reception.judge(login('anna'), shown)), 'right');
+    assert.equal(proofOf(await it.reception.present(login('anna'), shown)), 'right');
   assert.deepEqual(asked, ['APOP', 'APOP']);
   assert.deepEqual([it.reception.judges('digest'), it.reception.judges('token')], [true, false]);
   assert.equal(scene().reception.judges('digest'), false);
