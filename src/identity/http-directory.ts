@@ -108,7 +108,7 @@ class HttpDirectory implements Directory {
    */
   async judgeCertificate(login: Login): Promise<CertificateAnswer> {
     const answer = await this.#asked({ login: { ...login, byCertificate: true }, password: null });
-    const asked = `the script asked with Auth-User: ${login.id}`;
+    const asked = `the script asked with ${login.id === '' ? 'an empty Auth-User' : `Auth-User: ${login.id}`}`;
     if (answer.kind === 'refused' && answer.temporary)
       return { ...answer, steps: [`${asked}: ${answer.text}`] };
     if (answer.kind !== 'account')

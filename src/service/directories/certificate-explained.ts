@@ -127,17 +127,22 @@ function outcomeOf(
     backend: backend?.name ?? null,
     hosts: service.protocol === 'smtp' ? [] : account.hosts,
     replay: account.replay,
-    login: backend === undefined || backend === null ? null : loginThere(backend, admin, service),
+    login: loginThere(backend ?? null, service, {
+      admin,
+      hasPassword: account.replayPassword !== undefined,
+    }),
   };
 }
 
 function loginThere(
-  backend: BackendSettings,
-  admin: string | null,
+  backend: BackendSettings | null,
   { protocol }: ServiceSettings,
+  { admin, hasPassword }: { readonly admin: string | null; readonly hasPassword: boolean },
 ): string | null {
-  if (admin !== null) return `as administrator ${admin} (PLAIN)`;
-  return takesProven({ admin: null, settings: backend }, protocol) ? 'told, without a login' : null;
+  if (backend === null) return null;
+  if (admin === null && takesProven({ admin, settings: backend }, protocol)) return 'told, without a login';
+  if (hasPassword) return 'with the password that the script gives (PLAIN)';
+  return admin === null ? null : `as administrator ${admin} (PLAIN)`;
 }
 
 function loginOf(
