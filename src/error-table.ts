@@ -307,7 +307,7 @@ export const ERRORS = {
     level: 'error',
   },
   DIRECTORY_TARGET: {
-    doc: 'The directory leads the user to a backend that is not there, or to a host that its `hosts` does not allow.',
+    doc: 'The directory leads the user to a backend or channel that is not there, or to a host that `hosts` does not allow.',
     ...TEMPORARY,
     smtp: [454, '4.7.0'],
     level: 'error',

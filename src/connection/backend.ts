@@ -164,11 +164,11 @@ function likeOurs(client: Client, verdict: Verdict): Verdict {
   return isWrong ? { ...refusalVerdict(client, 'wrong password'), extra: verdict.extra } : verdict;
 }
 
-/** saslswitchchannel, by way of another relay where the new channel has one. */
+/** saslswitchchannel or the user's own channel, by way of another relay where the new channel has one. */
 async function goOn(client: Client, first: Call, journey: Journey): Promise<Call | Spoof | null> {
   const { course } = client;
   if (course === null || journey.errand.kind === 'mail') return first;
-  const decision = course.afterLogin();
+  const decision = course.afterLogin(journey.target.channel);
   const { backend } = course.gateAt(decision.standing);
   let last: Call | Spoof | null = first;
   if (backend !== first.backend) {

@@ -40,6 +40,8 @@ export interface Target {
   readonly proof: 'right' | 'wrong' | null;
   /** The directory has the account wait: whoever has proven to be its user is told to come again. */
   readonly onHold: boolean;
+  /** smtp: the channel that the login leads to; null: that of saslswitchchannel. */
+  readonly channel: string | null;
   /** Who logs in for the user, as was proven here; null: nobody else, or it is for the store to judge. */
   readonly actor: Actor | null;
 }
@@ -57,6 +59,7 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
     checked: false,
     proof: null,
     onHold: false,
+    channel: null,
     actor: null,
   };
   if (wish.kind === 'mail') return own;
@@ -234,7 +237,16 @@ function targetOf(client: Client, own: Target, found: Found): Target | GateError
     proof,
     onHold: account.status === 'hold',
   };
-  return gate.dialect.protocol === 'smtp' ? target : placed(client, target, account);
+  return gate.dialect.protocol === 'smtp'
+    ? channelled(client, target, account)
+    : placed(client, target, account);
+}
+
+/** The channel that the account names. */
+function channelled({ gate }: Client, target: Target, { user, channel }: Account): Target | GateError {
+  if (channel === undefined) return target;
+  if (gate.channels?.gates.has(channel) !== true) return new GateError('DIRECTORY_TARGET', { user, channel });
+  return { ...target, channel };
 }
 
 /** The backend and the hosts that the account names. */

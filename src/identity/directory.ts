@@ -81,6 +81,8 @@ export interface Account {
   readonly secrets: readonly string[];
   /** What the store is given in place of what the client has (http's Auth-Pass). Never logged. */
   readonly replayPassword?: string;
+  /** smtp: the channel that a login leads to, in place of saslswitchchannel (Sun's mailSMTPSubmitChannel). */
+  readonly channel?: string;
 }
 
 /** What a directory says in its own words. */

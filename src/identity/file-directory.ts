@@ -83,6 +83,7 @@ function accountOf(entry: UserEntry, id: LoginId, { protocol }: Login): Account 
     user,
     replay: entry.login === null ? user : fillReplay(entry.login, id),
     backend: typeof entry.backend === 'string' ? entry.backend : (entry.backend?.[protocol] ?? null),
+    ...(entry.channel === null ? {} : { channel: entry.channel }),
     hosts: entry.servers,
     access: entry.access === null ? [] : [entry.access],
     status: entry.status,

@@ -140,6 +140,11 @@ describe('hosted domains', () => {
     assert.deepEqual((await accountOf({}, 'otto@moving.com')).hosts, ['store9.moving.com']);
   });
 
+  test('mailSMTPSubmitChannel is the channel of the mail of who has it', async () => {
+    assert.equal((await accountOf({}, 'joe@siroe.com')).channel, 'tcp_bank');
+    assert.equal((await accountOf({}, 'full@siroe.com')).channel, undefined);
+  });
+
   test('the first of mailHostAttrs that is there counts', async () => {
     const settings = { mailHostAttrs: ['mailRoutingHost', 'empID', 'mailHost'] };
     assert.deepEqual((await accountOf({ settings }, 'joe@siroe.com')).hosts, ['4711']);
