@@ -21,6 +21,7 @@ import {
   type Directory,
   type Login,
   type Refusal,
+  type Shown,
 } from './directory.ts';
 import { ChallengeDesk, type SecretsJudge } from './passwords/challenge.ts';
 import { passwordFits } from './passwords/password.ts';
@@ -57,6 +58,8 @@ export interface AccountRuling {
   readonly checked: boolean;
   /** null where it does not. */
   readonly proof: 'right' | 'wrong' | null;
+  /** That of the account, which the client has proven to know without showing it. */
+  readonly provenPassword?: string;
 }
 
 export type Ruling =
@@ -70,6 +73,7 @@ export type Ruling =
     }
   | Refusal;
 
+const NOBODY: Answer = { kind: 'nobody' };
 /** Values of one account that are tried. */
 const SECRETS_MAX = 8;
 
@@ -129,7 +133,8 @@ export class Reception {
     const { directory, cache, world } = this.#options;
     const { login, certificate, mappings } = question;
     if (certificate.kind === 'odd') return accountOfCertificate(directory, question);
-    const place = { ...login, id: '' };
+    // Where the directory is told whom it asks to be, its answer is about that too.
+    const place = directory.judgeCertificate === undefined ? { ...login, id: '' } : login;
     const key = this.#digest(directory.keyOf?.(place) ?? commonKey(place), [
       certificate.der.toString('base64'),
       mappings,
@@ -149,6 +154,19 @@ export class Reception {
   judge(login: Login, secrets: readonly string[] | null): SecretsJudge {
     const { directory } = this.#options;
     return this.#challenges.judge(directory.spelling?.(login) ?? login.id, secrets);
+  }
+
+  /** What was shown in place of a password is for the directory itself to judge. */
+  judges(kind: Shown['kind']): boolean {
+    return this.#options.directory.judges?.has(kind) === true;
+  }
+
+  /** Asked each time, where judges() says so: nothing of it is remembered. */
+  async present(login: Login, shown: Shown): Promise<Ruling> {
+    const { directory } = this.#options;
+    const answer = await this.#watched(async () => directory.judge?.(login, shown) ?? NOBODY);
+    if (answer.kind !== 'account') return answer;
+    return { kind: 'account', account: answer.account, checked: true, proof: answer.proof ?? 'wrong' };
   }
 
   /** Whether an account whose password was right may log in for another. */

@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -265,4 +267,24 @@ test('check warns of logins by certificate that lead nowhere, and of no other', 
   writeFileSync(join(folder, 'users2.yaml'), 'anna@x.com:\n');
   assert.deepEqual(await warningsOf(relayed('told.yaml', 'xclient')), []);
   assert.match((await warningsOf(relayed('untold.yaml', 'xclient?'))).join(), /backends\.mta .*xpehlo/);
+});
+
+test('a script is asked as it is when such a client logs in, and what it gives for the store is said to be there, no more', async (t) => {
+  const script = http.createServer((request, response) => {
+    const isShown = request.headers['auth-ssl-subject'] === 'CN=pc.x.com';
+    const yes = { 'Auth-Status': 'OK', 'Auth-User': 'anna', 'Auth-Pass': 'sesame of anna' };
+    response.writeHead(200, isShown ? yes : { 'Auth-Status': 'No' }).end();
+  });
+  await new Promise<void>((resolve) => {
+    script.listen(0, '127.0.0.1', resolve);
+  });
+  t.after(() => script.close());
+  const url = `http://127.0.0.1:${(script.address() as AddressInfo).port}/`;
+  const directory = { type: 'http', http: { url } };
+  const place = settings('by-script.yaml', { directory }, { backend: 'bare', verify: 'directory' });
+  const { code, out } = await run(certificateOf({}), '--config', place);
+  assert.equal(code, 0, out);
+  assert.match(out, /the script asked with an empty Auth-User: anna\nuser: anna\n/);
+  assert.match(out, /logged in there as: anna, with the password that the script gives \(PLAIN\)\n$/);
+  assert.doesNotMatch(out, /sesame/);
 });

@@ -244,6 +244,24 @@ test('such answers are remembered by user and password where the settings say so
   assert.deepEqual(it.searches, ['anna right', 'anna guess', 'anna guess']);
 });
 
+test('what is judged by the directory itself is asked each time, whatever is remembered of others', async () => {
+  const asked: string[] = [];
+  const account = plainAccount(splitLoginId('anna', RULES));
+  const it = scene({
+    judges: new Set(['digest'] as const),
+    judge: async (_login, shown) => {
+      asked.push(shown.mechanism);
+      return { kind: 'account', account, proof: 'right' };
+    },
+  });
+  const shown = { kind: 'digest', mechanism: 'APOP', challenge: '<1@x>', digest: '00' } as const;
+  for (let time = 0; time < 2; time++)
+    assert.equal(proofOf(await it.reception.present(login('anna'), shown)), 'right');
+  assert.deepEqual(asked, ['APOP', 'APOP']);
+  assert.deepEqual([it.reception.judges('digest'), it.reception.judges('token')], [true, false]);
+  assert.equal(scene().reception.judges('digest'), false);
+});
+
 function certified(byMail: NonNullable<Directory['byMail']>, cache: Partial<typeof CACHE> = {}) {
   const it = scene({ byMail }, cache);
   const identify = async (der: string, mappings: readonly CertMapping[] | null = null): Promise<string> => {

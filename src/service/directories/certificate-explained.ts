@@ -21,6 +21,7 @@ import {
 } from '../../tls/client-certificate.ts';
 import type { World } from '../../world.ts';
 import { backendOf } from '../backends/backends.ts';
+import { judgedMechanisms } from './certificate-logins.ts';
 import { certmapOf } from './certmaps.ts';
 import type { Configuration } from '../configuration.ts';
 import { makeDirectory } from './directories.ts';
@@ -137,6 +138,7 @@ function outcomeOf(
   const own = domains[address]?.admin?.user ?? null;
   const admin = own ?? backend?.admin?.user ?? null;
   const hosts = service.protocol === 'smtp' ? [] : account.hosts;
+  const needsAdmin = own === null && !judgedMechanisms(service, settings).includes('EXTERNAL');
   return {
     user: account.user,
     reason: null,
@@ -144,10 +146,13 @@ function outcomeOf(
     backend: backend?.name ?? null,
     hosts,
     replay: account.replay,
-    login: backend === undefined || backend === null ? null : loginThere(backend, admin, service),
+    login: loginThere(backend ?? null, service, {
+      admin,
+      hasPassword: account.replayPassword !== undefined,
+    }),
     access: account.access,
     obstacles: [
-      ...hiddenBy(service, own === null ? front : null),
+      ...hiddenBy(service, needsAdmin ? front : null),
       ...strayHosts(hosts, backend ?? null, service),
     ],
   };
@@ -172,12 +177,14 @@ function strayHosts(
 }
 
 function loginThere(
-  backend: BackendSettings,
-  admin: string | null,
+  backend: BackendSettings | null,
   { protocol }: ServiceSettings,
+  { admin, hasPassword }: { readonly admin: string | null; readonly hasPassword: boolean },
 ): string | null {
-  if (admin !== null) return `as administrator ${admin} (PLAIN)`;
-  return takesProven({ admin: null, settings: backend }, protocol) ? 'told, without a login' : null;
+  if (backend === null) return null;
+  if (admin === null && takesProven({ admin, settings: backend }, protocol)) return 'told, without a login';
+  if (hasPassword) return 'with the password that the script gives (PLAIN)';
+  return admin === null ? null : `as administrator ${admin} (PLAIN)`;
 }
 
 function loginOf(
