@@ -290,6 +290,14 @@ export const ERRORS = {
     ...TEMPORARY,
     level: 'error',
   },
+  BACKEND_ADMIN_REFUSED: {
+    doc: 'The backend refuses its `admin` for a user who was proven here: another password, another right, or no such user there.',
+    smtp: [454, '4.7.0'],
+    imap: ['NO', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'The mail server behind is out of service for the moment, please try again later',
+    level: 'error',
+  },
   DIRECTORY_DOWN: {
     doc: 'The directory could not be asked, or gave no answer that can be understood; nobody knows who this is.',
     smtp: [454, '4.7.0'],

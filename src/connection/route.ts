@@ -18,6 +18,8 @@ import { proveByChallenge } from './challenge.ts';
 import type { Client } from './client.ts';
 import { waitOut } from './penance.ts';
 import { blame, refuse, turnDown } from './refuse-login.ts';
+import { surroundings } from './surroundings.ts';
+import { askByToken } from './token.ts';
 import { type Refusal, refusalVerdict, spokenVerdict } from './verify.ts';
 
 /** Where a login or a mail goes, and as whom. */
@@ -31,6 +33,8 @@ export interface Target {
   readonly replay: string | null;
   /** What the store is given in place of the client's password; null: that. */
   readonly replayPassword: string | null;
+  /** The user's own password, which the client has proven to know without showing it. */
+  readonly provenPassword: string | null;
   /** Whether the directory checks the password, and what it found. */
   readonly checked: boolean;
   readonly proof: 'right' | 'wrong' | null;
@@ -51,6 +55,7 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
     user: null,
     replay: null,
     replayPassword: null,
+    provenPassword: null,
     checked: false,
     proof: null,
     onHold: false,
@@ -98,7 +103,7 @@ async function seek(client: Client, own: Target, credentials: Credentials): Prom
   if (acting !== null && judge === 'here') {
     const ruling = await judgeActor(client, {
       acting,
-      login: loginOf(client, acting.user),
+      login: await loginOf(client, acting.user),
       backend: target.backend,
       target: found?.kind === 'account' ? found.account : null,
     });
@@ -129,10 +134,11 @@ function disallow(
 async function findOut(client: Client, credentials: Credentials): Promise<Ruling | { kind: 'told' } | null> {
   const { reception, settings } = client.gate;
   const mailbox = mailboxOf(credentials);
-  const login = loginOf(client, mailbox);
+  const login = await loginOf(client, mailbox);
   if (credentials.kind === 'external') return identify(client, login);
   if (credentials.kind === 'challenge') return proveByChallenge(client, credentials, login);
   if (reception === null) return null;
+  if (credentials.kind === 'bearer') return askByToken(client, credentials, login);
   const isShown = credentials.kind === 'password' && mailbox === credentials.user;
   return reception.ask({
     login,
@@ -147,7 +153,7 @@ export function mailboxOf(credentials: Credentials): string {
   return acting === '' ? credentials.user : acting;
 }
 
-function loginOf(client: Client, id: string): Login {
+async function loginOf(client: Client, id: string): Promise<Login> {
   const { gate, remote, local, leg } = client;
   const certificate = ownCertificate(client);
   return {
@@ -160,6 +166,7 @@ function loginOf(client: Client, id: string): Login {
     certificateSubject: certificate?.subject ?? null,
     ...(certificate === null ? {} : { certificate }),
     attempt: client.loginsFailed + 1,
+    ...(await surroundings(client)),
   };
 }
 
@@ -217,13 +224,15 @@ function no(client: Client, { words, reason }: { readonly words: Refusal; readon
   return false;
 }
 
-function targetOf(client: Client, own: Target, { account, checked, proof }: Found): Target | GateError {
+function targetOf(client: Client, own: Target, found: Found): Target | GateError {
   const { gate } = client;
+  const { account, checked, proof, provenPassword } = found;
   const target: Target = {
     ...own,
     user: account.user,
     replay: account.replay,
     replayPassword: account.replayPassword ?? null,
+    provenPassword: provenPassword ?? null,
     checked,
     proof,
     onHold: account.status === 'hold',

@@ -180,11 +180,6 @@ for (const protocol of ['imap', 'smtp'] as const) {
       });
     }
   }
-
-  test(`GNU SASL, made to leave -PLUS out over ${protocol} although it could, is taken for a downgrade`, async () => {
-    const { code, text } = await gsasl({ protocol, mechanism: 'SCRAM-SHA-256' });
-    assert.notEqual(code, 0, text);
-  });
 }
 
 /** Somebody who has a certificate that the client takes, and ends its TLS after STARTTLS. */
