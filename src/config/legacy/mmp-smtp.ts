@@ -76,13 +76,22 @@ interface Relays {
   readonly port: number;
 }
 
-function relaysOf({ everywhere, relay }: SmtpInput): Relays | string {
+function relaysOf({ everywhere, instances, relay }: SmtpInput): Relays | string {
   const line = everywhere.take('SmtpRelays');
   if (relay !== null) {
     if (line !== null) everywhere.table.note(line, 'in its place --relay counts');
     return relaysIn(relay) ?? `--relay: expected HOST:PORT, found ${JSON.stringify(relay)}`;
   }
   if (line === null || line.value === '') return FILL_IN;
+  const other = instances
+    .map(({ protocol, options }) => (protocol === 'smtp' ? options.take('SmtpRelays') : null))
+    .find((own) => own !== null && own.value !== line.value);
+  // The mail of one proxy is not for the MTA of another.
+  if (other !== undefined && other !== null)
+    return (
+      `${other.file}:${other.line}: SmtpRelays: other relays than in ${line.file}:${line.line}, and an import makes one ` +
+      'set of channels: take all but one of these proxies out of ServiceList, or give --relay HOST:PORT for all'
+    );
   const relays = relaysIn(line.value);
   return relays === null
     ? `${line.file}:${line.line}: SmtpRelays: expected host[:port], with blanks between`

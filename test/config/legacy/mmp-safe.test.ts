@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listen, load, section, told } from './mmp-folder.ts';
+import { importFolder, listen, load, section, told } from './mmp-folder.ts';
 
 for (const [ports, implicit] of [
   ['192.0.2.2:993', [993]],
@@ -49,20 +49,30 @@ test('a directory of one address that is asked without TLS is allowed to be, as 
   assert.match(told(result, 'v.cfg:2'), /allowClear/);
 });
 
-test('no password goes to a directory or a relay that it was not for', (t) => {
+test('no password goes to a directory that it was not for', (t) => {
   const result = load(t, {
     'AService.cfg': section({
-      ServiceList:
-        'ImapProxyAService@143 PopProxyAService@110 SmtpProxyAService@25 SmtpProxyAService|Out@587',
+      ServiceList: 'ImapProxyAService@143 PopProxyAService@110',
     }),
     'ImapProxyAService.cfg': section({ LdapUrl: 'ldap://one/o=x' }),
     'PopProxyAService.cfg': section({ LdapUrl: 'ldap://two/o=x', BindDN: 'cn=x', BindPass: 'of two' }),
-    'SmtpProxyAService.cfg': section({ SmtpRelays: 'in' }),
-    'Out.cfg': section({ SmtpRelays: 'out', SmtpProxyPassword: 'of out' }),
   });
   assert.deepEqual(result.secrets, {});
-  for (const place of ['PopProxyAService.cfg:2', 'PopProxyAService.cfg:3', 'Out.cfg:2'])
+  for (const place of ['PopProxyAService.cfg:2', 'PopProxyAService.cfg:3'])
     assert.match(told(result, place), /has no effect beside/);
+});
+
+test('the mail of one proxy never goes to the relays of another, nor its password', (t) => {
+  const folder = (out: string): Record<string, string[]> => ({
+    'AService.cfg': section({ ServiceList: 'SmtpProxyAService@25 SmtpProxyAService|Out@587' }),
+    'SmtpProxyAService.cfg': section({ SmtpRelays: 'in' }),
+    'Out.cfg': section({ SmtpRelays: out, SmtpProxyPassword: 'of out' }),
+  });
+  const { yaml, problems } = importFolder(folder('out'));
+  assert.equal(yaml, null);
+  assert.match(problems.join(), /Out\.cfg:1: SmtpRelays: other relays than in .*SmtpProxyAService\.cfg:1/);
+  assert.doesNotMatch(problems.join(), /of out/);
+  assert.ok(load(t, folder('in')).settings.services['smtp-Out'] !== undefined);
 });
 
 test('passwords that differ in the case of a letter are different', (t) => {
