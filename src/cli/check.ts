@@ -9,6 +9,7 @@ import { harmless } from '../log.ts';
 import { createConfigurationSource } from '../service/configuration.ts';
 import type { Configuration } from '../service/configuration.ts';
 import { type LdapProbe, probeLdap } from '../service/ldap-material.ts';
+import { probeSql, type SqlProbe } from '../service/sql-material.ts';
 import { probeBackends } from '../service/probe.ts';
 import type { ProbeResult } from '../service/probe.ts';
 import { certificateText, crlText } from '../service/status.ts';
@@ -55,15 +56,17 @@ async function report(configuration: Configuration, values: OptionValues, progra
   const summary = withOffers(summarise(configuration, world.now()), settings, offers);
   const probes = values['probe'] === true ? await probeBackends({ settings, material, world }) : null;
   const directory = probes === null ? [] : await probeLdap(settings, material.directory.ldap, world);
-  const ok = [...(probes ?? []), ...directory].every(({ error }) => error === null);
+  const database = probes === null ? [] : await probeSql(settings, material.directory.sql, world);
+  const ok = [...(probes ?? []), ...directory, ...database].every(({ error }) => error === null);
   if (values['json'] === true) {
     program.out(
-      `${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes, directoryProbes: directory }) }, null, 2)}\n`,
+      `${JSON.stringify({ ok, ...summary, ...(probes === null ? {} : { probes, directoryProbes: [...directory, ...database] }) }, null, 2)}\n`,
     );
   } else {
     program.out(summaryText(summary));
     for (const probe of probes ?? []) program.out(probeText(probe, world.now()));
     for (const probe of directory) program.out(ldapProbeText(probe));
+    for (const probe of database) program.out(sqlProbeText(probe));
   }
   return ok ? DONE : FAILED;
 }
@@ -190,6 +193,17 @@ function backendLine({
 function ldapProbeText({ server, base, error }: LdapProbe): string {
   const found = error === null ? `${base} is there` : `FAILED, ${error}`;
   return `${harmless(`probe directory ${server}: ${found}`)}\n`;
+}
+
+function sqlProbeText({ server, query, columns, attributes, error, warnings }: SqlProbe): string {
+  const name = `probe directory ${server}: ${query}`;
+  if (error !== null) return `${harmless(`${name} FAILED, ${error}`)}\n`;
+  const others = attributes.length === 0 ? '' : `; attributes: ${attributes.join(', ')}`;
+  const lines = [
+    `${name} gives ${columns.join(', ') || 'nothing that is known'}${others}`,
+    ...warnings.map((warning) => `warning: ${name}: ${warning}`),
+  ];
+  return lines.map((line) => `${harmless(line)}\n`).join('');
 }
 
 function trustedText(ca: string | null, databaseCas: number): string {

@@ -2,6 +2,7 @@
 
 import type { ChannelMatch } from '../wire/channel-match.ts';
 import type { Network } from '../wire/network.ts';
+import type { SqlUrl } from '../wire/sql-url.ts';
 import type {
   ClientInfo,
   Endpoint,
@@ -68,6 +69,9 @@ export interface FormatValues {
   ldapAttributes: string[];
   searchFormat: string;
   replayFormat: string;
+  sqlUrl: SqlUrl;
+  /** As written; what it means depends on the database. */
+  sqlQuery: string;
   webAddress: string;
   networkLimits: [Network, number][];
   /** As written. */

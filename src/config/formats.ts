@@ -6,6 +6,7 @@
 import convict from 'convict';
 import { parseAccessRules } from '../wire/access-rules.ts';
 import { isAttributeName } from '../wire/ldap-filter.ts';
+import { parseSqlUrl } from '../wire/sql-url.ts';
 import type { Format, FormatName, FormatValues, Given, Group, Leaf } from './format-types.ts';
 import { isHttpsUrl, readEmail, readNames } from './items-acme.ts';
 import {
@@ -232,6 +233,23 @@ export const FORMATS: { readonly [Name in FormatName]: Format<FormatValues[Name]
   },
   searchFormat: checked('a filter with placeholders, as in (uid=%U)', searchProblem),
   replayFormat: checked('a name with placeholders, as in %U@%V', replayProblem),
+  sqlUrl: {
+    expected: () => 'sqlite:/file, postgres://user@host/database or mysql://user@host/database',
+    read(value, leaf) {
+      const url = typeof value === 'string' ? parseSqlUrl(value) : { problem: '' };
+      // What was written may hold a password.
+      if ('problem' in url)
+        throw new Misfit([`expected ${expectedOf(leaf)}${url.problem && `: ${url.problem}`}`]);
+      return url;
+    },
+  },
+  sqlQuery: {
+    expected: () => 'a query with placeholders, as in SELECT … WHERE login = :login',
+    read(value, leaf) {
+      if (typeof value !== 'string' || value.trim() === '') throw new Misfit([misfit(leaf, value)]);
+      return value;
+    },
+  },
   webAddress: simple('http://… or https://… without a user', (text) => {
     const url = URL.parse(text);
     return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.hostname !== '';

@@ -2,7 +2,7 @@
 
 import type { GivenSettings } from './entries.ts';
 import { completeLdap, locatedSecret } from './load-ldap.ts';
-import type { DirectoryCacheSettings, DirectorySettings } from './settings.ts';
+import type { DirectoryCacheSettings, DirectorySettings, SqlSettings } from './settings.ts';
 
 type Locate = (name: string) => string;
 
@@ -10,7 +10,7 @@ type Locate = (name: string) => string;
 const CACHE_MS = 900_000;
 
 export function completeDirectory(
-  { file, http, ldap, cache, ...values }: GivenSettings['top']['values']['directory'],
+  { file, http, ldap, sql, cache, ...values }: GivenSettings['top']['values']['directory'],
   locate: Locate,
 ): DirectorySettings {
   return {
@@ -24,6 +24,7 @@ export function completeDirectory(
       connections: http.connections,
     },
     ldap: completeLdap(ldap, locate),
+    sql: completeSql(sql, locate),
     cache: completeCache({ cache, type: values.type }),
   };
 }
@@ -37,5 +38,19 @@ export function completeCache({
     ttlMs: cache.ttl ?? (type === 'http' ? 0 : CACHE_MS),
     missTtlMs: cache.missTtl,
     passwordTtlMs: cache.passwordTtl,
+  };
+}
+
+function completeSql(given: GivenSettings['top']['values']['directory']['sql'], locate: Locate): SqlSettings {
+  const { url, password, tls, ca, timeout, retry, refresh, ...values } = given;
+  return {
+    ...values,
+    url: url?.dialect === 'sqlite' ? { ...url, file: locate(url.file) } : url,
+    password: locatedSecret(password, locate),
+    tls: tls === 'required' || tls === 'off' ? tls : null,
+    ca: ca === null ? null : locate(ca),
+    timeoutMs: timeout,
+    retryMs: retry,
+    refreshMs: refresh,
   };
 }

@@ -4,11 +4,13 @@ import type { Report } from './check.ts';
 import type { GivenSettings } from './entries.ts';
 import { expectedOf } from './formats.ts';
 import { isLoopback } from '../wire/address.ts';
+import { checkSql } from './references-sql.ts';
 import { backendSchema } from './schema-backend.ts';
 
 export function checkDirectory(given: GivenSettings, report: Report): void {
   checkType(given, report);
   checkLdap(given, report);
+  checkSql(given, report);
   const { type } = given.top.values.directory;
   for (const backend of given.backends.values()) {
     const { servers, hosts } = backend.values;
@@ -20,13 +22,19 @@ export function checkDirectory(given: GivenSettings, report: Report): void {
 }
 
 function checkType({ top }: GivenSettings, report: Report): void {
-  const { type, file, http, ldap } = top.values.directory;
+  const { type, file, http, ldap, sql } = top.values.directory;
   if (top.isWrong('directory.type')) return;
-  const needs = { file: file === null, http: http.url === null, ldap: ldap.urls.length === 0 };
+  const needs = {
+    file: file === null,
+    http: http.url === null,
+    ldap: ldap.urls.length === 0,
+    sql: sql.url === null,
+  };
   for (const [key, path] of [
     ['file', ['directory', 'file']],
     ['http', ['directory', 'http', 'url']],
     ['ldap', ['directory', 'ldap', 'urls']],
+    ['sql', ['directory', 'sql', 'url']],
   ] as const) {
     if (top.isWrong(path.join('.'))) continue;
     if (type === key && needs[key]) report.add(path, `missing, type: ${key} needs it`);

@@ -2,14 +2,15 @@
 
 import type { Group } from './formats.ts';
 import { ldapSchema } from './schema-ldap.ts';
+import { sqlSchema } from './schema-sql.ts';
 
-const TYPES = ['none', 'file', 'ldap', 'http'] as const;
+const TYPES = ['none', 'file', 'ldap', 'http', 'sql'] as const;
 
 export const directorySchema = {
   type: {
     doc:
-      'Who says whose mail is where: `none` (everybody is at the backend of the service), `file`, `ldap`, or `http` ' +
-      "(a script for nginx's auth_http).",
+      'Who says whose mail is where: `none` (everybody is at the backend of the service), `file`, `ldap`, `http` ' +
+      "(a script for nginx's auth_http), or `sql` (a database).",
     format: 'choice',
     choices: TYPES,
     default: 'none',
@@ -75,6 +76,7 @@ export const directorySchema = {
     },
   },
   ldap: ldapSchema,
+  sql: sqlSchema,
   cache: {
     size: {
       doc: 'Users that a worker remembers, with what their directory said; 0: none.',

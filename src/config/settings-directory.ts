@@ -1,6 +1,7 @@
 // What the settings say of the directory: who logs in, and where their mail is. Part of settings.ts, whose word holds
 // here too.
 
+import type { SqlUrl } from '../wire/sql-url.ts';
 import type { Account, Secret, ServiceSettings } from './settings.ts';
 
 /** What differs at one address of a service. */
@@ -62,7 +63,33 @@ export interface LdapSettings {
   readonly refreshMs: number;
 }
 
-export type DirectoryType = 'none' | 'file' | 'ldap' | 'http';
+export interface SqlSettings {
+  /** null: the directory is not in a database. */
+  readonly url: SqlUrl | null;
+  /** null in workers, which have it in their material. */
+  readonly password: Secret | null;
+  /** As written, see wire/sql-template.ts. */
+  readonly userQuery: string | null;
+  readonly domainQuery: string | null;
+  readonly mailQuery: string | null;
+  /** Those that a row may name. */
+  readonly backends: readonly string[];
+  /** A template, see wire/login-template.ts; null: the user. */
+  readonly replayFormat: string | null;
+  /** null: required, but for loopback and Unix sockets. */
+  readonly tls: 'required' | 'off' | null;
+  readonly verifyCertificate: boolean;
+  /** PEM file; null: the system's. */
+  readonly ca: string | null;
+  readonly tlsName: string | null;
+  readonly allowClear: boolean;
+  readonly connections: number;
+  readonly timeoutMs: number;
+  readonly retryMs: number;
+  readonly refreshMs: number;
+}
+
+export type DirectoryType = 'none' | 'file' | 'ldap' | 'http' | 'sql';
 
 export interface DirectorySettings {
   readonly type: DirectoryType;
@@ -81,5 +108,6 @@ export interface DirectorySettings {
     readonly connections: number;
   };
   readonly ldap: LdapSettings;
+  readonly sql: SqlSettings;
   readonly cache: DirectoryCacheSettings;
 }

@@ -13,6 +13,7 @@ export type {
   DomainSettings,
   LdapServerSettings,
   LdapSettings,
+  SqlSettings,
 } from './settings-directory.ts';
 
 export type Protocol = 'imap' | 'pop3' | 'smtp';

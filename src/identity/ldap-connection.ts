@@ -27,6 +27,7 @@ import { formatHostPort, isLoopback } from '../wire/address.ts';
 import type { Filter } from '../wire/ldap-filter.ts';
 import { readStartTlsAnswer, STARTTLS_REQUEST } from '../wire/ldap-starttls.ts';
 import type { World } from '../world.ts';
+import { ServerFailure } from './server-pool.ts';
 
 export interface LdapServer {
   readonly host: string;
@@ -58,17 +59,9 @@ export interface LdapSearch {
   readonly sizeLimit: number;
 }
 
-/** `server`: another one may do better. `question`: none will. `missing`: the base is not there. */
-export type LdapBlame = 'server' | 'question' | 'missing';
-
-export class LdapFailure extends Error {
-  readonly blame: LdapBlame;
-
-  constructor(blame: LdapBlame, text: string, cause?: unknown) {
-    super(text, cause === undefined ? undefined : { cause });
-    this.name = 'LdapFailure';
-    this.blame = blame;
-  }
+/** What another server may do better (`server`), what none will (`question`), a base that is not there (`missing`). */
+export class LdapFailure extends ServerFailure {
+  override readonly name = 'LdapFailure';
 }
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;

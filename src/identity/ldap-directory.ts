@@ -37,9 +37,11 @@ import {
   LdapFailure,
   type LdapSearch,
   type LdapServer,
+  serverName,
 } from './ldap-connection.ts';
 import { type Domain, LdapDomains } from './ldap-domains.ts';
-import { LdapPool } from './ldap-pool.ts';
+import { isPlausibleId } from './login-id.ts';
+import { ServerPool } from './server-pool.ts';
 import { fillFilter, type LoginFacts } from './substitution.ts';
 
 /** Settings with what their files held. */
@@ -66,14 +68,13 @@ export interface LdapDirectoryOptions {
 }
 
 const WAITING_MAX = 512;
-const ID_MAX = 512;
 /** One more than the one that there must be. */
 const ENTRIES_MAX = 2;
 
 export class LdapDirectory implements Directory {
   readonly #options: LdapDirectoryOptions;
-  readonly #pool: LdapPool<LdapConnection>;
-  readonly #binds: LdapPool<LdapConnection>;
+  readonly #pool: ServerPool<LdapServer, LdapConnection>;
+  readonly #binds: ServerPool<LdapServer, LdapConnection>;
   readonly #domains: LdapDomains;
   readonly #rules: AccountRules;
   readonly #flat: Filter<Pieces>;
@@ -90,6 +91,7 @@ export class LdapDirectory implements Directory {
       servers: settings.servers.map((server): LdapServer => {
         return { ...server, tls: server.implicitTls ? 'implicit' : settings.startTls ? 'starttls' : 'none' };
       }),
+      nameOf: serverName,
       connectionsMax: settings.connections,
       waitingMax: WAITING_MAX,
       timeoutMs: settings.timeoutMs,
@@ -99,8 +101,8 @@ export class LdapDirectory implements Directory {
       log,
     };
     const open = opener(options);
-    this.#binds = new LdapPool({ ...shared, connect: open });
-    this.#pool = new LdapPool({
+    this.#binds = new ServerPool({ ...shared, connect: open });
+    this.#pool = new ServerPool({
       ...shared,
       connect: async (server, timeoutMs) => {
         const end = world.monotonic() + timeoutMs;
@@ -131,8 +133,7 @@ export class LdapDirectory implements Directory {
   async find(login: Login, password: string | null): Promise<Answer> {
     const { log } = this.#options;
     const { id, service, client } = login;
-    // oxlint-disable-next-line no-control-regex
-    if (id === '' || id.length > ID_MAX || !id.isWellFormed() || /[\u0000-\u001f\u007f]/.test(id)) {
+    if (!isPlausibleId(id)) {
       log.warn('login name refused', {
         service,
         client: client.address,

@@ -22,6 +22,14 @@ export interface LoginId {
   readonly canonical: string;
 }
 
+const ID_MAX = 512;
+
+/** Whether a directory that searches need be asked for it: an empty, over-long or unprintable name is nobody's. */
+export function isPlausibleId(id: string): boolean {
+  // oxlint-disable-next-line no-control-regex
+  return id !== '' && id.length <= ID_MAX && id.isWellFormed() && !/[\u0000-\u001f\u007f]/.test(id);
+}
+
 export function splitLoginId(given: string, rules: NameRules): LoginId {
   const at = lastOf(given, rules.delimiters);
   const user = at < 0 ? given : given.slice(0, at);

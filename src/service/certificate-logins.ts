@@ -5,11 +5,17 @@ import type { BackendSettings, ServiceSettings, Settings } from '../config/setti
 import { takesProven } from '../connection/verify.ts';
 import { backendsOf } from './backends.ts';
 import type { Configuration } from './configuration.ts';
+import { namedBackends } from './directory-material.ts';
 
 /** The service as its clients are offered mechanisms: without EXTERNAL where nobody says whose a certificate is. */
-export function withoutVainMechanisms(service: ServiceSettings, { directory }: Settings): ServiceSettings {
-  if (directory.type !== 'none') return service;
+export function withoutVainMechanisms(service: ServiceSettings, settings: Settings): ServiceSettings {
+  if (settings.directory.type !== 'none' && !isSilent(settings)) return service;
   return { ...service, mechanisms: service.mechanisms.filter((mechanism) => mechanism !== 'EXTERNAL') };
+}
+
+/** A database that is not asked for mail addresses. */
+function isSilent({ directory: { type, sql } }: Settings): boolean {
+  return type === 'sql' && sql.mailQuery === null;
 }
 
 /** One line for each backend that a login by certificate leads to in vain, where certificates are asked for. */
@@ -24,13 +30,17 @@ export function certificateLoginWarnings({ settings, material, trust }: Configur
             `out, or say in a file of users (directory.type: file) for which domains the CA's word counts`,
         ];
       }
-      const named = material.directory.users.flatMap(({ backend }) =>
-        typeof backend === 'string' ? [backend] : (backend?.[service.protocol] ?? []),
-      );
+      if (isSilent(settings)) {
+        return [
+          `${key}: EXTERNAL is not offered, since no query says whose a mail address is: leave it out, or give ` +
+            'directory.sql.mailQuery',
+        ];
+      }
+      const named = namedBackends(settings, material.directory.users, service.protocol);
       const reached = new Map(
         [
           ...backendsOf(settings, service),
-          ...(service.protocol === 'smtp' ? [] : named.flatMap((name) => settings.backends[name] ?? [])),
+          ...[...named].flatMap((name) => settings.backends[name] ?? []),
         ].map((backend) => [backend.name, backend]),
       );
       return [...reached.values()]

@@ -14,6 +14,7 @@ import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
 import type { DirectoryMaterial } from './directory-material.ts';
 import { makeLdap } from './ldap-material.ts';
+import { makeSql } from './sql-material.ts';
 
 export interface DirectoryParts {
   readonly settings: Settings;
@@ -112,14 +113,10 @@ export function makeDirectory({ settings, material, world, log }: DirectoryParts
       return everyone(names);
     case 'file':
       return fileDirectory(material.users, names);
-    case 'ldap': {
-      const delimiter = directory.canonicalDelimiter;
-      const split = ({ id, service, server }: Login): SplitId => {
-        const { user, domain } = names.split(id, { service, address: server.address });
-        return { user, domain, delimiter };
-      };
-      return makeLdap({ settings, material: material.ldap, split, world, log });
-    }
+    case 'ldap':
+      return makeLdap({ settings, material: material.ldap, split: splitBy(names, settings), world, log });
+    case 'sql':
+      return makeSql({ settings, material: material.sql, split: splitBy(names, settings), world, log });
     case 'http': {
       const { url, timeoutMs, connections } = directory.http;
       if (url === null) throw new Error('directory.http.url is missing and no mistake was reported');
@@ -127,6 +124,14 @@ export function makeDirectory({ settings, material, world, log }: DirectoryParts
       return httpDirectory({ url, ca, header, timeoutMs, connections, names, world });
     }
   }
+}
+
+function splitBy(names: NameBook, { directory }: Settings): (login: Login) => SplitId {
+  const delimiter = directory.canonicalDelimiter;
+  return ({ id, service, server }) => {
+    const { user, domain } = names.split(id, { service, address: server.address });
+    return { user, domain, delimiter };
+  };
 }
 
 function nameBook(settings: Settings): NameBook {

@@ -3,11 +3,12 @@
 
 import { readUserMap, type UserMap } from '../config/user-map.ts';
 import { resolveSecret } from '../config/secret.ts';
-import type { DirectorySettings, Settings } from '../config/settings.ts';
+import type { DirectorySettings, Protocol, Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
 import { isKnownScheme } from '../identity/password.ts';
 import { readAuthorities } from './backend-material.ts';
 import { bareLdap, ldapFiles, type LdapMaterial, NO_LDAP, readLdapMaterial } from './ldap-material.ts';
+import { bareSql, NO_SQL, readSqlMaterial, sqlFiles, type SqlMaterial } from './sql-material.ts';
 
 export interface DirectoryMaterial {
   readonly users: UserMap;
@@ -16,9 +17,16 @@ export interface DirectoryMaterial {
   /** One more header for the script. Never logged. */
   readonly header: string | null;
   readonly ldap: LdapMaterial;
+  readonly sql: SqlMaterial;
 }
 
-export const NO_DIRECTORY: DirectoryMaterial = { users: [], ca: null, header: null, ldap: NO_LDAP };
+export const NO_DIRECTORY: DirectoryMaterial = {
+  users: [],
+  ca: null,
+  header: null,
+  ldap: NO_LDAP,
+  sql: NO_SQL,
+};
 
 export function readDirectoryMaterial(
   settings: Settings,
@@ -44,7 +52,22 @@ export function readDirectoryMaterial(
     ca: ca === null ? null : attempt('http.ca', () => readAuthorities(ca).join('')),
     header: header === null ? null : attempt('http.header', () => headerOf(resolveSecret(header))),
     ldap: readLdapMaterial(settings, fail),
+    sql: readSqlMaterial(settings, fail),
   };
+}
+
+/** Backends that the directory may lead users of a protocol to, besides the service's own. */
+export function namedBackends(
+  { directory }: Settings,
+  users: UserMap,
+  protocol: Protocol,
+): ReadonlySet<string> {
+  if (protocol === 'smtp') return new Set();
+  const ofRows = directory.type === 'sql' ? directory.sql.backends : [];
+  const ofFile = users.flatMap(({ backend }) =>
+    typeof backend === 'string' ? [backend] : (backend?.[protocol] ?? []),
+  );
+  return new Set([...ofRows, ...ofFile]);
 }
 
 /** Every file whose change changes it. */
@@ -52,6 +75,7 @@ export function directoryFiles(settings: Settings): string[] {
   const { type, file, http } = settings.directory;
   return [
     ...ldapFiles(settings),
+    ...sqlFiles(settings),
     ...(type === 'file' && file !== null ? [file] : []),
     ...(http.ca === null ? [] : [http.ca]),
     ...(http.header?.kind === 'file' ? [http.header.path] : []),
@@ -60,7 +84,12 @@ export function directoryFiles(settings: Settings): string[] {
 
 /** The same settings without secrets. */
 export function bareDirectory(directory: DirectorySettings): DirectorySettings {
-  return { ...directory, http: { ...directory.http, header: null }, ldap: bareLdap(directory.ldap) };
+  return {
+    ...directory,
+    http: { ...directory.http, header: null },
+    ldap: bareLdap(directory.ldap),
+    sql: bareSql(directory.sql),
+  };
 }
 
 /** RFC 9110 5.5: a name, a colon, visible characters. */

@@ -45,6 +45,7 @@ import type { Receptions } from './directories.ts';
 import { domainAdmin } from './domain-admins.ts';
 import { clientUpgrader } from './client-judge.ts';
 import type { ClientOcsp } from './client-ocsp.ts';
+import { namedBackends } from './directory-material.ts';
 import type { FrontMaterial } from './material.ts';
 import type { StapleKeeper } from './staples.ts';
 
@@ -147,16 +148,11 @@ export class GateMaker {
     };
   }
 
-  /** The backends that the file of users names for a protocol, made ahead, so that they are looked at by the prober. */
+  /** The backends that the directory names for a protocol, made ahead, so that they are looked at by the prober. */
   #named({ protocol }: ServiceSettings, dialect: Dialect): (name: string) => Backend | null {
     const { settings, material } = this.#options;
-    const names = new Set(
-      material.directory.users.flatMap(({ backend }) =>
-        typeof backend === 'string' ? [backend] : (backend?.[protocol] ?? []),
-      ),
-    );
+    const names = namedBackends(settings, material.directory.users, protocol);
     const made = new Map<string, Backend>();
-    if (protocol === 'smtp') return () => null;
     for (const name of names) {
       const backend = settings.backends[name];
       if (backend !== undefined) made.set(name, this.#backend(backend, dialect));

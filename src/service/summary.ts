@@ -12,6 +12,7 @@ import { certificateLoginWarnings } from './certificate-logins.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import { acmeEndpoints } from './acme-process.ts';
 import type { Configuration } from './configuration.ts';
+import { namedBackends } from './directory-material.ts';
 import { grantWarnings } from './grant-summary.ts';
 import { endpointText } from './handles.ts';
 import { certificateStatus, crlStatus } from './status.ts';
@@ -83,12 +84,11 @@ export interface Summary {
 
 export function summarise(configuration: Configuration, now: number): Summary {
   const { settings, certificates, trust, warnings, material } = configuration;
-  // By the file of users.
-  const named = new Set(
-    material.directory.users.flatMap(({ backend }) =>
-      typeof backend === 'string' ? [backend] : Object.values(backend ?? {}),
-    ),
-  );
+  const { users } = material.directory;
+  const named = new Set([
+    ...namedBackends(settings, users, 'imap'),
+    ...namedBackends(settings, users, 'pop3'),
+  ]);
   const databaseCas = material.backendTrust.authorities.length;
   return {
     file: settings.file,

@@ -1,12 +1,13 @@
 // Logins that nobody would check: a service that leaves passwords to the backend (`verify: backend`), and a backend that
 // an administrator logs in to for everybody (`login: proxy`), whichever way one leads to the other: the service's own, a
-// switch of channels, the file of users; and so for every address of a service that has a `verify` of its own. Pure. That
+// switch of channels, the file of users, a database; and so for every address of a service that has a `verify` of its own. Pure. That
 // such a login is refused when it comes (connection/verify.ts) is no reason to serve it.
 
 import type { ServiceSettings, Settings } from '../config/settings.ts';
 import type { UserMap } from '../config/user-map.ts';
 import { domainPlace, variantsOf } from '../config/variants.ts';
 import { backendsOf } from './backends.ts';
+import { namedBackends } from './directory-material.ts';
 
 export function unprovenMistakes(settings: Settings, users: UserMap): string[] {
   return Object.values(settings.services).flatMap((service) => {
@@ -30,12 +31,7 @@ export function unprovenMistakes(settings: Settings, users: UserMap): string[] {
 
 function openBackends(service: ServiceSettings, settings: Settings, users: UserMap): string[] {
   if (service.verify.kind !== 'backend') return [];
-  const named = users.flatMap(({ backend }) =>
-    typeof backend === 'string' ? [backend] : (backend?.[service.protocol] ?? []),
-  );
-  const reached = [
-    ...backendsOf(settings, service).map(({ name }) => name),
-    ...(service.protocol === 'smtp' ? [] : named),
-  ];
+  const named = namedBackends(settings, users, service.protocol);
+  const reached = [...backendsOf(settings, service).map(({ name }) => name), ...named];
   return [...new Set(reached)].filter((name) => settings.backends[name]?.login === 'proxy');
 }

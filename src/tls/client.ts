@@ -204,6 +204,11 @@ function defaultAuthorities(): readonly string[] {
   return trustedByDefault;
 }
 
+/** Who is trusted where nothing else is said, for a library that makes its own TLS. */
+export function trustedAuthorities(ca: string | null): readonly string[] {
+  return ca === null ? defaultAuthorities() : [ca];
+}
+
 function authoritiesOf({ ca, authorities = [] }: BackendTlsOptions): readonly string[] {
   return ca === null ? [...defaultAuthorities(), ...authorities] : [ca];
 }

@@ -92,7 +92,8 @@ function readPiece(token: string, use: TemplateUse): Piece | Wrong {
     return { kind: 'login', letter: letter as Letter };
   const [, attribute] = /^A?\[([^\]]*)\]$/.exec(letter) ?? [];
   if (attribute !== undefined && !isFilter) {
-    return isAttributeName(attribute)
+    // Columns of a database have underscores in their names.
+    return isAttributeName(attribute) || /^[a-z_]\w{0,127}$/i.test(attribute)
       ? { kind: 'attribute', attribute: attribute.toLowerCase() }
       : { problem: `${JSON.stringify(attribute)} is no name of an attribute` };
   }

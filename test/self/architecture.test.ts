@@ -114,6 +114,8 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   '@peculiar/asn1-schema': /^certdb\//,
   '@peculiar/asn1-x509': /^certdb\//,
   imapflow: /^identity\/store-login\.ts$/,
+  mysql2: /^identity\/sql-mysql\.ts$/,
+  pg: /^identity\/sql-postgres\.ts$/,
   ldapts: /^identity\/ldap-connection\.ts$/,
   'node-forge': /^certdb\/pkcs12/,
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LdapFailure, type LdapServer } from '../../src/identity/ldap-connection.ts';
-import { LdapPool, type LdapPoolOptions } from '../../src/identity/ldap-pool.ts';
+import { LdapFailure, type LdapServer, serverName } from '../../src/identity/ldap-connection.ts';
+import { ServerPool, type ServerPoolOptions } from '../../src/identity/server-pool.ts';
 import { createLog } from '../../src/log.ts';
 import { manualWorld } from '../support/manual-world.ts';
 
@@ -14,7 +14,7 @@ interface Fake {
 
 const SERVERS: readonly LdapServer[] = ['one', 'two'].map((host) => ({ host, port: 389, tls: 'none' }));
 
-function rig(changes: Partial<LdapPoolOptions<Fake>> = {}) {
+function rig(changes: Partial<ServerPoolOptions<LdapServer, Fake>> = {}) {
   const world = manualWorld();
   const events: string[] = [];
   const dead = new Set<string>();
@@ -32,8 +32,9 @@ function rig(changes: Partial<LdapPoolOptions<Fake>> = {}) {
     opened.push(made);
     return Promise.resolve(made);
   };
-  const pool = new LdapPool<Fake>({
+  const pool = new ServerPool<LdapServer, Fake>({
     servers: SERVERS,
+    nameOf: serverName,
     connect,
     connectionsMax: 2,
     waitingMax: 2,

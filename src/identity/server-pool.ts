@@ -2,12 +2,24 @@
 // so many questions waiting for one, no more; each question has an answer or has failed within `timeoutMs`, waiting and
 // all servers included; a server that fails is left alone for `retryMs`, then tried beside the questions, and asked again
 // once it is back; a connection older than `refreshMs` is made anew. What changes is logged once.
-// On failure: the LdapFailure of the question, or GateError DIRECTORY_DOWN when no server could be asked.
+// On failure: the ServerFailure of the question, or GateError DIRECTORY_DOWN when no server could be asked.
 
 import { GateError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
-import { LdapFailure, type LdapServer, serverName } from './ldap-connection.ts';
+
+/** `server`: another one may do better. `question`: none will. `missing`: what was asked about is not there. */
+export type Blame = 'server' | 'question' | 'missing';
+
+export class ServerFailure extends Error {
+  readonly blame: Blame;
+
+  constructor(blame: Blame, text: string, cause?: unknown) {
+    super(text, cause === undefined ? undefined : { cause });
+    this.name = 'ServerFailure';
+    this.blame = blame;
+  }
+}
 
 /** What is kept here. */
 export interface Pooled {
@@ -16,11 +28,13 @@ export interface Pooled {
   close(): void;
 }
 
-export interface LdapPoolOptions<C extends Pooled> {
+export interface ServerPoolOptions<S, C extends Pooled> {
   /** In the order of preference. */
-  readonly servers: readonly LdapServer[];
-  /** A connection that questions can be asked on: open, secure, bound. Rejects with LdapFailure. */
-  readonly connect: (server: LdapServer, timeoutMs: number) => Promise<C>;
+  readonly servers: readonly S[];
+  /** For the log. */
+  readonly nameOf: (server: S) => string;
+  /** A connection that questions can be asked on: open, secure, signed on. Rejects with ServerFailure. */
+  readonly connect: (server: S, timeoutMs: number) => Promise<C>;
   readonly connectionsMax: number;
   readonly waitingMax: number;
   readonly timeoutMs: number;
@@ -33,22 +47,22 @@ export interface LdapPoolOptions<C extends Pooled> {
 /** A question; how long it may take is told it. */
 export type Question<C, T> = (connection: C, timeoutMs: number) => Promise<T>;
 
-interface Member<C> {
-  readonly server: LdapServer;
+interface Member<S, C> {
+  readonly server: S;
   readonly idle: C[];
   /** null: it is up, as far as is known. Otherwise when it may be tried again. */
   downUntilMs: number | null;
   isTried: boolean;
 }
 
-export class LdapPool<C extends Pooled> {
-  readonly #options: LdapPoolOptions<C>;
-  readonly #members: readonly Member<C>[];
+export class ServerPool<S, C extends Pooled> {
+  readonly #options: ServerPoolOptions<S, C>;
+  readonly #members: readonly Member<S, C>[];
   readonly #waiting: (() => void)[] = [];
   #busy = 0;
   #isClosed = false;
 
-  constructor(options: LdapPoolOptions<C>) {
+  constructor(options: ServerPoolOptions<S, C>) {
     this.#options = options;
     this.#members = options.servers.map((server) => ({
       server,
@@ -80,23 +94,23 @@ export class LdapPool<C extends Pooled> {
   async #askServers<T>(question: Question<C, T>, end: number): Promise<T> {
     const { world } = this.#options;
     const order = this.#order();
-    let failure: LdapFailure | null = null;
+    let failure: ServerFailure | null = null;
     for (const [place, member] of order.entries()) {
       const left = end - world.monotonic();
       if (left <= 0) break;
       try {
         return await this.#askServer(member, question, left / (order.length - place));
       } catch (error) {
-        if (!(error instanceof LdapFailure) || error.blame !== 'server') throw error;
+        if (!(error instanceof ServerFailure) || error.blame !== 'server') throw error;
         this.#down(member, error);
         failure = error;
       }
     }
-    const servers = this.#members.map(({ server }) => serverName(server)).join(' ');
+    const servers = this.#members.map(({ server }) => this.#options.nameOf(server)).join(' ');
     throw new GateError('DIRECTORY_DOWN', { servers, found: failure?.message ?? 'no time left' }, failure);
   }
 
-  async #askServer<T>(member: Member<C>, question: Question<C, T>, timeoutMs: number): Promise<T> {
+  async #askServer<T>(member: Member<S, C>, question: Question<C, T>, timeoutMs: number): Promise<T> {
     const { world, connect } = this.#options;
     const end = world.monotonic() + timeoutMs;
     const left = (): number => Math.max(1, end - world.monotonic());
@@ -107,7 +121,7 @@ export class LdapPool<C extends Pooled> {
       } catch (error) {
         // A server may have closed what lay idle: that says nothing of a new connection. Silence does.
         const isSilent = end - world.monotonic() < timeoutMs / 2;
-        const isClosed = error instanceof LdapFailure && error.blame === 'server' && !kept.isOpen;
+        const isClosed = error instanceof ServerFailure && error.blame === 'server' && !kept.isOpen;
         if (!isClosed || isSilent) throw error;
       }
     }
@@ -116,25 +130,25 @@ export class LdapPool<C extends Pooled> {
     return this.#use(member, made, () => question(made, left()));
   }
 
-  async #use<T>(member: Member<C>, connection: C, question: () => Promise<T>): Promise<T> {
+  async #use<T>(member: Member<S, C>, connection: C, question: () => Promise<T>): Promise<T> {
     try {
       const answer = await question();
       this.#keep(member, connection);
       return answer;
     } catch (error) {
-      if (error instanceof LdapFailure && error.blame !== 'server') this.#keep(member, connection);
+      if (error instanceof ServerFailure && error.blame !== 'server') this.#keep(member, connection);
       else connection.close();
       throw error;
     }
   }
 
-  #keep(member: Member<C>, connection: C): void {
+  #keep(member: Member<S, C>, connection: C): void {
     const room = this.#options.connectionsMax - this.#members.reduce((sum, { idle }) => sum + idle.length, 0);
     if (this.#isClosed || !connection.isOpen || room <= 0) connection.close();
     else member.idle.push(connection);
   }
 
-  #takeIdle(member: Member<C>): C | null {
+  #takeIdle(member: Member<S, C>): C | null {
     const { world, refreshMs } = this.#options;
     for (let kept = member.idle.pop(); kept !== undefined; kept = member.idle.pop()) {
       const isFresh = refreshMs === 0 || world.monotonic() - kept.openedMs < refreshMs;
@@ -145,7 +159,7 @@ export class LdapPool<C extends Pooled> {
   }
 
   /** Those that are up first; the others are better than nothing. */
-  #order(): readonly Member<C>[] {
+  #order(): readonly Member<S, C>[] {
     const { world } = this.#options;
     const up = this.#members.filter(({ downUntilMs }) => downUntilMs === null);
     const down = this.#members.filter(({ downUntilMs }) => downUntilMs !== null);
@@ -158,7 +172,7 @@ export class LdapPool<C extends Pooled> {
   }
 
   /** Beside the questions, so that none waits for a server that is still dead. */
-  async #try(member: Member<C>): Promise<void> {
+  async #try(member: Member<S, C>): Promise<void> {
     const { connect, timeoutMs, retryMs, world } = this.#options;
     if (member.isTried) return;
     member.isTried = true;
@@ -173,18 +187,21 @@ export class LdapPool<C extends Pooled> {
     }
   }
 
-  #down(member: Member<C>, failure: LdapFailure): void {
+  #down(member: Member<S, C>, failure: ServerFailure): void {
     const { world, log, retryMs } = this.#options;
     for (const connection of member.idle.splice(0)) connection.close();
     if (member.downUntilMs === null)
-      log.warn('directory server down', { server: serverName(member.server), reason: failure.message });
+      log.warn('directory server down', {
+        server: this.#options.nameOf(member.server),
+        reason: failure.message,
+      });
     member.downUntilMs = world.monotonic() + retryMs;
   }
 
-  #up(member: Member<C>): void {
+  #up(member: Member<S, C>): void {
     if (member.downUntilMs === null) return;
     member.downUntilMs = null;
-    this.#options.log.info('directory server up', { server: serverName(member.server) });
+    this.#options.log.info('directory server up', { server: this.#options.nameOf(member.server) });
     // What was asked instead of it is left to it again.
     const place = this.#members.indexOf(member);
     for (const { idle } of this.#members.slice(place + 1))
