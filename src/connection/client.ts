@@ -68,6 +68,8 @@ export class Client implements Visitor {
   readonly onDecision: (channel: string, rule: string) => void;
   readonly #onLogin: () => void;
   #name: Promise<string | null> | null = null;
+  /** The name, or that there is none, is a trusted peer's word, whatever the settings of an address say of look-ups. */
+  #isNameTold = false;
 
   /** Whom a backend has let in. */
   user: string | null = null;
@@ -164,6 +166,7 @@ export class Client implements Visitor {
     if (address !== undefined) {
       this.via = this.tier ?? this.via ?? this.remote;
       this.remote = peer(address, port);
+      this.#isNameTold = name !== undefined;
       this.#name = name === undefined ? null : Promise.resolve(name);
     }
     if (localAddress !== undefined) this.#cameTo(peer(localAddress, localPort));
@@ -183,7 +186,7 @@ export class Client implements Visitor {
     const gate = gateAt(this.#service, () => local.address);
     if (gate === this.#gate) return;
     this.#gate = gate;
-    this.#name = null;
+    if (!this.#isNameTold) this.#name = null;
     this.admitted = null;
     this.session.govern(this.course?.gate.rules ?? gate.rules);
   }
