@@ -91,12 +91,13 @@ async function judgeMember(client: Client, { acting, login, target }: ActorQuest
     checker: passwordCheck === null ? 'directory' : 'others',
   });
   if (found === undefined || reception === null) return wrong('there is no directory');
+  if (found.kind === 'nobody') return { ...found, reason: 'the administrator is not in the directory' };
   if (found.kind !== 'account') return found;
   const { account } = found;
   const { user, replay } = account;
   const proof = found.checked ? found.proof : await askStore(client, { account, password });
-  if (proof === null)
-    return { kind: 'no', words: 'cannot be checked here', reason: 'nobody checks its password' };
+  // Said in other words it would tell who is in the directory.
+  if (proof === null) return wrong('nobody here checks the password of the administrator');
   if (proof === 'wrong') return wrong('wrong password of the administrator');
   if (account.status === 'inactive')
     return { kind: 'no', words: 'inactive', reason: `the account of ${user} is inactive` };
