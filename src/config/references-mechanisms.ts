@@ -51,7 +51,7 @@ function checkRestriction({ path, values }: Pick<GivenService, 'path' | 'values'
 function needOf({ top }: GivenSettings): string | null {
   const { type, ldap } = top.values.directory;
   if (top.isWrong('directory.type') || type === 'none') return null;
-  if (type === 'http') return '`directory.type: file` or `ldap`, found http';
+  if (type === 'http') return '`directory.type: file`, `ldap` or `sql`, found http';
   return type === 'ldap' && ldap.passwords === 'bind'
     ? '`directory.ldap.passwords: compare`, found bind'
     : null;
