@@ -280,6 +280,16 @@ export const ERRORS = {
     ...TEMPORARY,
     level: 'error',
   },
+  BACKEND_ADMIN_REFUSED: {
+    doc:
+      'The store does not take the login of its `admin`, or a password of the directory, for a user who was proven here; ' +
+      'it is told as no wrong password, which programs would forget.',
+    smtp: [454, '4.7.0'],
+    imap: ['NO', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'Your mailbox cannot be opened for the moment, please try again later',
+    level: 'error',
+  },
   BACKEND_NO_MECHANISM: {
     doc: 'The backend offers no SASL mechanism that can carry what the client gave.',
     ...TEMPORARY,

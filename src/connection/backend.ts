@@ -127,6 +127,14 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   if (verdict.accepted) return { kind: 'call', backend, back, told: null, verdict };
   back.session.quit();
   client.leaveBackend();
+  if (journey.passport.proof === 'right' && !isOwn(credentials, errand) && isWrongPassword(client, verdict)) {
+    const { server } = back;
+    throw new GateError('BACKEND_ADMIN_REFUSED', {
+      backend: server,
+      user: user ?? undefined,
+      said: verdict.words.trim(),
+    });
+  }
   // Where the password was found right before, it is something else that the server refuses.
   if (!verdict.temporary && journey.passport.proof !== 'right') {
     blame(client);
@@ -158,10 +166,22 @@ function timeRefusal({ gate }: Client, startedAt: number): void {
 /** Where a directory knows some users and not others, a store's wrong password is told in the words for the others. */
 function likeOurs(client: Client, verdict: Verdict): Verdict {
   const { reception, dialect } = client.gate;
-  if (reception === null || verdict.temporary || dialect.protocol === 'smtp') return verdict;
-  const code = /^\[([^\] ]+)/.exec(verdict.words)?.[1]?.toUpperCase() ?? '';
-  const isWrong = code === '' || code === 'AUTHENTICATIONFAILED' || code === 'AUTH';
-  return isWrong ? { ...refusalVerdict(client, 'wrong password'), extra: verdict.extra } : verdict;
+  if (reception === null || dialect.protocol === 'smtp' || !isWrongPassword(client, verdict)) return verdict;
+  return { ...refusalVerdict(client, 'wrong password'), extra: verdict.extra };
+}
+
+function isWrongPassword({ gate }: Client, { temporary, words }: Verdict): boolean {
+  if (temporary) return false;
+  if (gate.dialect.protocol === 'smtp') return words.startsWith('535');
+  const code = /^\[([^\] ]+)/.exec(words)?.[1]?.toUpperCase() ?? '';
+  return code === '' || code === 'AUTHENTICATIONFAILED' || code === 'AUTH';
+}
+
+/** What the server was shown is what the client has shown, and not an administrator's or the directory's. */
+function isOwn(shown: Replayable, { credentials }: Extract<Errand, { kind: 'login' }>): boolean {
+  if (shown.kind !== 'password') return true;
+  if (credentials.kind !== 'password' || credentials.password !== shown.password) return false;
+  return (credentials.authzid === '') === (shown.authzid === '');
 }
 
 /** saslswitchchannel, by way of another relay where the new channel has one. */

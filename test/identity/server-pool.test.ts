@@ -166,7 +166,7 @@ for (const [waitedMs, fails, expected] of [
     const { pool, world, events } = rig({ connectionsMax: 1, servers: SERVERS.slice(0, 1) });
     const { promise, resolve } = Promise.withResolvers<string>();
     const first = pool.ask(() => promise);
-    const second = pool.ask((connection, ms) => {
+    const second = pool.ask((_, ms) => {
       if (fails === 'a refusal') return Promise.reject(new LdapFailure('server', 'it hung up'));
       const { promise: never, reject } = Promise.withResolvers<string>();
       world.after(ms, () => reject(new LdapFailure('server', 'no answer')));

@@ -37,6 +37,7 @@ const OTHERS: Readonly<Record<string, number>> = {
   DIRECTORY_AMBIGUOUS: 454,
   DIRECTORY_TARGET: 454,
   USER_ON_HOLD: 454,
+  BACKEND_ADMIN_REFUSED: 454,
 };
 
 test('an SMTP error row ends the connection with 421 or 521, but for proxies, strangers and logins', () => {
