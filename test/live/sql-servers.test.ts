@@ -363,28 +363,20 @@ describe('the examples of the guide', () => {
   });
 
   test('who is found in MariaDB by a name that is not its own is whose row it is, or nobody', async () => {
-    await mariadb.sql(`CREATE TABLE named (login VARCHAR(64) PRIMARY KEY) COLLATE utf8mb4_general_ci;
+    await mariadb.sql(`CREATE TABLE named (login VARCHAR(64)) COLLATE utf8mb4_general_ci;
       INSERT INTO named VALUES ('bóss');`);
-    const { sql } = example('mysql');
-    const ask = async (userQuery: string): Promise<unknown> => {
+    for (const [column, expected] of [
+      ['user', 'bóss,bóss,,active,'],
+      ['x', 'refused'],
+    ]) {
+      const userQuery = `SELECT login AS ${column} FROM named WHERE login = :login`;
       const rig = open(`mysql://${LOOKUP.user}@127.0.0.1:${mariadb.port}/mail`, {
-        ...sql,
-        domainQuery: null,
-        replayFormat: '%U',
         userQuery,
+        replayFormat: '%U',
       });
-      const answers = [];
-      for (const id of ['boss', 'BOSS', 'bóss ']) {
-        const answer = await found(rig, id);
-        answers.push(typeof answer === 'string' ? answer : answer.slice(0, 2));
-      }
+      for (const id of ['boss', 'BOSS', 'bóss ']) assert.equal(String(await found(rig, id)), expected);
       rig.directory.close();
-      return answers;
-    };
-    const own = ['bóss', 'bóss'];
-    assert.deepEqual(await ask('SELECT login AS user FROM named WHERE login = :login'), [own, own, own]);
-    const refused = await ask('SELECT 1 AS x FROM named WHERE login = :login');
-    assert.deepEqual(refused, ['refused', 'refused', 'refused']);
+    }
   });
 
   test('one table in SQLite', async () => {
