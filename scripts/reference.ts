@@ -1,10 +1,12 @@
-// Writes config/reference.md and config/errors.md from the schema and the error table.
+// Writes config/reference.md, config/errors.md and config/mmp-options.md from the schema, the error table and the table
+// of the MMP's options.
 // With --check it writes nothing, names each page that is stale, and exits 1.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expectedOf } from '../src/config/formats.ts';
 import type { Leaf } from '../src/config/formats.ts';
+import { MMP_OPTIONS } from '../src/config/legacy/mmp-options.ts';
 import { SCHEMAS, leavesOf } from '../src/config/schema.ts';
 import { ERRORS } from '../src/errors.ts';
 import type { ErrorRow } from '../src/errors.ts';
@@ -14,7 +16,11 @@ const MADE = '<!-- Made by `npm run docs`. Do not edit. -->';
 
 /** File name → what it should hold. */
 export function pages(): Record<string, string> {
-  return { 'config/reference.md': settingsPage(), 'config/errors.md': errorsPage() };
+  return {
+    'config/reference.md': settingsPage(),
+    'config/errors.md': errorsPage(),
+    'config/mmp-options.md': mmpPage(),
+  };
 }
 
 /** Names of the pages that are missing or differ. */
@@ -74,6 +80,31 @@ function errorsPage(): string {
     ...rows,
   ].join('\n')}\n`;
 }
+
+function mmpPage(): string {
+  const rows = MMP_OPTIONS.map(({ name, aliases, places, vdmap, becomes, reason }) =>
+    row([
+      [name, ...(aliases ?? [])].map((word) => `\`${word}\``).join(' '),
+      Array.from(places, (letter) => MMP_PLACES[letter]).join(' '),
+      vdmap === undefined ? '' : `\`${vdmap}\``,
+      becomes === undefined ? '' : becomes.replaceAll(/[^, ]+/g, '`$&`'),
+      reason ?? '',
+    ]),
+  );
+  return `${[
+    '# Options of the MMP',
+    '',
+    MADE,
+    '',
+    'Every option of the Sun Messaging Multiplexor and what `sallyport import mmp` makes of it; where the second last',
+    'column is empty the last one says why. How to go about it: [From the MMP](guide/from-mmp.md).',
+    '',
+    ...table(['option', 'files', 'in vdmap.cfg', 'becomes', 'remarks']),
+    ...rows,
+  ].join('\n')}\n`;
+}
+
+const MMP_PLACES: Readonly<Record<string, string>> = { A: 'AService', I: 'Imap', P: 'Pop', S: 'Smtp' };
 
 function said(words: string | null | undefined, error: ErrorRow): string {
   return words === null || words === undefined || error.text === '' ? '' : `\`${words}\``;

@@ -7,6 +7,14 @@ export { type ErrorRow, ERRORS };
 
 export type ErrorCode = keyof typeof ERRORS;
 
+/** The store is away; other failures of backends are for the operator to mend. */
+export const STORE_AWAY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'BACKEND_UNREACHABLE',
+  'BACKEND_TIMEOUT',
+  'BACKEND_CLOSED',
+  'BACKEND_REFUSED',
+]);
+
 /** What a log line may carry besides the code. Never a secret. */
 export type ErrorContext = Readonly<Record<string, string | number | boolean | undefined>>;
 

@@ -1,47 +1,98 @@
 // `sallyport import KIND FILE`: another program's configuration as settings of this one, on standard output or, with -o,
-// in a new file; a file that is there already is left alone. What could not be carried over goes to standard error, one
-// a line, with file and line. `-` as FILE is standard input. Nothing that the file names is read.
+// in a new file; a file that is there already is left alone. Passwords come into files beside that new one, their owner's
+// only, and are never printed. What could not be carried over goes to standard error, one a line, with file and line.
+// What is written is read once more as `sallyport check` reads it. `-` as FILE is standard input (configutil alone).
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { importConfigutil } from '../config/legacy/configutil.ts';
-import type { Imported } from '../config/legacy/configutil.ts';
+import { importImta } from '../config/legacy/imta.ts';
+import type { Files, FoundFile } from '../config/legacy/mmp-files.ts';
+import { importMmp } from '../config/legacy/mmp.ts';
+import type { Companion, Imported, Note } from '../config/legacy/option-table.ts';
+import { loadSettings } from '../config/load.ts';
+import { SettingsError } from '../errors.ts';
 import { harmless } from '../log.ts';
 import { nearNames } from '../spelling.ts';
 import { DONE, FAILED, textOption, WRONG_USAGE } from './usage.ts';
-import type { Command, Program } from './usage.ts';
+import type { Command, OptionValues, Program } from './usage.ts';
 
 interface Kind {
-  /** What the file is. */
-  readonly file: string;
-  readonly read: (text: string) => Imported;
+  /** What is given, and of what. */
+  readonly operand: string;
+  readonly what: string;
+  /** Options that only some kinds have. */
+  readonly takes: readonly ('imta' | 'relay')[];
+  /** A text: what is wrong with the file itself. */
+  readonly read: (file: string, values: OptionValues) => Imported | string;
 }
+
+const MAX_BYTES = 16 * 1_048_576;
 
 const KINDS: Readonly<Record<string, Kind>> = {
   configutil: {
-    file: 'a listing by configutil of a Sun Messaging Server: its TLS options',
-    read: importConfigutil,
+    operand: 'FILE',
+    what: 'a listing by configutil of a Sun Messaging Server: its TLS options',
+    takes: [],
+    read(file) {
+      const text = readText(file);
+      return text instanceof Error ? unreadable(file, text) : importConfigutil(text);
+    },
+  },
+  mmp: {
+    operand: 'DIR',
+    what: 'the folder of a Sun MMP: AService.cfg, the .cfg of its proxies, and the files they name',
+    takes: ['imta', 'relay'],
+    read(folder, values) {
+      const imta = textOption(values, 'imta');
+      const file = imta === undefined ? null : readFound(resolve(imta));
+      if (!isFolder(folder)) return `${folder}: expected a folder with the configuration of an MMP`;
+      if (file === null && imta !== undefined) return `${imta}: cannot be read`;
+      return importMmp({
+        shown: resolve(folder),
+        files: filesIn(resolve(folder)),
+        imta: file === null ? null : { file, files: filesIn(dirname(file.path)) },
+        relay: textOption(values, 'relay') ?? null,
+      });
+    },
+  },
+  imta: {
+    operand: 'FILE',
+    what: 'imta.cnf of a Sun MTA: its channel blocks; files beside it are read where it names them',
+    takes: ['relay'],
+    read(file, values) {
+      const text = file === '-' ? new Error('a file is needed') : readText(file);
+      if (text instanceof Error) return unreadable(file, text);
+      const path = resolve(file);
+      const relay = textOption(values, 'relay') ?? null;
+      return importImta({ file: { path, text }, files: filesIn(dirname(path)), relay });
+    },
   },
 };
-
-const MAX_BYTES = 16 * 1_048_576;
 
 export const importSettings: Command = {
   name: 'import',
   summary: "makes settings of another server's configuration, and says what could not be carried over",
-  options: { output: { type: 'string', short: 'o' } },
+  options: {
+    output: { type: 'string', short: 'o' },
+    imta: { type: 'string' },
+    relay: { type: 'string' },
+  },
   operands: ['KIND', 'FILE'],
   help:
-    `\nKIND:\n${Object.entries(KINDS)
-      .map(([name, { file }]) => `  ${name}  ${file}\n`)
+    `\nKIND and FILE:\n${Object.entries(KINDS)
+      .map(([name, { operand, what }]) => `  ${`${name} ${operand}`.padEnd(16)}  ${what}\n`)
       .join('')}` +
-    `FILE is read, - is standard input.\n\n  -o, --output F   writes to this file, which must not be there yet; default standard output\n`,
+    `FILE is read, - is standard input (configutil).\n\n` +
+    `  -o, --output F   writes to this file, and passwords into files beside it; they must not be there yet;\n` +
+    `                   default standard output, without passwords\n` +
+    `  --imta FILE      (mmp) imta.cnf of the MTA behind, whose channels the SMTP services then have\n` +
+    `  --relay H:PORT   (mmp, imta) the MTA that the mail goes to, where no file says it\n`,
   run(values, program) {
     const [name = '', file = ''] = [textOption(values, 'KIND'), textOption(values, 'FILE')];
     const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
     return Promise.resolve(
-      kind === undefined
-        ? unknownKind(name, program)
-        : convert(kind, { file, output: textOption(values, 'output') }, program),
+      kind === undefined ? unknownKind(name, program) : convert({ kind, name, file }, values, program),
     );
   },
 };
@@ -54,37 +105,96 @@ function unknownKind(name: string, program: Program): number {
   return WRONG_USAGE;
 }
 
-interface Files {
+interface Given {
+  readonly kind: Kind;
+  readonly name: string;
   readonly file: string;
-  readonly output: string | undefined;
 }
 
-function convert(kind: Kind, { file, output }: Files, program: Program): number {
+function convert({ kind, name, file }: Given, values: OptionValues, program: Program): number {
+  for (const option of ['imta', 'relay'] as const) {
+    if (values[option] === undefined || kind.takes.includes(option)) continue;
+    program.err(`sallyport import: --${option} is not for ${name}\n`);
+    return WRONG_USAGE;
+  }
   const shown = file === '-' ? 'standard input' : file;
   const fail = (words: string): number => {
     program.err(`${words}\n`);
     return FAILED;
   };
-  const text = readText(file);
-  if (text instanceof Error) return fail(`${shown}: cannot be read (${codeOf(text)})`);
-  const { yaml, notes } = kind.read(text);
-  if (yaml === null) return fail(`${shown}: expected ${kind.file}, found no line name = value`);
+  const imported = kind.read(file, values);
+  if (typeof imported === 'string') return fail(imported);
+  const { yaml, notes, companions, problems } = imported;
+  if (yaml === null) return fail(problems.map((problem) => `${shown}: ${problem}`).join('\n'));
+  const output = textOption(values, 'output');
   if (output === undefined) program.out(yaml);
   else {
+    const problem = write(output, yaml, companions);
+    if (problem !== null) return fail(problem);
+  }
+  for (const note of notes) program.err(`${noteText(note, shown)}\n`);
+  if (output !== undefined) return checked(output, program);
+  for (const companion of companions)
+    program.err(`${companion.name}: the settings name this file with a password; -o writes it\n`);
+  return DONE;
+}
+
+function noteText({ file, line, option, reason }: Note, shown: string): string {
+  const place = line === null ? (file ?? shown) : `${file ?? shown}:${line}`;
+  return harmless(`${place}: ${option === null ? '' : `${option}: `}${reason}`);
+}
+
+/** All of it or nothing; null: done. */
+function write(output: string, yaml: string, companions: readonly Companion[]): string | null {
+  const files = [
+    ...companions.map(({ name, text }) => ({ path: join(dirname(output), name), text, mode: 0o600 })),
+    { path: output, text: yaml, mode: 0o644 },
+  ];
+  const there = files.find(({ path }) => existsSync(path));
+  if (there !== undefined) return `${there.path}: is there already, and is left alone`;
+  const written: string[] = [];
+  for (const { path, text, mode } of files) {
     try {
-      writeFileSync(output, yaml, { flag: 'wx' });
+      writeFileSync(path, text, { flag: 'wx', mode });
+      written.push(path);
     } catch (error) {
-      const code = codeOf(error);
-      return fail(
-        `${output}: ${code === 'EEXIST' ? 'is there already, and is left alone' : `cannot be written (${code})`}`,
-      );
+      for (const done of written) rmSync(done, { force: true });
+      return `${path}: cannot be written (${codeOf(error)})`;
     }
   }
-  for (const { line, option, reason } of notes) {
-    const place = line === null ? shown : `${shown}:${line}`;
-    program.err(`${harmless(`${place}: ${option === null ? '' : `${option}: `}${reason}`)}\n`);
+  return null;
+}
+
+/** What `sallyport check` would say of it first. */
+function checked(output: string, program: Program): number {
+  try {
+    loadSettings({ file: output });
+    return DONE;
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    program.err(error.mistakes.map((mistake) => `${mistake}\n`).join(''));
+    return FAILED;
   }
-  return DONE;
+}
+
+function filesIn(folder: string): Files {
+  const beside = (name: string): FoundFile | null =>
+    readFound(join(folder, basename(name.replaceAll('\\', '/'))));
+  return {
+    beside,
+    read: (name) => beside(name) ?? readFound(isAbsolute(name) ? name : join(folder, name)),
+  };
+}
+
+function readFound(path: string): FoundFile | null {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isFile() !== true || stats.size > MAX_BYTES) return null;
+  const text = readText(path);
+  return text instanceof Error ? null : { path, text };
+}
+
+function isFolder(path: string): boolean {
+  return existsSync(path) && statSync(path).isDirectory();
 }
 
 function readText(file: string): string | Error {
@@ -94,6 +204,10 @@ function readText(file: string): string | Error {
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
   }
+}
+
+function unreadable(file: string, error: Error): string {
+  return `${file === '-' ? 'standard input' : file}: cannot be read (${codeOf(error)})`;
 }
 
 function codeOf(error: unknown): string {

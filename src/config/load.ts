@@ -205,6 +205,7 @@ function completeService(name: string, service: GivenService, above: Above): Ser
     channel: values.channel,
     access: values.access ?? above.access,
     banner: values.banner,
+    serverDownAlert: values.serverDownAlert,
     verify: values.verify,
     certmap: locateFile(values.certmap ?? above.certmap, locate),
     adminPolicy: values.adminPolicy,

@@ -29,6 +29,7 @@ export function checkReferences(given: GivenSettings, report: Report): void {
     checkMode(service, report);
     checkBalancers(service, report);
     checkSpoof(service, report);
+    checkImapOnly(service, report);
   }
   for (const [service, told] of everyVariant(given, report)) checkSmtpOnly(service, told);
   for (const { path, values } of given.channels.values()) {
@@ -117,6 +118,11 @@ function checkSmtpOnly(service: GivenService, report: Reporter): void {
   for (const [key, isGiven] of Object.entries(given)) {
     if (isGiven) report.add([...path, key], `only for smtp, this is ${values.protocol}`);
   }
+}
+
+function checkImapOnly({ path, values: { protocol, serverDownAlert } }: GivenService, report: Report): void {
+  if (protocol === null || protocol === 'imap' || serverDownAlert === null) return;
+  report.add([...path, 'serverDownAlert'], `only for imap, this is ${protocol}`);
 }
 
 /** Believing nobody is not what a map that says how to believe can mean. */

@@ -73,6 +73,15 @@ export const serviceSchema = {
     nullable: true,
     max: 200,
   },
+  serverDownAlert: {
+    doc:
+      'What an IMAP client shows its user, as an [ALERT] besides the refusal, when the store is away; imap only. ' +
+      'Empty: nothing.',
+    format: 'text',
+    default: null,
+    nullable: true,
+    max: 500,
+  },
   verify: {
     doc:
       'Who checks a password before anything else: `backend` (nobody, it is replayed to the backend, which does), ' +

@@ -122,6 +122,8 @@ export interface ServiceSettings {
   readonly access: string | null;
   /** Replaces the greeting text behind the host name. */
   readonly banner: string | null;
+  /** imap only: what the user is shown when the store is away; null: nothing. */
+  readonly serverDownAlert: string | null;
   readonly verify: Verify;
   /** Who may log in for somebody else; imap and pop3 only. */
   readonly adminPolicy: 'none' | 'simple' | 'group';

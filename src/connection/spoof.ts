@@ -3,7 +3,7 @@
 // operator's notice and nothing of the user; the login counts as one that failed: it earns no grant, forgives no address
 // and is no place of the user. Not for what tells the client to come again on purpose: limits, a move, a drain.
 
-import type { ErrorCode, GateError } from '../errors.ts';
+import { type GateError, STORE_AWAY } from '../errors.ts';
 import { Pop3Spoof, type SpoofMessage, spoofWelcome } from '../protocol/pop3-spoof.ts';
 import type { Verdict } from '../protocol/dialect.ts';
 import type { Client } from './client.ts';
@@ -22,14 +22,6 @@ export interface Spoof {
   readonly message: SpoofMessage | null;
 }
 
-/** The store is away; other failures are for the operator to mend. */
-const AWAY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'BACKEND_UNREACHABLE',
-  'BACKEND_TIMEOUT',
-  'BACKEND_CLOSED',
-  'BACKEND_REFUSED',
-]);
-
 /** Null: the client is told what happened. */
 export function spoofFor(
   client: Client,
@@ -47,7 +39,7 @@ export function spoofFor(
 function reasonOf(failure: GateError | Verdict): GateSpoof['when'][number] | null {
   if (!('code' in failure)) return isTempfail(failure) ? 'tempfail' : null;
   if (failure.code === 'USER_ON_HOLD') return 'tempfail';
-  return AWAY.has(failure.code) ? 'unreachable' : null;
+  return STORE_AWAY.has(failure.code) ? 'unreachable' : null;
 }
 
 /** RFC 3206 4: [IN-USE] and [LOGIN-DELAY] mean a mailbox that is there. */

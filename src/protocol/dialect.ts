@@ -124,6 +124,8 @@ export interface FrontRules {
   readonly isTierPassword: ((password: string) => boolean) | null;
   readonly hostname: string;
   readonly banner: string;
+  /** imap: shown to the user when the store is away; null: nothing. */
+  readonly serverDownAlert: string | null;
   /** STARTTLS in clear text: not known, offered, or needed before anything else. */
   readonly tls: 'notls' | 'maytls' | 'musttls';
   readonly sasl: 'nosasl' | 'maysasl' | 'mustsasl';

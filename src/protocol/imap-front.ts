@@ -2,7 +2,7 @@
 // answered BAD and counted. ID of a front tier says who the client is; anybody else's says nothing. Promises: no password is asked for or taken where TLS is required and missing; a literal
 // is never larger than limits.commandBytes; what was sent in clear behind STARTTLS ends the connection.
 
-import { ERRORS, GateError } from '../errors.ts';
+import { ERRORS, GateError, STORE_AWAY } from '../errors.ts';
 import { type ImapToken, literalAtEnd, parseCommand } from '../wire/imap.ts';
 import { parseId } from '../wire/imap-id.ts';
 import type {
@@ -83,7 +83,13 @@ export class ImapFront implements FrontSession {
     // A login that waits for its answer gets one; a BYE is untagged (RFC 9051 7.1.5).
     return status === 'BYE' || this.#tag === '*'
       ? `* BYE ${words.slice(status.length + 1)}`
-      : `${this.#tag} ${words}`;
+      : `${this.#alertFor(error)}${this.#tag} ${words}`;
+  }
+
+  /** RFC 9051 7.1: text behind ALERT must be shown to the user. */
+  #alertFor({ code }: GateError): string {
+    const { serverDownAlert } = this.#rules;
+    return serverDownAlert === null || !STORE_AWAY.has(code) ? '' : `* NO [ALERT] ${serverDownAlert}\r\n`;
   }
 
   ends(error: GateError): boolean {

@@ -38,6 +38,7 @@ export function frontRules(parts: RulesParts): FrontRules {
   return {
     hostname: settings.hostname,
     banner: service.banner ?? BANNER,
+    serverDownAlert: service.serverDownAlert,
     tls: certified || insists ? rules.tls : 'notls',
     sasl: rules.sasl,
     limits: {

@@ -113,3 +113,8 @@ function prefixOfMask(mask: string): number | null {
   const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('');
   return /^1*0*$/.test(bits) ? bits.lastIndexOf('1') + 1 : null;
 }
+
+/** Whether every address of `inner` is in `outer` too. */
+export function containsNetwork(outer: Network, inner: Network): boolean {
+  return outer.family === inner.family && outer.prefix <= inner.prefix && contains(outer, inner.address);
+}

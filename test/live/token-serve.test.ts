@@ -3,6 +3,7 @@
 // is back, without anybody's help. A wrong PIN is tried once.
 
 import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,8 @@ import { after, test } from 'node:test';
 import tls from 'node:tls';
 
 import { makeAuthority } from '../support/authority.ts';
+import { scramClient } from '../support/challenge-client.ts';
+import { Conversation } from '../support/conversation.ts';
 import { startFront, type Front } from '../support/front.ts';
 import { run } from '../support/program.ts';
 import { makeNssDatabase, makeSoftToken, SOFTHSM } from '../support/tokens.ts';
@@ -318,6 +321,46 @@ test('an engine as accelerator is loaded by the workers, one that cannot be is r
       /certificates\.engine: the OpenSSL of this Node cannot load the engine nonesuch/,
     );
     await verified(front, 'imaps', ['-CAfile', authority.caFile]);
+  } finally {
+    await front.stop();
+  }
+});
+
+test('a login by SCRAM-SHA-256-PLUS is bound to the very certificate of the pair that was shown', async () => {
+  const users = join(folder, 'users.yaml');
+  writeFileSync(users, 'anna: { password: secret }\n', { mode: 0o600 });
+  const own = { verify: 'directory', mechanisms: ['SCRAM-SHA-256-PLUS'] };
+  const front = await startFront({
+    folder: join(folder, 'binding'),
+    settings: settingsOf(
+      { imaps: { ...imaps('softhsm:Server-Cert'), ...own } },
+      { modules: softhsm, passwordFile: keepPins('binding', `softhsm:${token.pin}\n`) },
+      { directory: { type: 'file', file: users }, penalties: { remembered: 0 } },
+    ),
+    env: token.env,
+  });
+  const logIn = async (sigalgs: string, file: string): Promise<string> => {
+    const options = { port: front.port('imaps'), host: '127.0.0.1', sigalgs, rejectUnauthorized: false };
+    const talk = new Conversation(tls.connect(options));
+    assert.match(await talk.line(), /AUTH=SCRAM-SHA-256-PLUS/);
+    const { raw } = new X509Certificate(readFileSync(file));
+    const client = scramClient({
+      user: 'anna',
+      password: 'secret',
+      gs2Header: 'p=tls-server-end-point,,',
+      binding: createHash('sha256').update(raw).digest(),
+    });
+    const first = await talk.ask(`a AUTHENTICATE SCRAM-SHA-256-PLUS ${client.first}`);
+    const end = await talk.ask(client.final(first.slice(2)));
+    const answer = end.startsWith('+ ') && client.trusts(end.slice(2)) ? await talk.ask('') : end;
+    talk.socket.destroy();
+    return answer;
+  };
+  try {
+    // Proven, and then there is no store.
+    assert.match(await logIn('RSA-PSS+SHA256', rsaFile), /^a NO \[UNAVAILABLE\]/);
+    assert.match(await logIn('ECDSA+SHA256', ecFile), /^a NO \[UNAVAILABLE\]/);
+    assert.match(await logIn('ECDSA+SHA256', rsaFile), /^a NO \[AUTHENTICATIONFAILED\]/);
   } finally {
     await front.stop();
   }

@@ -39,6 +39,16 @@ for (const errands of ALL) {
   });
 }
 
+test('imap: what serverDownAlert says comes before the refusal, and only where the store is away', async (t) => {
+  const service = { serverDownAlert: 'Back at noon' };
+  const gateway = openGateway(t, { protocol: 'imap', backend: 'refused', service });
+  const { greeting, login, logout, tries, unavailable } = IMAP;
+  const client = await gateway.play(`${greeting}\n${tries}\nS: * NO [ALERT] Back at noon\n${unavailable}`);
+  gateway.backend = IMAP.store().script;
+  await gateway.resume(client, `${login}\n${logout}`);
+  assertLine(await gateway.closed(), { code: null, user: 'anna' });
+});
+
 for (const errands of ALL.filter((one) => one !== SMTP)) {
   test(`${errands.protocol}: who was told to come later may try again on the same connection`, async (t) => {
     const store = errands.store();

@@ -56,6 +56,7 @@ export function service(name: string, ...listen: Endpoint[]): ServiceSettings {
     channel: null,
     access: null,
     banner: null,
+    serverDownAlert: null,
     capabilities: null,
     ehloKeywords: [],
     mechanisms: [],

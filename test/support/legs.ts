@@ -45,6 +45,7 @@ export function frontRules(replaced: Partial<FrontRules> = {}): FrontRules {
   return {
     hostname: 'mail.test',
     banner: 'ready',
+    serverDownAlert: null,
     tls: 'maytls',
     sasl: 'maysasl',
     limits: LIMITS,

@@ -176,6 +176,7 @@ export function frontRules(options: RulesOptions = {}): FrontRules {
   return {
     hostname: 'mail.test',
     banner: 'ready',
+    serverDownAlert: null,
     tls: 'maytls',
     sasl: 'maysasl',
     lineEndings: 'refuse',

@@ -44,7 +44,7 @@ export function importBackends(listing: Listing, wanted: Wanted): SettingsMap {
 
 function fillIn(listing: Listing, backend: string): void {
   const reason = 'the servers behind are not in a listing: fill in the place that stands for them';
-  listing.notes.push({ line: null, option: `backends.${backend}.servers`, reason });
+  listing.notes.push({ file: null, line: null, option: `backends.${backend}.servers`, reason });
 }
 
 /** The leg to one host, or to all of them. */

@@ -22,7 +22,7 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^sasl\./, 'what passwords are checked against is the business of the stores'],
   [
     /^store\.(admins|serviceadmingroupdn)$/,
-    'who may log in for others is decided by the store; for our own such login see `admin` of a backend',
+    'who may log in for others through here: directory.admins and directory.ldap.adminGroup, with `adminPolicy` of a service',
   ],
   [/^local\.service\.proxy\./, 'only imapport, imapssl and admin of a host are read'],
   [

@@ -5,31 +5,29 @@
 // `.invalid`, which lead nowhere. No password of the listing comes out again.
 
 import { isIP } from 'node:net';
-import { meansNothing, oldCipherNotes, parseCiphers } from '../../wire/cipher-names.ts';
-import { isHostName, isModuleName, isNickname } from '../items.ts';
+import { isHostName, isModuleName } from '../items.ts';
 import { importBackends } from './configutil-backends.ts';
-import { Listing, type Note } from './configutil-listing.ts';
+import { Listing } from './configutil-listing.ts';
 import { noteOthers } from './configutil-others.ts';
+import { certificatesOf, ciphersIn, foreignModules, INTERNAL, nicknamesIn } from './nss-tls.ts';
+import type { Imported } from './option-table.ts';
 import { Commented, type SettingsMap, yamlText } from './yaml-text.ts';
-
-export interface Imported {
-  /** null: this is no listing. */
-  readonly yaml: string | null;
-  readonly notes: readonly Note[];
-}
 
 const HEAD = [
   'From a configutil listing. Before it can serve: fill in the backends, bring the certificates over, and run',
   '`sallyport check`.',
 ];
 const PORT = { min: 1, max: 65_535 };
-/** The database itself, as a module. */
-const INTERNAL = /^internal( \((software|fips 140-1)\) token)?:/i;
 const SHOWN_FIRST = 'Server-Cert';
 
 export function importConfigutil(text: string): Imported {
   const listing = new Listing(text);
-  if (listing.size === 0) return { yaml: null, notes: listing.notes };
+  if (listing.size === 0) {
+    const problems = [
+      'expected a listing by configutil of a Sun Messaging Server, found no line name = value',
+    ];
+    return { yaml: null, notes: listing.notes, companions: [], problems };
+  }
   const isOn = isTlsOn(listing);
   const address = listenAddress(listing);
   const rules = { listing, isOn, address };
@@ -50,7 +48,7 @@ export function importConfigutil(text: string): Imported {
   };
   noteOthers(listing);
   const notes = listing.notes.toSorted((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
-  return { yaml: yamlText(settings, HEAD), notes };
+  return { yaml: yamlText(settings, HEAD), notes, companions: [], problems: [] };
 }
 
 function hostnameOf(listing: Listing): SettingsMap {
@@ -97,34 +95,7 @@ function note(listing: Listing, name: string, reason: string): void {
 /** A list of nicknames of different key types, each perhaps `module:nickname`; null: none was given. */
 function nicknames(listing: Listing, name: string, module: string | null): string | string[] | null {
   const line = listing.take(name);
-  if (line === null) return null;
-  const names = line.value
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
-  const full = names
-    .map((item) => item.replace(INTERNAL, ''))
-    .map((item) => (module === null || item.includes(':') ? item : `${module}:${item}`));
-  const right = [...new Set(full.filter((item) => isNickname(item) && hasRightModule(item)))];
-  if (right.length < names.length || right.length === 0) {
-    listing.note(
-      line,
-      'expected different nicknames of certificates, separated by commas; the others are left out',
-    );
-  }
-  for (const foreign of new Set(
-    right.filter((item) => item.includes(':')).map((item) => item.split(':', 1)[0]),
-  )) {
-    listing.note(
-      line,
-      `carried over; the module ${JSON.stringify(foreign)} needs its library in certificates.modules, in place of the name there`,
-    );
-  }
-  return right.length === 1 ? (right[0] ?? null) : right.length === 0 ? null : right;
-}
-
-function hasRightModule(item: string): boolean {
-  return !item.includes(':') || isModuleName(item.slice(0, item.indexOf(':')));
+  return line === null ? null : nicknamesIn(listing, line, { between: ',', module });
 }
 
 /** The token whose certificates are shown where nothing else is said; null: the database's own. */
@@ -142,22 +113,12 @@ function importTls(listing: Listing): SettingsMap {
   const certificate =
     nicknames(listing, personality, module) ?? (module === null ? SHOWN_FIRST : `${module}:${SHOWN_FIRST}`);
   const settings: SettingsMap = { certificate };
-  const ciphers = importCiphers(listing);
+  const suites = listing.take('encryption.nsssl3ciphers');
+  const ciphers = suites === null ? null : ciphersIn(listing, suites);
   if (ciphers !== null) settings['ciphers'] = ciphers;
   const clients = importClientCertificates(listing);
   if (clients !== null) settings['clientCertificates'] = clients;
   return settings;
-}
-
-function importCiphers(listing: Listing): string | null {
-  const line = listing.take('encryption.nsssl3ciphers');
-  if (line === null || /^(default|\+?all)$/i.test(line.value)) return null;
-  const words = parseCiphers(line.value);
-  const told = [...oldCipherNotes(words), ...words.unknown.map((name) => `${name} is not known`)];
-  for (const text of told) listing.note(line, text);
-  if (words.unknown.length === 0 && !meansNothing(words) && words.preset !== null) return line.value;
-  listing.note(line, 'none of its ciphers can be served: the default ones are (tls.ciphers)');
-  return null;
 }
 
 function importClientCertificates(listing: Listing): string | null {
@@ -180,20 +141,8 @@ function importClientCertificates(listing: Listing): string | null {
 function importDatabase(listing: Listing, modules: readonly string[]): SettingsMap {
   const path = listing.take('local.ssldbpath');
   const prefix = listing.take('local.ssldbprefix');
-  const folder = path?.value ?? '/opt/sun/comms/messaging64/config';
-  const lines = [
-    'The certificates named below are looked for in a database of our own: export each from the old one',
-    '(pk12util -o FILE -n NICKNAME -d FOLDER) and bring it in with `sallyport cert import-cert FILE`.',
-    'Or use the NSS database as it is, as a module; certificates are then named nss:NICKNAME. It needs cert9.db and',
-    'key4.db: old ones (cert8.db, key3.db) become new with certutil -N -d sql:FOLDER --upgrade-merge.',
-    `  modules: { nss: { nss: ${JSON.stringify(folder)} } }`,
-  ];
-  if (prefix !== null) {
-    lines.push(
-      `The files of that database begin with ${JSON.stringify(prefix.value)} (local.ssldbprefix): copy them without it.`,
-    );
+  if (prefix !== null)
     listing.note(prefix, 'an NSS database is opened without a prefix: copy its files to names without it');
-  }
   if (path !== null)
     listing.note(
       path,
@@ -206,22 +155,8 @@ function importDatabase(listing: Listing, modules: readonly string[]): SettingsM
       'the files of the old database: bring its certificates over, see the comment at `certificates`',
     );
   }
-  const stubs = Object.fromEntries(modules.map((name) => [name, `./library-of-${name}.so`]));
-  if (modules.length > 0)
-    lines.push('The libraries of the modules are not known: name them in place of the ones below.');
-  const known = modules.length > 0 ? { modules: stubs } : {};
-  return { certificates: new Commented(lines, { database: './certs', ...known }) };
-}
-
-/** What stands before the colons of certificates. */
-function foreignModules(value: unknown): readonly string[] {
-  if (typeof value !== 'object' || value === null) return [];
-  const named = Object.entries(value).flatMap(([key, inner]: [string, unknown]) =>
-    key === 'certificate'
-      ? [inner].flat().filter((item): item is string => typeof item === 'string' && item.includes(':'))
-      : foreignModules(inner).map((name) => `${name}:`),
-  );
-  return [...new Set(named.map((item) => item.slice(0, item.indexOf(':'))))];
+  const folder = path?.value ?? '/opt/sun/comms/messaging64/config';
+  return { certificates: certificatesOf({ folder, prefix, modules }) };
 }
 
 /** Sessions live with the clients, as tickets, so that there is no cache to size; their age is that of the keys. */

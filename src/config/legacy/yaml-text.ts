@@ -1,8 +1,11 @@
-// Settings written as YAML for people: block style, lists in one line, comments before the keys they are about.
+// Settings written as YAML for people: block style, lists in one line, comments before the keys they are about, and where
+// a value comes from behind it.
 
 import { Document, isMap, isScalar, isSeq, YAMLMap } from 'yaml';
+import { harmless } from '../../log.ts';
 
-export type SettingsValue = string | number | boolean | readonly string[] | SettingsMap | Commented;
+type Plain = string | number | boolean | readonly (string | number)[];
+export type SettingsValue = Plain | SettingsMap | Commented | Sourced;
 export interface SettingsMap {
   [key: string]: SettingsValue;
 }
@@ -18,6 +21,17 @@ export class Commented {
   }
 }
 
+/** A value with its origin. */
+export class Sourced {
+  readonly value: Plain;
+  readonly source: string;
+
+  constructor(value: Plain, source: string) {
+    this.value = value;
+    this.source = source;
+  }
+}
+
 const WIDTH = 118;
 
 export function yamlText(settings: SettingsMap, head: readonly string[] = []): string {
@@ -28,7 +42,7 @@ export function yamlText(settings: SettingsMap, head: readonly string[] = []): s
   }
   document.contents = map;
   if (head.length > 0) document.commentBefore = commentText(head);
-  return document.toString({ lineWidth: WIDTH, flowCollectionPadding: true });
+  return `${document.toString({ lineWidth: WIDTH, flowCollectionPadding: true }).trimEnd()}\n`;
 }
 
 function nodeOf(document: Document, settings: SettingsMap): YAMLMap {
@@ -36,10 +50,11 @@ function nodeOf(document: Document, settings: SettingsMap): YAMLMap {
   for (const [name, given] of Object.entries(settings)) {
     const key = document.createNode(name);
     if (given instanceof Commented) key.commentBefore = commentText(given.comment);
-    const value = given instanceof Commented ? given.value : given;
+    const value = given instanceof Commented || given instanceof Sourced ? given.value : given;
     const node = isObject(value) ? nodeOf(document, value) : document.createNode(value);
     if (isSeq(node)) node.flow = true;
     if (isMap(node)) node.flow = isShort(value);
+    if (given instanceof Sourced) node.comment = ` ${harmless(given.source)}`;
     map.items.push(document.createPair(key, node));
   }
   return map;
@@ -55,9 +70,14 @@ function isShort(value: SettingsValue): boolean {
 }
 
 function isObject(value: SettingsValue): value is SettingsMap {
-  return typeof value === 'object' && !Array.isArray(value) && !(value instanceof Commented);
+  return (
+    typeof value === 'object' &&
+    !Array.isArray(value) &&
+    !(value instanceof Commented) &&
+    !(value instanceof Sourced)
+  );
 }
 
 function commentText(lines: readonly string[]): string {
-  return lines.map((line) => ` ${line}`).join('\n');
+  return lines.map((line) => (line === '' ? '' : ` ${harmless(line)}`)).join('\n');
 }
