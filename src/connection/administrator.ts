@@ -58,10 +58,13 @@ export function judgeOf(
   found: Ruling | null,
   { settings: { login } }: Backend,
 ): 'here' | 'by nobody' | 'by the store' {
-  const { settings, passwordCheck } = gate;
-  const isChecked = found?.kind === 'account' ? found.checked : settings.verify.kind === 'directory';
-  if (settings.adminPolicy === 'none') return isChecked || login === 'proxy' ? 'by nobody' : 'by the store';
-  return isChecked || passwordCheck !== null ? 'here' : 'by the store';
+  const { settings, passwordCheck, dialect } = gate;
+  const isOurs = found?.kind === 'account' ? found.checked : settings.verify.kind === 'directory';
+  const isChecked = isOurs || passwordCheck !== null;
+  if (settings.adminPolicy !== 'none') return isChecked ? 'here' : 'by the store';
+  // A relay has rules of its own for who sends as whom.
+  const isJudgedHere = dialect.protocol === 'smtp' ? isOurs : isChecked;
+  return isJudgedHere || login === 'proxy' ? 'by nobody' : 'by the store';
 }
 
 export async function judgeActor(client: Client, question: ActorQuestion): Promise<ActorRuling> {
