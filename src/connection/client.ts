@@ -113,7 +113,9 @@ export class Client implements Visitor {
 
   constructor(gate: Gate, socket: net.Socket, options: ClientOptions) {
     this.#service = gate;
-    this.#gate = gateAt(gate, () => socket.localAddress);
+    // A socket that is gone has no address, and whoever logs in on it would be looked for by the settings of another one.
+    if (gate.domains !== null) this.#local = peer(socket.localAddress, socket.localPort);
+    this.#gate = gateAt(gate, () => this.#local?.address);
     this.id = options.id;
     this.onClose = options.onClose;
     this.#onLogin = options.onLogin;
