@@ -2,8 +2,8 @@
 // supervisor's channel it refuses. Loads the ACME library, which no other process does.
 
 import { askRenewal, orderCertificate } from '../certdb/acme.ts';
-import { runAcmeOrder } from '../service/acme-child.ts';
-import type { AcmePort } from '../service/acme-child.ts';
+import { runAcmeOrder } from '../service/acme/child.ts';
+import type { AcmePort } from '../service/acme/child.ts';
 import { DONE, WRONG_USAGE } from './usage.ts';
 import type { Program } from './usage.ts';
 

@@ -2,7 +2,7 @@
 // at once, whose end is waited for.
 
 import { harmless } from '../log.ts';
-import type { AcmeStatus } from '../service/acme-keeper.ts';
+import type { AcmeStatus } from '../service/acme/keeper.ts';
 import { askSupervisor, refusalText } from './ask.ts';
 import { CONFIG_HELP, CONFIG_OPTION, counted, DONE, FAILED, JSON_HELP, JSON_OPTION } from './usage.ts';
 import type { Command } from './usage.ts';

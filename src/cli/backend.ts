@@ -2,7 +2,7 @@
 // of use for new logins, and back.
 
 import { harmless } from '../log.ts';
-import type { BackendStatus, FleetServerStatus } from '../service/fleet.ts';
+import type { BackendStatus, FleetServerStatus } from '../service/backends/fleet.ts';
 import { askSupervisor, refusalText } from './ask.ts';
 import { CONFIG_HELP, CONFIG_OPTION, counted, DONE, FAILED, JSON_HELP, JSON_OPTION } from './usage.ts';
 import type { Command } from './usage.ts';

@@ -8,7 +8,10 @@ import { X509Certificate } from 'node:crypto';
 import { findSettingsFile } from '../config/load.ts';
 import type { ServiceSettings } from '../config/settings.ts';
 import { explain, harmless } from '../log.ts';
-import { explainCertificate, type ExplainedCertificate } from '../service/certificate-explained.ts';
+import {
+  explainCertificate,
+  type ExplainedCertificate,
+} from '../service/directories/certificate-explained.ts';
 import { type Configuration, createConfigurationSource } from '../service/configuration.ts';
 import {
   CONFIG_HELP,

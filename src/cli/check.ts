@@ -8,13 +8,13 @@ import { SettingsError } from '../errors.ts';
 import { harmless } from '../log.ts';
 import { createConfigurationSource } from '../service/configuration.ts';
 import type { Configuration } from '../service/configuration.ts';
-import { type LdapProbe, probeLdap } from '../service/ldap-material.ts';
-import { probeSql, type SqlProbe } from '../service/sql-material.ts';
-import { probeBackends } from '../service/probe.ts';
-import type { ProbeResult } from '../service/probe.ts';
+import { type LdapProbe, probeLdap } from '../service/directories/ldap-material.ts';
+import { probeSql, type SqlProbe } from '../service/directories/sql-material.ts';
+import { probeBackends } from '../service/backends/probe.ts';
+import type { ProbeResult } from '../service/backends/probe.ts';
 import { certificateText, crlText } from '../service/status.ts';
 import { summarise } from '../service/summary.ts';
-import { tlsOffers, withOffers } from '../service/tls-offers.ts';
+import { tlsOffers, withOffers } from '../service/certificates/tls-offers.ts';
 import type { TlsOffer } from '../tls/offer.ts';
 import type { AcmeSummary, BackendSummary, ServiceSummary, Summary } from '../service/summary.ts';
 import {

@@ -2,7 +2,7 @@
 // grants away. Without an address, a user or --all it revokes nothing.
 
 import { harmless } from '../log.ts';
-import type { ListedGrant } from '../service/grant-answers.ts';
+import type { ListedGrant } from '../service/grants/answers.ts';
 import { askSupervisor, refusalText } from './ask.ts';
 import { tellList } from './listing.ts';
 import {

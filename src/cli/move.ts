@@ -2,7 +2,7 @@
 // workers and machines waited for, and only then is the user led to the new server. `--back` lets hashing decide again.
 
 import { harmless } from '../log.ts';
-import { type ListedMove, WAIT_MAX_S } from '../service/move-answers.ts';
+import { type ListedMove, WAIT_MAX_S } from '../service/placements/answers.ts';
 import { askSupervisor, refusalText } from './ask.ts';
 import { tellList } from './listing.ts';
 import {

@@ -5,7 +5,7 @@
 
 import type { Login } from '../identity/directory.ts';
 import type { Ruling } from '../identity/reception.ts';
-import { prepared } from '../identity/saslprep.ts';
+import { prepared } from '../identity/passwords/saslprep.ts';
 import type { Ask, ChallengeCredentials, ChallengeJudge } from '../protocol/dialect.ts';
 import { channelBinding } from '../tls/channel-binding.ts';
 import type { Client } from './client.ts';

@@ -11,7 +11,7 @@ import type { NetworkTable } from '../wire/network.ts';
 import { isTier } from './admit.ts';
 import type { Client } from './client.ts';
 
-/** What is known of grants; the supervisor's, in each worker (service/grant-replica.ts). */
+/** What is known of grants; the supervisor's, in each worker (service/grants/replica.ts). */
 export interface Grants {
   /** Resolves when everybody knows of it, or a short time is over. */
   earn(address: string, grant: Grant): Promise<void>;

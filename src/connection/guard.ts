@@ -1,5 +1,5 @@
 // What a connection asks about others: is there a place left, how long must this address wait. The answers come from
-// the worker's own account or from the supervisor (service/worker-guard.ts); nothing here waits for more than a second.
+// the worker's own account or from the supervisor (service/limits/worker-guard.ts); nothing here waits for more than a second.
 
 import type { Claim } from '../policy/limits.ts';
 import type { Sender, Sent } from './rates.ts';

@@ -15,7 +15,7 @@ export interface Stay {
   end(): void;
 }
 
-/** What is known of placements; the supervisor's, in each worker (service/placement-replica.ts). */
+/** What is known of placements; the supervisor's, in each worker (service/placements/replica.ts). */
 export interface Placements {
   /** Identity of the server where the user was put; null: hashing decides. */
   find(backend: string, user: string): string | null;

@@ -8,7 +8,7 @@
 import type { CertMapping, Component } from '../config/legacy/certmap.ts';
 import { type DistinguishedName, dnText, type NamePart, sameName } from '../wire/ldap-dn.ts';
 import { type Filter, filterText } from '../wire/ldap-filter.ts';
-import { type LdapEntry, LdapFailure, type LdapSearch } from './ldap-connection.ts';
+import { type LdapEntry, LdapFailure, type LdapSearch } from './ldap/connection.ts';
 
 export interface CertificateNames {
   /** In the order of RFC 4514, the most specific part first. */

@@ -21,8 +21,8 @@ import {
   type Login,
   type Refusal,
 } from './directory.ts';
-import { ChallengeDesk } from './challenge.ts';
-import { passwordFits } from './password.ts';
+import { ChallengeDesk } from './passwords/challenge.ts';
+import { passwordFits } from './passwords/password.ts';
 import { Turns } from './turns.ts';
 
 export interface ReceptionOptions {

@@ -12,7 +12,7 @@ import { grantChannelOf } from '../policy/grants.ts';
 import type { Fresh, FrontRules, Offer } from '../protocol/dialect.ts';
 import { parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { World } from '../world.ts';
-import { DIALECTS } from './backends.ts';
+import { DIALECTS } from './backends/backends.ts';
 
 const BANNER = 'Sallyport ready';
 

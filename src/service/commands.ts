@@ -1,10 +1,10 @@
 // What may be asked of a running supervisor on its control socket, and who answers.
 
-import type { AcmeKeeper } from './acme-keeper.ts';
+import type { AcmeKeeper } from './acme/keeper.ts';
 import type { ControlAnswer, ControlCommands, ControlRequest } from './control.ts';
 import type { Crew } from './crew.ts';
-import { askGrants } from './grant-answers.ts';
-import { askMove } from './move-answers.ts';
+import { askGrants } from './grants/answers.ts';
+import { askMove } from './placements/answers.ts';
 import { askKick, askSessions } from './session-answers.ts';
 import type { Status } from './status.ts';
 

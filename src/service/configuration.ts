@@ -11,16 +11,16 @@ import type { BackendSettings, CertificateRef, ServerTlsSettings, Settings } fro
 import { SettingsError } from '../errors.ts';
 import { makeTicketKeys } from '../tls/tickets.ts';
 import type { World } from '../world.ts';
-import { wrongAcmeFiles } from './acme-files.ts';
-import { bareDirectory } from './directory-material.ts';
-import { bareDomains } from './ldap-material.ts';
+import { wrongAcmeFiles } from './acme/files.ts';
+import { bareDirectory } from './directories/material.ts';
+import { bareDomains } from './directories/ldap-material.ts';
 import { findUser } from './machine.ts';
 import { materialFiles, readMaterial } from './material.ts';
 import type { CertificateFacts, FrontMaterial, MissingCertificate } from './material.ts';
-import { TokenKeeper } from './token-keeper.ts';
+import { TokenKeeper } from './tokens/keeper.ts';
 import { withoutTierPasswords } from './passwords.ts';
-import type { TrustFacts } from './trust-reader.ts';
-import { unprovenMistakes } from './unproven.ts';
+import type { TrustFacts } from './certificates/trust-reader.ts';
+import { unprovenMistakes } from './directories/unproven.ts';
 import { takeFingerprints } from './watch.ts';
 import type { Fingerprints } from './watch.ts';
 

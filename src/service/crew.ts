@@ -4,12 +4,12 @@
 
 import type { Settings } from '../config/settings.ts';
 import type { World } from '../world.ts';
-import { AcmeKeeper } from './acme-keeper.ts';
-import { askRenewalProcess, runAcmeProcess } from './acme-process.ts';
+import { AcmeKeeper } from './acme/keeper.ts';
+import { askRenewalProcess, runAcmeProcess } from './acme/process.ts';
 import type { ChangeRecord } from './changes.ts';
 import { forkAcmeOrder, forkWorker } from './children.ts';
 import type { Configuration } from './configuration.ts';
-import { Fleet } from './fleet.ts';
+import { Fleet } from './backends/fleet.ts';
 import { ListenerSet } from './listener-set.ts';
 import type { PreparedChange } from './listener-set.ts';
 import type { LiveLog } from './live-log.ts';
@@ -17,8 +17,8 @@ import { connectionsAllowed, readProcessLimits } from './machine.ts';
 import type { Privileges } from './machine.ts';
 import type { FrontMaterial } from './material.ts';
 import { SharedState } from './shared-state.ts';
-import { TicketRotation } from './ticket-rotation.ts';
-import type { TicketExchange } from './ticket-rotation.ts';
+import { TicketRotation } from './certificates/ticket-rotation.ts';
+import type { TicketExchange } from './certificates/ticket-rotation.ts';
 import type { TicketKeys } from '../tls/tickets.ts';
 import { WorkerPool } from './worker-pool.ts';
 import type { Replacement } from './worker-pool.ts';

@@ -15,16 +15,16 @@ import { HealthBoard, type ServerFacts, type ServerNotice } from '../connection/
 import { explain, type Log } from '../log.ts';
 import { stapledChains } from '../tls/stapling.ts';
 import type { World } from '../world.ts';
-import { type CheckReport, Checks } from './checks.ts';
-import { ClientOcsp } from './client-ocsp.ts';
+import { type CheckReport, Checks } from './backends/checks.ts';
+import { ClientOcsp } from './certificates/client-ocsp.ts';
 import { decisionCounter } from './channel-counters.ts';
-import { Directories } from './directories.ts';
+import { Directories } from './directories/directories.ts';
 import { rulesAhead } from './channel-gates.ts';
 import { GateMaker } from './gate-maker.ts';
 import { proxyMail } from './mail-proxy.ts';
 import type { FrontMaterial } from './material.ts';
-import { WorkerKeys } from './worker-keys.ts';
-import { WorkerGuard } from './worker-guard.ts';
+import { WorkerKeys } from './tokens/worker-keys.ts';
+import { WorkerGuard } from './limits/worker-guard.ts';
 import {
   type Eviction,
   evictSessions,
@@ -33,7 +33,7 @@ import {
   type SessionFilter,
   type SessionList,
 } from './sessions.ts';
-import { StapleKeeper } from './staples.ts';
+import { StapleKeeper } from './certificates/staples.ts';
 
 export interface Front {
   /** Takes over an accepted socket of the named service. */

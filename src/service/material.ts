@@ -19,18 +19,18 @@ import { buildServerContexts, shownCertificate } from '../tls/context.ts';
 import type { ServerTlsMaterial } from '../tls/context.ts';
 import { accelerate } from '../tls/engine.ts';
 import type { World } from '../world.ts';
-import { type BackendMaterial, backendFiles, readBackendMaterial } from './backend-material.ts';
-import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificate-keeper.ts';
+import { type BackendMaterial, backendFiles, readBackendMaterial } from './backends/material.ts';
+import { CertificateKeeper, databaseFiles, DEFAULT_NICKNAME } from './certificates/keeper.ts';
 import { readSpoofs, spoofFiles, type SpoofTexts } from './spoofs.ts';
-import { type DomainAdmins, domainAdminFiles, readDomainAdmins } from './domain-admins.ts';
-import { certmapFiles, type Certmaps, readCertmaps } from './certmaps.ts';
-import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directory-material.ts';
-import { TokenKeeper } from './token-keeper.ts';
-import { crlFiles } from './revocation-lists.ts';
+import { type DomainAdmins, domainAdminFiles, readDomainAdmins } from './directories/domain-admins.ts';
+import { certmapFiles, type Certmaps, readCertmaps } from './directories/certmaps.ts';
+import { directoryFiles, type DirectoryMaterial, readDirectoryMaterial } from './directories/material.ts';
+import { TokenKeeper } from './tokens/keeper.ts';
+import { crlFiles } from './certificates/revocation-lists.ts';
 import { readTierPasswords, type TierPasswords, tierPasswordFiles } from './passwords.ts';
-import { TrustReader } from './trust-reader.ts';
-import type { TrustFacts } from './trust-reader.ts';
-import { validityWarning } from './validity.ts';
+import { TrustReader } from './certificates/trust-reader.ts';
+import type { TrustFacts } from './certificates/trust-reader.ts';
+import { validityWarning } from './certificates/validity.ts';
 
 export interface FrontMaterial extends BackendMaterial {
   /** By service name; null: the service has no TLS. */

@@ -5,10 +5,10 @@
 import type { Settings } from '../config/settings.ts';
 import type { ServerFacts, ServerNotice } from '../connection/server-health.ts';
 import type { GrantChange } from '../policy/grants.ts';
-import type { CheckReport } from './checks.ts';
+import type { CheckReport } from './backends/checks.ts';
 import type { FrontMaterial } from './material.ts';
 import type { Eviction, SessionFilter } from './sessions.ts';
-import type { Sharing, SharingStart, ToGuard } from './sharing.ts';
+import type { Sharing, SharingStart, ToGuard } from './limits/sharing.ts';
 
 export type Counters = Readonly<Record<string, number>>;
 

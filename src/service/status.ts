@@ -1,12 +1,12 @@
 // What `sallyport status` shows: the supervisor's state as plain data, and nothing that is secret. Pure.
 
-import type { AcmeStatus } from './acme-keeper.ts';
+import type { AcmeStatus } from './acme/keeper.ts';
 import { type ChannelDecisions, splitDecisions } from './channel-counters.ts';
 import type { Configuration } from './configuration.ts';
-import type { BackendStatus } from './fleet.ts';
+import type { BackendStatus } from './backends/fleet.ts';
 import type { BoundListener } from './handles.ts';
 import type { CertificateFacts } from './material.ts';
-import type { CrlFacts } from './revocation-lists.ts';
+import type { CrlFacts } from './certificates/revocation-lists.ts';
 import type { Counters } from './messages.ts';
 import type { SharedStatus } from './shared-state.ts';
 import type { WorkerState } from './worker-process.ts';

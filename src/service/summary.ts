@@ -7,17 +7,17 @@ import { facesOf } from '../config/variants.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
 import type { TlsOffer } from '../tls/offer.ts';
-import { challengeLoginWarnings } from './challenge-logins.ts';
-import { certificateLoginWarnings } from './certificate-logins.ts';
+import { challengeLoginWarnings } from './directories/challenge-logins.ts';
+import { certificateLoginWarnings } from './directories/certificate-logins.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
-import { acmeEndpoints } from './acme-process.ts';
+import { acmeEndpoints } from './acme/process.ts';
 import type { Configuration } from './configuration.ts';
-import { namedBackends } from './directory-material.ts';
-import { grantWarnings } from './grant-summary.ts';
+import { namedBackends } from './directories/material.ts';
+import { grantWarnings } from './grants/summary.ts';
 import { endpointText } from './handles.ts';
 import { certificateStatus, crlStatus } from './status.ts';
 import type { CertificateStatus, CrlStatus } from './status.ts';
-import type { ClientTrustFacts } from './trust-reader.ts';
+import type { ClientTrustFacts } from './certificates/trust-reader.ts';
 
 export interface ServiceSummary {
   readonly name: string;

@@ -12,23 +12,23 @@ import { availableParallelism } from 'node:os';
 
 import type { Settings } from '../config/settings.ts';
 import { SettingsError } from '../errors.ts';
-import { CertificateWatch } from './certificate-watch.ts';
+import { CertificateWatch } from './certificates/watch.ts';
 import { ChangeRecord, mistakesOf, needRestart } from './changes.ts';
-import { Charge } from './charge.ts';
+import { Charge } from './succession/charge.ts';
 import type { Configuration, ConfigurationSource } from './configuration.ts';
 import { controlCommands } from './commands.ts';
 import type { ControlAnswer } from './control.ts';
 import { Crew } from './crew.ts';
 import { takeGivenSockets } from './given-sockets.ts';
 import { bindCause } from './handles.ts';
-import { Lineage } from './lineage.ts';
-import type { LineageOptions } from './lineage.ts';
+import { Lineage } from './succession/lineage.ts';
+import type { LineageOptions } from './succession/lineage.ts';
 import type { LiveLog } from './live-log.ts';
 import { asCounters } from './messages.ts';
 import { decidePrivileges, limitWarnings } from './machine.ts';
 import { addressesByService, createStatus } from './status.ts';
 import type { Status } from './status.ts';
-import type { TicketExchange } from './ticket-rotation.ts';
+import type { TicketExchange } from './certificates/ticket-rotation.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 const COUNTERS_LIMIT_MS = 1000;

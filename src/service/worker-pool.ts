@@ -9,7 +9,7 @@ import type { ChildProcess } from 'node:child_process';
 
 import type { Log } from '../log.ts';
 import type { World } from '../world.ts';
-import type { CheckReport } from './checks.ts';
+import type { CheckReport } from './backends/checks.ts';
 import type { ListeningHandle } from './handles.ts';
 import type { ToWorker } from './messages.ts';
 import { WorkerProcess } from './worker-process.ts';

@@ -9,7 +9,7 @@ import type { ChildProcess } from 'node:child_process';
 import { explain } from '../log.ts';
 import type { Log } from '../log.ts';
 import type { Timer, World } from '../world.ts';
-import type { CheckReport } from './checks.ts';
+import type { CheckReport } from './backends/checks.ts';
 import type { ListeningHandle } from './handles.ts';
 import { asFromWorker } from './messages.ts';
 import type { FromWorker, ToWorker } from './messages.ts';

@@ -14,7 +14,7 @@ import type { ListeningHandle } from './handles.ts';
 import { createLiveLog } from './live-log.ts';
 import type { LiveLog } from './live-log.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
-import { WorkerGuard } from './worker-guard.ts';
+import { WorkerGuard } from './limits/worker-guard.ts';
 
 /** The kernel cuts it down to net.core.somaxconn. */
 const BACKLOG = 65_535;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { acmeText } from '../../src/cli/acme.ts';
-import type { AcmeStatus } from '../../src/service/acme-keeper.ts';
+import type { AcmeStatus } from '../../src/service/acme/keeper.ts';
 
 const found: AcmeStatus = {
   nickname: 'Mail',

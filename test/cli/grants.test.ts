@@ -12,7 +12,7 @@ import type { Grant, GrantFilter } from '../../src/policy/grants.ts';
 import { isMeant } from '../../src/policy/grants.ts';
 import type { ControlAnswer, ControlCommands, ControlRequest } from '../../src/service/control.ts';
 import { openControl } from '../../src/service/control.ts';
-import { askGrants } from '../../src/service/grant-answers.ts';
+import { askGrants } from '../../src/service/grants/answers.ts';
 import { realWorld } from '../../src/world.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { probeText } from '../../src/cli/check.ts';
-import type { ProbeResult } from '../../src/service/probe.ts';
+import type { ProbeResult } from '../../src/service/backends/probe.ts';
 
 const well: ProbeResult = {
   backend: 'stores',

@@ -9,7 +9,7 @@ import { readUserMap, type UserMap } from '../../src/config/user-map.ts';
 import { SettingsError } from '../../src/errors.ts';
 import { fileDirectory } from '../../src/identity/file-directory.ts';
 import { NameBook } from '../../src/identity/login-id.ts';
-import { isKnownScheme } from '../../src/identity/password.ts';
+import { isKnownScheme } from '../../src/identity/passwords/password.ts';
 
 function write(t: TestContext, text: string | Buffer): string {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-users-'));

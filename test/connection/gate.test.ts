@@ -8,7 +8,7 @@ import type { Backend } from '../../src/connection/backend-leg.ts';
 import { offerOf } from '../../src/connection/gate.ts';
 import { GateError } from '../../src/errors.ts';
 import type { Offer } from '../../src/protocol/dialect.ts';
-import { DIALECTS } from '../../src/service/backends.ts';
+import { DIALECTS } from '../../src/service/backends/backends.ts';
 import { testClient, testGate } from '../support/gates.ts';
 
 const ALL: readonly Mechanism[] = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'];

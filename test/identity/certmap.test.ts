@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type CertMapping, parseCertmap } from '../../src/config/legacy/certmap.ts';
 import { type CertificateNames, mapCertificate, mappingFor, planOf } from '../../src/identity/certmap.ts';
-import { type LdapEntry, LdapFailure, type LdapSearch } from '../../src/identity/ldap-connection.ts';
+import { type LdapEntry, LdapFailure, type LdapSearch } from '../../src/identity/ldap/connection.ts';
 import { type DistinguishedName, parseDn } from '../../src/wire/ldap-dn.ts';
 import { filterText } from '../../src/wire/ldap-filter.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LdapFailure, type LdapServer, serverName } from '../../src/identity/ldap-connection.ts';
+import { LdapFailure, type LdapServer, serverName } from '../../src/identity/ldap/connection.ts';
 import { ServerPool, type ServerPoolOptions } from '../../src/identity/server-pool.ts';
 import { createLog } from '../../src/log.ts';
 import { manualWorld } from '../support/manual-world.ts';

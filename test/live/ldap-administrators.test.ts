@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import type { Account } from '../../src/identity/directory.ts';
-import type { LdapDirectory } from '../../src/identity/ldap-directory.ts';
+import type { LdapDirectory } from '../../src/identity/ldap/directory.ts';
 import {
   COM,
   dcDomain,

@@ -8,10 +8,10 @@ import { after, before, describe, test } from 'node:test';
 
 import { loadSettings } from '../../src/config/load.ts';
 import type { LdapSettings } from '../../src/config/settings.ts';
-import { LdapPlaces } from '../../src/identity/ldap-places.ts';
+import { LdapPlaces } from '../../src/identity/ldap/places.ts';
 import { placeKey } from '../../src/identity/login-id.ts';
 import { createLog } from '../../src/log.ts';
-import { probeLdap, readLdapMaterial } from '../../src/service/ldap-material.ts';
+import { probeLdap, readLdapMaterial } from '../../src/service/directories/ldap-material.ts';
 import { realWorld } from '../../src/world.ts';
 import { makeAuthority } from '../support/authority.ts';
 import { DATA } from '../support/ldap-data.ts';

@@ -11,7 +11,7 @@ import { parse } from 'yaml';
 
 import { GateError } from '../../src/errors.ts';
 import { ServerFailure } from '../../src/identity/server-pool.ts';
-import type { SqlAnswer } from '../../src/identity/sql-source.ts';
+import type { SqlAnswer } from '../../src/identity/sql/source.ts';
 import type { SqlSettings } from '../../src/config/settings.ts';
 import { loginOf } from '../support/ldap-site.ts';
 import { makeAuthority } from '../support/authority.ts';

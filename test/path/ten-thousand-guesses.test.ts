@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defaultSettings } from '../../src/config/load.ts';
-import { WorkerGuard } from '../../src/service/worker-guard.ts';
-import { PenaltyBook } from '../../src/service/penalty-book.ts';
-import { ALONE } from '../../src/service/sharing.ts';
+import { WorkerGuard } from '../../src/service/limits/worker-guard.ts';
+import { PenaltyBook } from '../../src/service/limits/penalty-book.ts';
+import { ALONE } from '../../src/service/limits/sharing.ts';
 import { IMAP } from '../support/dialects.ts';
 import { openGateway } from '../support/gateway.ts';
 import { manualWorld } from '../support/manual-world.ts';

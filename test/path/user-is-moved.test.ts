@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { WAIT_MS } from '../../src/service/placement-replica.ts';
+import { WAIT_MS } from '../../src/service/placements/replica.ts';
 import { type Errands, IMAP, POP3, SMTP } from '../support/dialects.ts';
 import { assertLine, type Gateway } from '../support/gateway.ts';
 import { type MovingGateway, openMoving } from '../support/moving.ts';

@@ -102,9 +102,9 @@ test('every source file begins with its contract', () => {
 
 /** Package → the only places that may import it. */
 const HOMES: Readonly<Record<string, RegExp>> = {
-  '@mongodb-js/saslprep': /^identity\/saslprep\.ts$/,
+  '@mongodb-js/saslprep': /^identity\/passwords\/saslprep\.ts$/,
   'acme-client': /^certdb\/acme\.ts$/,
-  bcryptjs: /^identity\/crypt-thread\.ts$/,
+  bcryptjs: /^identity\/passwords\/crypt-thread\.ts$/,
   convict: /^config\//,
   pkcs11js: /^certdb\/token\.ts$/,
   ioredis: /^state\/redis\.ts$/,
@@ -114,9 +114,9 @@ const HOMES: Readonly<Record<string, RegExp>> = {
   '@peculiar/asn1-schema': /^certdb\//,
   '@peculiar/asn1-x509': /^certdb\//,
   imapflow: /^identity\/store-login\.ts$/,
-  mysql2: /^identity\/sql-mysql\.ts$/,
-  pg: /^identity\/sql-postgres\.ts$/,
-  ldapts: /^identity\/ldap-connection\.ts$/,
+  mysql2: /^identity\/sql\/mysql\.ts$/,
+  pg: /^identity\/sql\/postgres\.ts$/,
+  ldapts: /^identity\/ldap\/connection\.ts$/,
   'node-forge': /^certdb\/pkcs12/,
 };
 

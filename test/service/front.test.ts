@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Settings } from '../../src/config/settings.ts';
 import type { FrontMaterial } from '../../src/service/material.ts';
-import { NO_DIRECTORY } from '../../src/service/directory-material.ts';
+import { NO_DIRECTORY } from '../../src/service/directories/material.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { IMAP, plain, POP3, SEND, SMTP } from '../support/dialects.ts';
 import { assertLine, type Gateway, openGateway, testMaterial } from '../support/gateway.ts';

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Endpoint, ServiceSettings, Settings } from '../../src/config/settings.ts';
 import { defaultSettings } from '../../src/config/load.ts';
 import type { Configuration } from '../../src/service/configuration.ts';
-import { NO_DIRECTORY } from '../../src/service/directory-material.ts';
+import { NO_DIRECTORY } from '../../src/service/directories/material.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';
 import { Supervisor } from '../../src/service/supervisor.ts';

@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 
 import { createLog } from '../../src/log.ts';
-import type { CheckReport } from '../../src/service/checks.ts';
+import type { CheckReport } from '../../src/service/backends/checks.ts';
 import type { FromWorker, ToWorker } from '../../src/service/messages.ts';
 import { restartDelay, WorkerProcess } from '../../src/service/worker-process.ts';
 import { manualWorld } from '../support/manual-world.ts';

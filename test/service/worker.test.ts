@@ -11,7 +11,7 @@ import { setImmediate } from 'node:timers/promises';
 import { defaultSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import type { Front } from '../../src/service/front.ts';
-import { NO_DIRECTORY } from '../../src/service/directory-material.ts';
+import { NO_DIRECTORY } from '../../src/service/directories/material.ts';
 import { NO_TIER_PASSWORDS } from '../../src/service/passwords.ts';
 import { bindListeners, type BoundListener } from '../../src/service/handles.ts';
 import { createLiveLog } from '../../src/service/live-log.ts';

@@ -2,7 +2,7 @@
 
 import { resolveSecret } from '../../src/config/secret.ts';
 import type { Secret, Settings } from '../../src/config/settings.ts';
-import type { BackendSecrets } from '../../src/service/backend-material.ts';
+import type { BackendSecrets } from '../../src/service/backends/material.ts';
 
 export function backendSecretsOf({ backends }: Settings): Record<string, BackendSecrets> {
   const valueOf = (secret: Secret | null | undefined): string | null =>

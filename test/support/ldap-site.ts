@@ -2,7 +2,7 @@
 
 import type { LdapSettings } from '../../src/config/settings.ts';
 import type { Login } from '../../src/identity/directory.ts';
-import { LdapDirectory, type LdapSource } from '../../src/identity/ldap-directory.ts';
+import { LdapDirectory, type LdapSource } from '../../src/identity/ldap/directory.ts';
 import { splitLoginId } from '../../src/identity/login-id.ts';
 import { createLog, type Log } from '../../src/log.ts';
 import { realWorld } from '../../src/world.ts';

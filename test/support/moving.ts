@@ -5,9 +5,9 @@ import type { TestContext } from 'node:test';
 
 import { createLog } from '../../src/log.ts';
 import type { ToWorker } from '../../src/service/messages.ts';
-import { askMove } from '../../src/service/move-answers.ts';
-import { moveUser } from '../../src/service/move.ts';
-import { PlacementBook } from '../../src/service/placement-book.ts';
+import { askMove } from '../../src/service/placements/answers.ts';
+import { moveUser } from '../../src/service/placements/move.ts';
+import { PlacementBook } from '../../src/service/placements/book.ts';
 import type { ControlAnswer, ControlRequest } from '../../src/service/control.ts';
 import { openEmbedded } from '../../src/state/embedded.ts';
 import { type Gateway, type GatewayOptions, openGateway } from './gateway.ts';

@@ -3,9 +3,9 @@
 import { inlineSecret } from '../../src/config/secret.ts';
 import type { SqlSettings } from '../../src/config/settings.ts';
 import { splitLoginId } from '../../src/identity/login-id.ts';
-import { SqlDirectory } from '../../src/identity/sql-directory.ts';
-import { openSource } from '../../src/identity/sql-servers.ts';
-import type { SqlSource } from '../../src/identity/sql-source.ts';
+import { SqlDirectory } from '../../src/identity/sql/directory.ts';
+import { openSource } from '../../src/identity/sql/servers.ts';
+import type { SqlSource } from '../../src/identity/sql/source.ts';
 import { createLog, type Log } from '../../src/log.ts';
 import { parseSqlUrl } from '../../src/wire/sql-url.ts';
 import { realWorld, type World } from '../../src/world.ts';

@@ -7,7 +7,7 @@ import { makeSelfSigned } from '../../certdb/issue.ts';
 import { defaultSettings } from '../../config/load.ts';
 import { readPasswordFile } from '../../config/password-file.ts';
 import { SettingsError } from '../../errors.ts';
-import { DEFAULT_NICKNAME } from '../../service/certificate-keeper.ts';
+import { DEFAULT_NICKNAME } from '../../service/certificates/keeper.ts';
 import { makeFolder } from '../../service/machine.ts';
 import { databaseOf, keepBeside, readPasswordLine } from './place.ts';
 import { endOf, USUAL_VALIDITY } from './validity.ts';
