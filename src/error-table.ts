@@ -280,16 +280,6 @@ export const ERRORS = {
     ...TEMPORARY,
     level: 'error',
   },
-  BACKEND_ADMIN_REFUSED: {
-    doc:
-      'The store does not take the login of its `admin`, or a password of the directory, for a user who was proven here; ' +
-      'it is told as no wrong password, which programs would forget.',
-    smtp: [454, '4.7.0'],
-    imap: ['NO', 'UNAVAILABLE'],
-    pop3: 'SYS/TEMP',
-    text: 'Your mailbox cannot be opened for the moment, please try again later',
-    level: 'error',
-  },
   BACKEND_NO_MECHANISM: {
     doc: 'The backend offers no SASL mechanism that can carry what the client gave.',
     ...TEMPORARY,
@@ -298,6 +288,14 @@ export const ERRORS = {
   BACKEND_NO_CLIENT_INFO: {
     doc: 'The backend does not accept what `client` requires (ID, XCLIENT), so it would take strangers for us.',
     ...TEMPORARY,
+    level: 'error',
+  },
+  BACKEND_ADMIN_REFUSED: {
+    doc: 'The backend refuses its `admin` for a user who was proven here: another password, another right, or no such user there.',
+    smtp: [454, '4.7.0'],
+    imap: ['NO', 'UNAVAILABLE'],
+    pop3: 'SYS/TEMP',
+    text: 'The mail server behind is out of service for the moment, please try again later',
     level: 'error',
   },
   DIRECTORY_DOWN: {
@@ -317,7 +315,7 @@ export const ERRORS = {
     level: 'error',
   },
   DIRECTORY_TARGET: {
-    doc: 'The directory leads the user to a backend that is not there, or to a host that its `hosts` does not allow.',
+    doc: 'The directory leads the user to a backend or channel that is not there, or to a host that `hosts` does not allow.',
     ...TEMPORARY,
     smtp: [454, '4.7.0'],
     level: 'error',

@@ -97,8 +97,9 @@ function readCertificates(path: string): readonly [X509Certificate, ...X509Certi
 }
 
 /** Why nobody would be logged in, as far as that is known. */
-function problemsOf({ notBelieved, user, status, backend, login, service }: ExplainedCertificate): string[] {
-  const problems: string[] = [];
+function problemsOf(answer: ExplainedCertificate): string[] {
+  const { notBelieved, user, status, backend, login, service } = answer;
+  const problems: string[] = [...answer.obstacles];
   if (notBelieved === 'not-asked-for')
     problems.push(`services.${service} asks clients for no certificate: no CA is trusted for them there`);
   else if (notBelieved === 'not-served')
@@ -111,7 +112,19 @@ function problemsOf({ notBelieved, user, status, backend, login, service }: Expl
 }
 
 function explanation(answer: ExplainedCertificate): string {
-  const { subject, issuer, serial, certmap: conf, steps, user, backend, hosts, replay, login } = answer;
+  const {
+    subject,
+    issuer,
+    serial,
+    certmap: conf,
+    steps,
+    user,
+    backend,
+    hosts,
+    replay,
+    login,
+    access,
+  } = answer;
   const lines = [
     `certificate: ${subject === '' ? '(empty subject)' : subject}`,
     `issuer: ${issuer}`,
@@ -124,6 +137,7 @@ function explanation(answer: ExplainedCertificate): string {
       : [
           `backend: ${backend ?? '-'}${hosts.length === 0 ? '' : `, at ${hosts.join(', ')}`}`,
           `logged in there as: ${replay}${login === null ? '' : `, ${login}`}`,
+          ...access.map((rules) => `only from where these rules let it: ${rules}`),
         ]),
     ...problemsOf(answer).map((problem) => `not logged in: ${problem}`),
   ];

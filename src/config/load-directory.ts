@@ -22,6 +22,8 @@ export function completeDirectory(
       header: locatedSecret(http.header, locate),
       timeoutMs: http.timeout,
       connections: http.connections,
+      passTokens: http.passTokens,
+      passClientCert: http.passClientCert,
     },
     ldap: completeLdap(ldap, locate),
     sql: completeSql(sql, locate),

@@ -1,5 +1,5 @@
 // What mechanisms by challenge demand of the other settings: a directory that is asked who it is, and that gives more than
-// a yes or no.
+// a yes or no, or (a script for nginx) is shown a challenge and a digest.
 
 import type { Reporter, Report } from './check.ts';
 import type { GivenService, GivenSettings } from './entries.ts';
@@ -29,8 +29,9 @@ function checkChallenges(
   if (listed.length === 0 || isWrong('verify')) return;
   const names = listed.join(', ');
   const isAsked = verify.kind === 'directory';
-  const need = isAsked ? needOf(given) : '`verify: directory`';
-  if (need !== null) report.add(path, `${names} can be proven by stored passwords only, expected ${need}`);
+  const need = isAsked ? needOf(given, listed) : '`verify: directory`';
+  const vain = isAsked && isScript(given) ? listed.filter(isScram).join(', ') : names;
+  if (need !== null) report.add(path, `${vain} can be proven by stored passwords only, expected ${need}`);
   // An address that says this alone has the mechanisms of its service.
   if (!isAsked && above.includes('domains'))
     report.add([...above, 'verify'], `expected directory, which the mechanisms ${names} need`);
@@ -48,11 +49,22 @@ function checkRestriction({ path, values }: Pick<GivenService, 'path' | 'values'
 }
 
 /** What the directory would have to be; null: it is. */
-function needOf({ top }: GivenSettings): string | null {
+function needOf(given: GivenSettings, listed: readonly Mechanism[]): string | null {
+  const { top } = given;
   const { type, ldap } = top.values.directory;
   if (top.isWrong('directory.type') || type === 'none') return null;
-  if (type === 'http') return '`directory.type: file`, `ldap` or `sql`, found http';
+  // The contract of auth_http has a challenge and an answer to it, and SCRAM has more of both.
+  if (isScript(given))
+    return listed.some(isScram) ? '`directory.type: file`, `ldap` or `sql`, found http' : null;
   return type === 'ldap' && ldap.passwords === 'bind'
     ? '`directory.ldap.passwords: compare`, found bind'
     : null;
+}
+
+function isScript({ top }: GivenSettings): boolean {
+  return top.values.directory.type === 'http';
+}
+
+function isScram(mechanism: Mechanism): boolean {
+  return mechanism.startsWith('SCRAM');
 }

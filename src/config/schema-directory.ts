@@ -74,6 +74,20 @@ export const directorySchema = {
       min: 1,
       max: 1000,
     },
+    passTokens: {
+      doc:
+        'The script judges the tokens of XOAUTH2 and OAUTHBEARER (in Auth-Pass, as with freenginx) where a service has ' +
+        '`verify: directory`. Otherwise it is asked without them, and they are for the store.',
+      format: 'flag',
+      default: false,
+    },
+    passClientCert: {
+      doc:
+        'It is given a certificate of a client whole (Auth-SSL-Cert), as with `auth_http_pass_client_cert`; one that is ' +
+        'believed.',
+      format: 'flag',
+      default: false,
+    },
   },
   ldap: ldapSchema,
   sql: sqlSchema,

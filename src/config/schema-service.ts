@@ -126,9 +126,10 @@ export const serviceSchema = {
     doc:
       'SASL mechanisms that are offered. EXTERNAL (the client is who its certificate stands for, see `certmap`) to ' +
       'clients that have shown a certificate of a CA that is trusted for clients, where the backend has an `admin`, or ' +
-      '(smtp) is told by `client: xclient` or `xpehlo`. ' +
+      '(smtp) is told by `client: xclient` or `xpehlo`, or where a script judges (`directory.type: http`, `verify: ' +
+      'directory`). ' +
       'Those by challenge, CRAM-MD5 and the others behind it, need `verify: directory` and passwords there that they ' +
-      'can be proven by; -PLUS is offered over TLS 1.3 that ends here; APOP is of pop3.',
+      'can be proven by (a script judges CRAM-MD5 and APOP itself, SCRAM not); -PLUS is offered over TLS 1.3 that ends here; APOP is of pop3.',
     format: 'choices',
     choices: [...MECHANISMS, ...CHALLENGES],
     default: MECHANISMS,

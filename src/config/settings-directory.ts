@@ -106,6 +106,8 @@ export interface DirectorySettings {
     readonly header: Secret | null;
     readonly timeoutMs: number;
     readonly connections: number;
+    readonly passTokens: boolean;
+    readonly passClientCert: boolean;
   };
   readonly ldap: LdapSettings;
   readonly sql: SqlSettings;

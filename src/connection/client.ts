@@ -8,6 +8,7 @@ import { GateError } from '../errors.ts';
 import type { AuthService, FrontSession, Introduction, OuterTls, Visitor } from '../protocol/dialect.ts';
 import type { Backend, BackLeg } from './backend-leg.ts';
 import type { ByteRelay } from './byte-relay.ts';
+import type { Proxied } from '../wire/proxy-header.ts';
 import { ownCertificate } from './certificate.ts';
 import { type Gate, gateAt } from './gate.ts';
 import { authServiceOf } from './grants.ts';
@@ -58,6 +59,8 @@ export class Client implements Visitor {
   /** SMTP: how the client greeted that tier, where it said so. */
   outerHelo: string | null = null;
   outerEsmtp: boolean | null = null;
+  /** As a balancer's header had it. */
+  proxied: Pick<Proxied, 'source' | 'destination'> | null = null;
   #isFrontTier: boolean | null = null;
   #local: Peer | null = null;
   /** The service, and what it is for clients of the address that this one has connected to. */
@@ -78,8 +81,6 @@ export class Client implements Visitor {
   mechanism: string | null = null;
   /** Who was last to log in for somebody else; unproven like the claim. */
   actor: string | null = null;
-  /** SMTP: whom a certificate has proven it to be, for a relay that is told and not logged in to. */
-  proven: string | null = null;
   back: BackLeg | null = null;
   /** Of the last backend leg, for the closing line. */
   server: string | null = null;
@@ -197,7 +198,7 @@ export class Client implements Visitor {
   #comeByTier(): void {
     if (this.tier === null) this.outerTls = null;
     this.tier ??= this.remote;
-    this.user = this.claimed = this.mechanism = this.actor = this.proven = null;
+    this.user = this.claimed = this.mechanism = this.actor = null;
     this.leave('user');
   }
 

@@ -78,6 +78,8 @@ export function gateAt(service: Gate, address: () => string | undefined): Gate {
 export interface Lead {
   readonly backend: Backend;
   readonly admin: AdminLogin | null;
+  /** Mechanisms that the directory judges, so that no backend has to know them. */
+  readonly judged?: readonly Mechanism[];
 }
 
 /**
@@ -87,17 +89,18 @@ export interface Lead {
 export function offerOf(
   service: ServiceSettings,
   dialect: Dialect,
-  { backend, admin }: Lead,
+  { backend, admin, judged = [] }: Lead,
 ): () => Promise<Offer> {
   const { settings } = backend;
   const passwords: readonly Mechanism[] = service.mechanisms.filter((m) => m === 'PLAIN' || m === 'LOGIN');
   const isTaken = takesProven({ admin, settings }, dialect.protocol);
-  const own = service.mechanisms.filter((m) => m === 'EXTERNAL' && isTaken);
-  const challenges: readonly Mechanism[] = service.mechanisms.filter(isByChallenge);
+  const provenHere: readonly Mechanism[] = service.mechanisms.filter(
+    (m) => isByChallenge(m) || judged.includes(m) || (m === 'EXTERNAL' && isTaken),
+  );
   // Nobody here can tell what a token is worth, and an administrator's login does not ask.
   const isProxy = settings.login === 'proxy';
   const allowed = service.mechanisms.filter((m) =>
-    m === 'EXTERNAL' ? own.includes(m) : passwords.includes(m) || challenges.includes(m) || !isProxy,
+    m === 'EXTERNAL' ? provenHere.includes(m) : passwords.includes(m) || provenHere.includes(m) || !isProxy,
   );
   if (service.capabilities !== null) {
     const fixed: Promise<Offer> = Promise.resolve({
@@ -106,7 +109,7 @@ export function offerOf(
     });
     return () => fixed;
   }
-  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...own, ...challenges] };
+  const least: Offer = { capabilities: [], mechanisms: [...passwords, ...provenHere] };
   let seen: { readonly from: object; readonly offer: Offer } | null = null;
   return async () => {
     const known = await backend.knowledge().catch((error: unknown) => {
@@ -122,8 +125,7 @@ export function offerOf(
       mechanisms: allowed.filter((mechanism) => {
         // RFC 4616 2: only PLAIN carries an identity to act as.
         const takesAdmin = admin === null || known.mechanisms.includes('PLAIN');
-        if (own.includes(mechanism)) return takesAdmin;
-        if (challenges.includes(mechanism)) return isTaken ? takesAdmin : carriesPasswords;
+        if (provenHere.includes(mechanism)) return isTaken ? takesAdmin : carriesPasswords;
         return passwords.includes(mechanism) ? carriesPasswords : known.mechanisms.includes(mechanism);
       }),
     };

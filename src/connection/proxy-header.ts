@@ -49,6 +49,7 @@ export async function proxyHeader(client: Client): Promise<void> {
   const proxied = header?.proxied ?? null;
   if (proxied === null) return;
   client.leg.securedOutside = proxied.tls !== null && proxied.tls !== undefined;
+  client.proxied = proxied;
   client.introduce(introductionOf(proxied));
 }
 

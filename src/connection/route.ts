@@ -18,6 +18,8 @@ import { proveByChallenge } from './challenge.ts';
 import type { Client } from './client.ts';
 import { waitOut } from './penance.ts';
 import { blame, refuse, turnDown } from './refuse-login.ts';
+import { surroundings } from './surroundings.ts';
+import { askByToken } from './token.ts';
 import { type Refusal, refusalVerdict, spokenVerdict } from './verify.ts';
 
 /** Where a login or a mail goes, and as whom. */
@@ -31,11 +33,15 @@ export interface Target {
   readonly replay: string | null;
   /** What the store is given in place of the client's password; null: that. */
   readonly replayPassword: string | null;
+  /** The user's own password, which the client has proven to know without showing it. */
+  readonly provenPassword: string | null;
   /** Whether the directory checks the password, and what it found. */
   readonly checked: boolean;
   readonly proof: 'right' | 'wrong' | null;
   /** The directory has the account wait: whoever has proven to be its user is told to come again. */
   readonly onHold: boolean;
+  /** smtp: the channel that the login leads to; null: that of saslswitchchannel. */
+  readonly channel: string | null;
   /** Who logs in for the user, as was proven here; null: nobody else, or it is for the store to judge. */
   readonly actor: Actor | null;
 }
@@ -49,9 +55,11 @@ export async function route(client: Client, wish: Errand): Promise<Target | null
     user: null,
     replay: null,
     replayPassword: null,
+    provenPassword: null,
     checked: false,
     proof: null,
     onHold: false,
+    channel: null,
     actor: null,
   };
   if (wish.kind === 'mail') return own;
@@ -96,7 +104,7 @@ async function seek(client: Client, own: Target, credentials: Credentials): Prom
   if (acting !== null && judge === 'here') {
     const ruling = await judgeActor(client, {
       acting,
-      login: loginOf(client, acting.user),
+      login: await loginOf(client, acting.user),
       backend: target.backend,
       target: found?.kind === 'account' ? found.account : null,
     });
@@ -129,10 +137,11 @@ function disallow(
 async function findOut(client: Client, credentials: Credentials): Promise<Ruling | { kind: 'told' } | null> {
   const { reception, settings } = client.gate;
   const mailbox = mailboxOf(credentials);
-  const login = loginOf(client, mailbox);
+  const login = await loginOf(client, mailbox);
   if (credentials.kind === 'external') return identify(client, login);
   if (credentials.kind === 'challenge') return proveByChallenge(client, credentials, login);
   if (reception === null) return null;
+  if (credentials.kind === 'bearer') return askByToken(client, credentials, login);
   const isShown = credentials.kind === 'password' && mailbox === credentials.user;
   return reception.ask({
     login,
@@ -147,7 +156,7 @@ export function mailboxOf(credentials: Credentials): string {
   return acting === '' ? credentials.user : acting;
 }
 
-function loginOf(client: Client, id: string): Login {
+async function loginOf(client: Client, id: string): Promise<Login> {
   const { gate, remote, local, leg } = client;
   const certificate = ownCertificate(client);
   return {
@@ -160,6 +169,7 @@ function loginOf(client: Client, id: string): Login {
     certificateSubject: certificate?.subject ?? null,
     ...(certificate === null ? {} : { certificate }),
     attempt: client.loginsFailed + 1,
+    ...(await surroundings(client)),
   };
 }
 
@@ -217,18 +227,29 @@ function no(client: Client, { words, reason }: { readonly words: Refusal; readon
   return false;
 }
 
-function targetOf(client: Client, own: Target, { account, checked, proof }: Found): Target | GateError {
+function targetOf(client: Client, own: Target, found: Found): Target | GateError {
   const { gate } = client;
+  const { account, checked, proof, provenPassword } = found;
   const target: Target = {
     ...own,
     user: account.user,
     replay: account.replay,
     replayPassword: account.replayPassword ?? null,
+    provenPassword: provenPassword ?? null,
     checked,
     proof,
     onHold: account.status === 'hold',
   };
-  return gate.dialect.protocol === 'smtp' ? target : placed(client, target, account);
+  return gate.dialect.protocol === 'smtp'
+    ? channelled(client, target, account)
+    : placed(client, target, account);
+}
+
+/** The channel that the account names. */
+function channelled({ gate }: Client, target: Target, { user, channel }: Account): Target | GateError {
+  if (channel === undefined) return target;
+  if (gate.channels?.gates.has(channel) !== true) return new GateError('DIRECTORY_TARGET', { user, channel });
+  return { ...target, channel };
 }
 
 /** The backend and the hosts that the account names. */

@@ -19,6 +19,8 @@ export interface Secured {
 export interface Upgrader {
   /** TLS that somebody else has ended is not enough. */
   readonly requiresCertificate?: boolean;
+  /** Clients are asked for one. */
+  readonly asksForCertificate?: boolean;
   /** Called before anything is said or done; throws where TLS may not begin now. */
   mayBegin?(): void;
   upgrade(raw: net.Socket): Promise<Secured>;

@@ -38,10 +38,12 @@ export async function proveLogin(
   const { settings } = backend;
   const admin = client.gate.admin ?? backend.admin;
   if (credentials.kind === 'external' || credentials.kind === 'challenge')
-    return forProven(client, backend, { target, credentials });
+    return forProven(client, backend, { target });
   const byProxy = settings.login === 'proxy';
   if (credentials.kind !== 'password') {
-    // A token means something to its issuer only; the backend, if it is given it, asks there.
+    // A token means something to its issuer only; the backend, if it is given it, asks there, unless the directory has.
+    const proven = target.proof === 'right' ? forProven(client, backend, { target }) : null;
+    if (proven !== null && proven !== 'cannot be checked here') return proven;
     return byProxy ? 'cannot be checked here' : credentials;
   }
   const { password, authzid } = credentials;
@@ -81,6 +83,13 @@ export function byAdmin(admin: AdminLogin | null, mailbox: string): Replayable |
   };
 }
 
+/** The administrator by whom it is logged in; null: by the client's own password. */
+export function adminOf({ gate }: Client, { admin }: Backend, credentials: Replayable): string | null {
+  const { user, password } = gate.admin ?? admin ?? {};
+  if (user === undefined || credentials.kind !== 'password' || credentials.authzid === '') return null;
+  return credentials.user === user && credentials.password === password ? user : null;
+}
+
 /** The relay is not logged in to: it is told who it is, and believes us. */
 export interface Told {
   readonly kind: 'told';
@@ -94,19 +103,18 @@ export interface Told {
 function forProven(
   client: Client,
   backend: Backend,
-  { target, credentials }: { readonly target: Target; readonly credentials: Credentials },
+  { target }: { readonly target: Target },
 ): Replayable | Told | Refusal {
   const { settings } = backend;
   const admin = client.gate.admin ?? backend.admin;
   const mailbox = target.replay ?? target.user ?? '';
   if (!target.checked || target.proof !== 'right' || mailbox === '') return 'cannot be checked here';
   const { protocol } = client.gate.dialect;
-  const isLast = credentials.kind === 'challenge' && takesProven({ admin, settings }, protocol);
-  const { replayPassword: password } = target;
-  if (password !== null && !isLast)
-    return { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
-  const isTold = admin === null && takesProven({ admin, settings }, protocol);
-  return isTold ? { kind: 'told', user: mailbox } : byAdmin(admin, mailbox);
+  if (admin === null && takesProven({ admin, settings }, protocol)) return { kind: 'told', user: mailbox };
+  const password = target.replayPassword ?? (admin === null ? target.provenPassword : null);
+  return password === null
+    ? byAdmin(admin, mailbox)
+    : { kind: 'password', mechanism: 'PLAIN', authzid: '', user: mailbox, password };
 }
 
 /** Whether somebody who has shown no password can be brought there. */

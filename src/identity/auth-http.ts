@@ -1,16 +1,22 @@
 // nginx's auth_http contract as text: the headers of a request about a login, what the headers of an answer mean. Pure.
 // Promises: a script written for nginx cannot tell the difference but by what it does not know (Client-Port,
-// Auth-Server-Address, Auth-Server-Port); an answer that nginx would not understand is an Outcome `unusable`.
+// Auth-Server-Address, Auth-Server-Port); tokens go as freenginx has them go; of a certificate that is not believed
+// nothing is sent but that; an answer that nginx would not understand is an Outcome `unusable`.
 
 import { createHash } from 'node:crypto';
 
 import { parseHostPort, formatHostPort, ipOf } from '../wire/address.ts';
-import type { Login, Refusal, ShownCertificate } from './directory.ts';
+import { decodeBase64 } from '../wire/sasl.ts';
+import type { Login, Refusal, Shown, ShownCertificate } from './directory.ts';
 
 export interface Attempt {
   readonly login: Login;
-  /** null: proven otherwise (EXTERNAL). */
+  /** null: proven otherwise. */
   readonly password: string | null;
+  /** What there is in place of a password. */
+  readonly shown?: Shown | undefined;
+  /** A certificate goes whole (nginx's auth_http_pass_client_cert). */
+  readonly passClientCert?: boolean;
   /** How often this connection has tried. */
   readonly attempt: number;
 }
@@ -28,54 +34,138 @@ export type Outcome =
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'unusable'; readonly reason: string };
 
+type Header = [name: string, value: string];
+
 /** Header names and values; bytes that are no ASCII go as UTF-8. */
-export function requestHeaders({ login, password, attempt }: Attempt): [string, string][] {
+export function requestHeaders(asked: Attempt): Header[] {
+  const { login, attempt } = asked;
   const { client, server, protocol, tls } = login;
   return [
-    // Only a certificate takes the place of a password.
-    ['Auth-Method', login.byCertificate === true ? 'external' : 'plain'],
+    ['Auth-Method', methodOf(asked)],
     ['Auth-User', escaped(login.id)],
-    ['Auth-Pass', escaped(password ?? '')],
+    ...secretHeaders(asked),
     ['Auth-Protocol', protocol],
     ['Auth-Login-Attempt', String(attempt)],
     ['Client-IP', client.address === '' ? 'unix:' : client.address],
-    ...(protocol === 'smtp' ? [['Client-Host', '[UNAVAILABLE]'] as [string, string]] : []),
+    ...(protocol === 'smtp' ? [header('Client-Host', hostOf(login))] : []),
+    ...proxyHeaders(login),
+    ...(tls ? tlsHeaders(asked) : []),
     ['Client-Port', String(client.port)],
     ['Auth-Server-Address', server.address],
     ['Auth-Server-Port', String(server.port)],
-    ...(tls ? secured(login) : []),
   ];
 }
 
-function secured({ certificateSubject: subject, certificate }: Login): [string, string][] {
+/** none: for where the mailbox is, that somebody else has proven to be allowed to see; nginx has the word in SMTP. */
+function methodOf({ login, password, shown }: Attempt): string {
+  if (login.byCertificate === true) return 'external';
+  return (shown?.mechanism ?? login.byToken ?? (password === null ? 'none' : 'plain')).toLowerCase();
+}
+
+function secretHeaders({ password, shown }: Attempt): Header[] {
+  switch (shown?.kind) {
+    case 'digest':
+      return [header('Auth-Pass', shown.digest), header('Auth-Salt', shown.challenge)];
+    case 'token':
+      return [header('Auth-Pass', escaped(shown.token))];
+    case undefined:
+      return [header('Auth-Pass', escaped(password ?? ''))];
+  }
+}
+
+function proxyHeaders({ proxied }: Login): Header[] {
+  if (proxied === undefined) return [];
+  const { source, destination } = proxied;
+  return [
+    ['Proxy-Protocol-Addr', source.address],
+    ['Proxy-Protocol-Port', String(source.port)],
+    ['Proxy-Protocol-Server-Addr', destination.address],
+    ['Proxy-Protocol-Server-Port', String(destination.port)],
+  ];
+}
+
+function tlsHeaders({ login, passClientCert = false }: Attempt): Header[] {
+  const { certificateSubject: subject, certificate, tlsFacts } = login;
+  const { version = null, cipher = null } = tlsFacts ?? {};
+  const facts = [
+    ['Auth-SSL-Protocol', version],
+    ['Auth-SSL-Cipher', cipher],
+  ] as const;
+  const verify = verifyWord(login);
   return [
     ['Auth-SSL', 'on'],
-    ['Auth-SSL-Verify', subject === null ? 'NONE' : 'SUCCESS'],
-    ...(subject === null ? [] : [['Auth-SSL-Subject', escaped(subject)] as [string, string]]),
-    ...(certificate === undefined ? [] : shown(certificate)),
+    ...facts.flatMap(([name, value]) => (isWord(value) ? [header(name, value)] : [])),
+    ...(verify === null ? [] : [header('Auth-SSL-Verify', verify)]),
+    ...(subject === null ? [] : [header('Auth-SSL-Subject', nameForScripts(subject))]),
+    ...(certificate === undefined ? [] : certificateHeaders(certificate)),
+    ...(certificate === undefined || !passClientCert
+      ? []
+      : [header('Auth-SSL-Cert', escaped(pemOf(certificate)))]),
   ];
+}
+
+function verifyWord({ certificateSubject, certificateWord }: Login): string | null {
+  if (certificateSubject !== null) return 'SUCCESS';
+  if (typeof certificateWord === 'object') return `FAILED:${certificateWord.fault}`;
+  return certificateWord === undefined ? null : 'NONE';
 }
 
 /** As nginx: the fingerprint is by SHA-1, since that is what scripts have in their lists. */
-function shown({ issuer, serial, der }: ShownCertificate): [string, string][] {
+function certificateHeaders({ issuer, serial, der }: ShownCertificate): Header[] {
   return [
-    ['Auth-SSL-Issuer', escaped(issuer)],
+    ['Auth-SSL-Issuer', nameForScripts(issuer)],
     ['Auth-SSL-Serial', serial],
     ['Auth-SSL-Fingerprint', createHash('sha1').update(der).digest('hex')],
   ];
 }
 
+function pemOf({ der }: ShownCertificate): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
+}
+
+/** As OpenSSL has a name in the form of RFC 2253: `+` without blanks, the last first, bytes that are no ASCII in hex. */
+function nameForScripts(name: string): string {
+  const parts = name.match(/(?:\\.|[^,\\])+/gsu) ?? [];
+  return parts
+    .map((part) => part.split(' + ').toReversed().join('+'))
+    .join(',')
+    .replaceAll(/[^\x20-\x7e]/gu, inHex);
+}
+
+function inHex(character: string): string {
+  return [...Buffer.from(character)].map((byte) => `\\${hexOf(byte)}`).join('');
+}
+
+function hostOf({ clientName = null }: Login): string {
+  return isWord(clientName) ? clientName : '[UNAVAILABLE]';
+}
+
+/** What a tier or balancer has said may be anything. */
+function isWord(text: string | null): text is string {
+  return text !== null && /^[\x21-\x7e]{1,255}$/.test(text);
+}
+
+function header(name: string, value: string): Header {
+  return [name, value];
+}
+
 /** As nginx does for mail: blanks, percent signs and control characters. */
 function escaped(text: string): string {
   // oxlint-disable-next-line no-control-regex
-  return Buffer.from(text.replaceAll(/[\x00-\x20%\x7f]/g, hex)).toString('latin1');
+  return Buffer.from(text.replaceAll(/[\x00-\x20%\x7f]/g, percent)).toString('latin1');
 }
 
-function hex(character: string): string {
-  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+function percent(character: string): string {
+  return `%${hexOf(character.charCodeAt(0))}`;
+}
+
+function hexOf(byte: number): string {
+  return byte.toString(16).toUpperCase().padStart(2, '0');
 }
 
 const TEXT_MAX = 400;
+const SASL_ERROR_MAX = 1024;
 const WAIT_MAX_MS = 600_000;
 
 export function readAnswer(headers: Readonly<Record<string, string | undefined>>, status: number): Outcome {
@@ -88,12 +178,14 @@ export function readAnswer(headers: Readonly<Record<string, string | undefined>>
   if (said === null && (status < 200 || status > 299))
     return { kind: 'unusable', reason: `HTTP status ${status}, no Auth-Status` };
   if (said === 'WAIT') return { kind: 'wait', ms: waitMs ?? 0 };
-  if (said !== null && said !== 'OK') return refusal(said, { waitMs, code: text('auth-error-code') });
+  if (said !== null && said !== 'OK')
+    return refusal(said, { waitMs, code: text('auth-error-code'), sasl: text('auth-error-sasl') });
   const server = readServer(text('auth-server'), text('auth-port'));
   if (server === undefined) return { kind: 'unusable', reason: 'Auth-Server or Auth-Port is malformed' };
   if (said === null && server === null)
     return { kind: 'unusable', reason: 'neither Auth-Status nor Auth-Server' };
-  return { kind: 'ok', server, user: text('auth-user'), password: text('auth-pass') };
+  // Empty is as good as not said: nobody's store takes that.
+  return { kind: 'ok', server, user: text('auth-user') || null, password: text('auth-pass') || null };
 }
 
 function readWait(text: string | null): number | null {
@@ -103,7 +195,11 @@ function readWait(text: string | null): number | null {
 
 function refusal(
   said: string,
-  { waitMs, code }: { readonly waitMs: number | null; readonly code: string | null },
+  {
+    waitMs,
+    code,
+    sasl,
+  }: { readonly waitMs: number | null; readonly code: string | null; readonly sasl: string | null },
 ): Refusal {
   // What goes to the client is one line of printable ASCII.
   const text = said.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, TEXT_MAX);
@@ -113,9 +209,14 @@ function refusal(
     temporary: smtpCode?.startsWith('4') ?? false,
     text,
     ...(smtpCode === null ? {} : { smtpCode }),
+    ...(sasl === null || !isBase64(sasl) ? {} : { saslError: sasl }),
     // Without a time to wait, or with none, nginx ends the connection.
     waitMs: waitMs === 0 ? null : waitMs,
   };
+}
+
+function isBase64(text: string): boolean {
+  return text !== '' && decodeBase64(text, SASL_ERROR_MAX) !== null;
 }
 
 /** undefined: malformed. nginx takes addresses only; names are taken too. */

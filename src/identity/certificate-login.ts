@@ -1,5 +1,5 @@
-// Whom a certificate stands for, once it is known to be good: by certmap.conf where there is one, otherwise by the mail
-// address in it. Promises: one account or nobody; addresses are taken as texts, never as patterns, and one that is not
+// Whom a certificate stands for, once it is known to be good: by certmap.conf where there is one, otherwise by what the
+// directory makes of it itself (a script for nginx), or by the mail address in it. Promises: one account or nobody; addresses are taken as texts, never as patterns, and one that is not
 // what an address looks like makes the whole certificate nobody's, as do two accounts. That the certificate is believed
 // is the caller's business. On failure: nobody, with the reason; what the directory rejects with goes through.
 
@@ -30,13 +30,21 @@ export async function accountOfCertificate(
       nobody('certmap.conf is about a directory in LDAP, and this is none')
     );
   }
+  const judged = await directory.judgeCertificate?.(login);
+  if (judged !== undefined && judged.kind !== 'nobody') return judged;
+  const steps = judged?.steps ?? [];
   const { addresses, source, reason } = addressesOf(certificate);
-  if (reason !== null) return nobody(reason);
-  const told = `without certmap.conf the mail address counts: ${addresses.join(', ')} (${source})`;
+  if (reason !== null) return nobody(reason, steps);
+  const shown = addresses.join(', ');
+  const told = `without certmap.conf the mail address counts: ${shown} (${source})`;
   const found =
     (await directory.byMail?.(login, addresses)) ??
     nobody('there is no directory that says whose address it is');
-  return { ...found, steps: [told, ...found.steps] };
+  const all = [...steps, told, ...found.steps];
+  // The log has the reason alone, and the subject need not hold the address.
+  return found.kind === 'nobody'
+    ? { ...found, reason: `${found.reason} (${shown})`, steps: all }
+    : { ...found, steps: all };
 }
 
 interface Addresses {

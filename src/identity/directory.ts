@@ -23,9 +23,34 @@ export interface Login {
   readonly byCertificate?: true;
   /** More of the same certificate. */
   readonly certificate?: ShownCertificate;
+  /** What came of asking for one on the client's own TLS; not there: it was not asked for, or somebody in front was. */
+  readonly certificateWord?: 'none' | 'good' | { readonly fault: string };
+  /** A token is the proof, and find() is not given it. */
+  readonly byToken?: 'XOAUTH2' | 'OAUTHBEARER';
+  /** What is known of the client's TLS. */
+  readonly tlsFacts?: { readonly version: string | null; readonly cipher: string | null };
+  /** As a balancer's PROXY header has it. */
+  readonly proxied?: { readonly source: Place; readonly destination: Place };
+  /** SMTP: its forward-confirmed name. */
+  readonly clientName?: string | null;
   /** Which attempt of this connection it is; 1 where it is not said. */
   readonly attempt?: number;
 }
+
+interface Place {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What a client has shown in place of a password. */
+export type Shown =
+  | {
+      readonly kind: 'digest';
+      readonly mechanism: 'APOP' | 'CRAM-MD5';
+      readonly challenge: string;
+      readonly digest: string;
+    }
+  | { readonly kind: 'token'; readonly mechanism: 'XOAUTH2' | 'OAUTHBEARER'; readonly token: string };
 
 export interface ShownCertificate {
   readonly issuer: string;
@@ -54,8 +79,10 @@ export interface Account {
   readonly attributes: Readonly<Record<string, readonly string[]>>;
   /** Stored passwords, `{SSHA}…` or plain. Never logged, never cached for longer than the account. */
   readonly secrets: readonly string[];
-  /** What the store is given in place of the client's password (http's Auth-Pass). Never logged. */
+  /** What the store is given in place of what the client has (http's Auth-Pass). Never logged. */
   readonly replayPassword?: string;
+  /** smtp: the channel that a login leads to, in place of saslswitchchannel (Sun's mailSMTPSubmitChannel). */
+  readonly channel?: string;
 }
 
 /** What a directory says in its own words. */
@@ -69,6 +96,8 @@ export interface Refusal {
   readonly smtpCode?: string;
   /** What the next attempt has to wait; null: there is none on this connection. */
   readonly waitMs?: number | null;
+  /** For a token: what is wrong with it, in base64, to be told before the refusal (RFC 7628 3.2.2). */
+  readonly saslError?: string;
 }
 
 export type Answer =
@@ -79,7 +108,12 @@ export type Answer =
 
 /** Whom a certificate stands for, and how that was found. */
 export type CertificateAnswer = (
-  | { readonly kind: 'account'; readonly account: Account }
+  | {
+      readonly kind: 'account';
+      readonly account: Account;
+      /** Whom the login asks to be was judged with it. */
+      readonly isAsked?: true;
+    }
   | { readonly kind: 'nobody'; readonly reason: string }
   | Refusal
 ) & {
@@ -95,10 +129,17 @@ export interface ActingQuestion {
 }
 
 export interface Directory {
+  /** What is stored for each user, where that is known without asking. */
+  readonly secrets?: readonly (readonly string[])[];
   /** find() has to be given the password whoever checks it. */
   readonly needsPassword?: true;
   /** With a password: also whether it is right, as far as this directory can tell. */
   find(login: Login, password: string | null): Promise<Answer>;
+  /**
+   * One text for all spellings of a name that find() takes for one and the same, whether somebody has it or not; not
+   * there: there is one spelling.
+   */
+  spelling?(login: Login): string;
   /** What find() depends on but for the password; what is not there: what commonKey() says. */
   keyOf?(login: Login): string;
   /**
@@ -106,6 +147,15 @@ export interface Directory {
    * of one user.
    */
   prove?(login: Login, account: Account, password: string): Promise<'right' | 'wrong'>;
+  /** What judge() is for: nothing here could judge it. */
+  readonly judges?: ReadonlySet<Shown['kind']>;
+  /** Whether what was shown is right; an account is, if its proof is. Nothing of it may be remembered. */
+  judge?(login: Login, shown: Shown): Promise<Answer>;
+  /**
+   * Whether the certificate is that of whom the login asks to be ('': of anybody). Nobody: it does not say, and the rest
+   * is asked.
+   */
+  judgeCertificate?(login: Login): Promise<CertificateAnswer>;
   /**
    * Whose mail addresses these are: the one account that has one of them, or several of them. Of two accounts neither is
    * taken. Not there: nobody here knows which addresses there are.

@@ -52,6 +52,7 @@ export function fileDirectory(map: UserMap, names: NameBook): Directory {
     return listed.length > 0 ? listed : [accountOf(found, id, login)];
   };
   return {
+    secrets: map.map(({ passwords }) => passwords),
     byMail: async (login, addresses) => {
       const found = addresses.map((address) => ({ address, accounts: ownersOf(address, login) }));
       const steps = found.map(({ address, accounts }) => {
@@ -69,6 +70,7 @@ export function fileDirectory(map: UserMap, names: NameBook): Directory {
       if (entry === null) return { kind: 'nobody' };
       return { kind: 'account', account: accountOf(entry, id, login), proof: null };
     },
+    spelling: ({ id, service, server }) => names.split(id, { service, address: server.address }).canonical,
     // What the file says is at hand; only the comparison of passwords is worth remembering.
     keyOf: ({ id, service, protocol, server }) => JSON.stringify([id, service, protocol, server.address]),
     close: () => undefined,
@@ -83,6 +85,7 @@ function accountOf(entry: UserEntry, id: LoginId, { protocol }: Login): Account 
     user,
     replay: entry.login === null ? user : fillReplay(entry.login, id),
     backend: typeof entry.backend === 'string' ? entry.backend : (entry.backend?.[protocol] ?? null),
+    ...(entry.channel === null ? {} : { channel: entry.channel }),
     hosts: entry.servers,
     access: entry.access === null ? [] : [entry.access],
     status: entry.status,

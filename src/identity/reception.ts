@@ -5,6 +5,7 @@
 // one when it comes back. On failure: the directory's GateError; nothing that could not be asked is a wrong password.
 
 import { createHmac } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 
 import { asGateError } from '../errors.ts';
 import { explain, type Log } from '../log.ts';
@@ -20,8 +21,9 @@ import {
   type Directory,
   type Login,
   type Refusal,
+  type Shown,
 } from './directory.ts';
-import { ChallengeDesk } from './passwords/challenge.ts';
+import { ChallengeDesk, type SecretsJudge } from './passwords/challenge.ts';
 import { passwordFits } from './passwords/password.ts';
 import { Turns } from './turns.ts';
 
@@ -49,15 +51,19 @@ export interface Inquiry {
   readonly checker: 'directory' | 'others';
 }
 
+export interface AccountRuling {
+  readonly kind: 'account';
+  readonly account: Account;
+  /** Whether it is the directory that checks the password of this account. */
+  readonly checked: boolean;
+  /** null where it does not. */
+  readonly proof: 'right' | 'wrong' | null;
+  /** That of the account, which the client has proven to know without showing it. */
+  readonly provenPassword?: string;
+}
+
 export type Ruling =
-  | {
-      readonly kind: 'account';
-      readonly account: Account;
-      /** Whether it is the directory that checks the password of this account. */
-      readonly checked: boolean;
-      /** null where it does not. */
-      readonly proof: 'right' | 'wrong' | null;
-    }
+  | AccountRuling
   | {
       readonly kind: 'nobody';
       /** For the log; not there: nobody of that name. */
@@ -67,6 +73,7 @@ export type Ruling =
     }
   | Refusal;
 
+const NOBODY: Answer = { kind: 'nobody' };
 /** Values of one account that are tried. */
 const SECRETS_MAX = 8;
 
@@ -80,8 +87,7 @@ export class Reception {
   readonly #proofs = new Together<'right' | 'wrong'>();
   readonly #key: Buffer;
   readonly #turns = new Turns();
-  /** Who has a secret without sending it. */
-  readonly challenges: ChallengeDesk;
+  readonly #challenges: ChallengeDesk;
   #down = false;
   /** What an unknown user's password is compared with: the last value that anybody's was. */
   #decoy = '{SSHA512}';
@@ -92,23 +98,31 @@ export class Reception {
     this.#passwords = new Cache(options.cache.size);
     this.#holders = new Cache(options.cache.size);
     this.#key = options.world.random(32);
-    this.challenges = new ChallengeDesk(options.saltKey ?? options.world.random(32), this.#turns);
+    const { directory, saltKey, world } = options;
+    this.#challenges = new ChallengeDesk(saltKey ?? world.random(32), this.#turns, directory.secrets);
   }
 
   async ask(inquiry: Inquiry): Promise<Ruling> {
-    const { directory } = this.#options;
+    const { directory, world } = this.#options;
     const { login, password, checker } = inquiry;
-    const key = directory.keyOf?.(login) ?? commonKey(login);
+    const key = this.#keyOf(login);
     if (directory.needsPassword === true) return this.#askWhole(key, inquiry);
+    const isRemembered = this.#accounts.get(key, world.monotonic()) !== undefined;
     const found = await this.#search(key, login, null);
     if (found.kind === 'nobody' && checker === 'directory' && password !== null) {
       await this.#compare([this.#decoy], password);
     }
     if (found.kind !== 'account') return found;
-    const { account } = found;
-    const checked = account.preAuth ?? checker === 'directory';
-    const proof = checked && password !== null ? await this.#prove(key, { login, account, password }) : null;
-    return { kind: 'account', account, checked, proof };
+    const ruling = await this.#rule(key, inquiry, found.account);
+    if (ruling.proof !== 'wrong' || password === '' || !isRemembered) return ruling;
+    const anew = await this.#renew(key, login, found.account);
+    if (anew === null) return ruling;
+    return anew.kind === 'account' ? this.#rule(key, inquiry, anew.account) : anew;
+  }
+
+  /** Somebody had the wrong secret: whoever asks next is not told what is remembered, for it may be another one now. */
+  doubt(login: Login): void {
+    this.#accounts.delete(this.#keyOf(login));
   }
 
   /**
@@ -119,7 +133,8 @@ export class Reception {
     const { directory, cache, world } = this.#options;
     const { login, certificate, mappings } = question;
     if (certificate.kind === 'odd') return accountOfCertificate(directory, question);
-    const place = { ...login, id: '' };
+    // Where the directory is told whom it asks to be, its answer is about that too.
+    const place = directory.judgeCertificate === undefined ? { ...login, id: '' } : login;
     const key = this.#digest(directory.keyOf?.(place) ?? commonKey(place), [
       certificate.der.toString('base64'),
       mappings,
@@ -135,6 +150,25 @@ export class Reception {
     return cache.ttlMs > 0 ? this.#lookups.do(key, ask) : ask();
   }
 
+  /** Who has a secret without sending it. `secrets`: of whom the login is, null for nobody. */
+  judge(login: Login, secrets: readonly string[] | null): SecretsJudge {
+    const { directory } = this.#options;
+    return this.#challenges.judge(directory.spelling?.(login) ?? login.id, secrets);
+  }
+
+  /** What was shown in place of a password is for the directory itself to judge. */
+  judges(kind: Shown['kind']): boolean {
+    return this.#options.directory.judges?.has(kind) === true;
+  }
+
+  /** Asked each time, where judges() says so: nothing of it is remembered. */
+  async present(login: Login, shown: Shown): Promise<Ruling> {
+    const { directory } = this.#options;
+    const answer = await this.#watched(async () => directory.judge?.(login, shown) ?? NOBODY);
+    if (answer.kind !== 'account') return answer;
+    return { kind: 'account', account: answer.account, checked: true, proof: answer.proof ?? 'wrong' };
+  }
+
   /** Whether an account whose password was right may log in for another. */
   async mayActFor(question: ActingQuestion): Promise<boolean> {
     const { directory, isAdmin } = this.#options;
@@ -144,6 +178,32 @@ export class Reception {
 
   close(): void {
     this.#options.directory.close();
+  }
+
+  #keyOf(login: Login): string {
+    return this.#options.directory.keyOf?.(login) ?? commonKey(login);
+  }
+
+  async #rule(key: string, { login, password, checker }: Inquiry, account: Account): Promise<AccountRuling> {
+    const checked = account.preAuth ?? checker === 'directory';
+    const proof = checked && password !== null ? await this.#prove(key, { login, account, password }) : null;
+    return { kind: 'account', account, checked, proof };
+  }
+
+  /** What the directory says now of an account that is remembered; null: its passwords are the same, or nobody knows. */
+  async #renew(key: string, login: Login, { secrets }: Account): Promise<Answer | null> {
+    const { directory } = this.#options;
+    if (directory.prove !== undefined || secrets.length === 0) return null;
+    const find = (): Promise<Answer> => this.#watched(() => directory.find(login, null));
+    const answer = await this.#searches.do(`${key} anew`, find).catch((error: unknown) => {
+      // A guess stays one while the directory is down.
+      if (asGateError(error).code === 'DIRECTORY_DOWN') return null;
+      throw error;
+    });
+    const isSame = answer?.kind === 'account' && isDeepStrictEqual(answer.account.secrets, secrets);
+    if (answer === null || isSame) return null;
+    this.#remember(key, answer);
+    return answer;
   }
 
   /** A directory that has to be told the password: search and proof are one. */
@@ -162,14 +222,19 @@ export class Reception {
     if (known !== undefined) return known;
     const ask = async (): Promise<Answer> => {
       const answer = await this.#watched(() => directory.find(login, password));
-      const ttlMs = answer.kind === 'account' ? cache.ttlMs : answer.kind === 'nobody' ? cache.missTtlMs : 0;
-      const isWrong = answer.kind === 'account' && answer.proof === 'wrong';
-      if (ttlMs > 0 && cache.ttlMs > 0 && !isWrong)
-        this.#accounts.set(key, answer, world.monotonic() + ttlMs);
+      this.#remember(key, answer);
       return answer;
     };
     // Whoever is not to be remembered is asked for each time.
     return cache.ttlMs > 0 ? this.#searches.do(key, ask) : ask();
+  }
+
+  #remember(key: string, answer: Answer): void {
+    const { cache, world } = this.#options;
+    const ttlMs = answer.kind === 'account' ? cache.ttlMs : answer.kind === 'nobody' ? cache.missTtlMs : 0;
+    const isWrong = answer.kind === 'account' && answer.proof === 'wrong';
+    if (ttlMs > 0 && cache.ttlMs > 0 && !isWrong) this.#accounts.set(key, answer, world.monotonic() + ttlMs);
+    else this.#accounts.delete(key);
   }
 
   async #prove(

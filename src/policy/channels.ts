@@ -126,9 +126,10 @@ export class ChannelBook {
     });
   }
 
-  /** A login was accepted: saslswitchchannel of the channel that it is on. */
-  afterLogin(standing: Standing): Decision {
+  /** A login was accepted: the channel that the directory names for the user, else saslswitchchannel of the current one. */
+  afterLogin(standing: Standing, named: string | null = null): Decision {
     const { channel } = standing;
+    if (named !== null) return follow(standing, { by: 'login', to: named, rule: SUBMIT_CHANNEL });
     return follow(standing, {
       by: 'login',
       to: this.channels.get(channel)?.keywords.saslSwitch ?? channel,
@@ -157,6 +158,7 @@ export class ChannelBook {
 }
 
 const NO_MATCH = 'switchchannel, no match';
+const SUBMIT_CHANNEL = 'mailSMTPSubmitChannel';
 
 /** `tcp_local → tcp_intranet (switchchannel 192.0.2.0/24) → tcp_auth (saslswitchchannel)` */
 export function pathText({ start, moves }: Standing): string {

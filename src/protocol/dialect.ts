@@ -73,9 +73,12 @@ export interface ChallengeCredentials {
   prove(judge: ChallengeJudge, ask: Ask): Promise<Proof | NoProof>;
 }
 
-/** unbound: the secret is right, but not for this TLS connection. */
+/**
+ * unbound: the secret is right, but not for this TLS connection. downgraded: the client thinks that nothing could be
+ * bound here.
+ */
 export interface NoProof {
-  readonly proof: 'told' | 'unbound';
+  readonly proof: 'told' | 'unbound' | 'downgraded';
   readonly password: null;
 }
 

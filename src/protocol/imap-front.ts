@@ -233,8 +233,9 @@ export class ImapFront implements FrontSession {
     const head = /^([\x21-\x7e]+) (LOGIN|AUTHENTICATE(?: "?([\w-]+)"?)?) /i.exec(
       pieces[0]?.toString('latin1') ?? '',
     );
-    // Where the literal is the name of a mechanism, it is told when that is read.
-    const [, tag = null, verb = '', mechanism = verb] = head ?? [];
+    const [, tag = null, verb = '', quoted] = head ?? [];
+    // The name of a mechanism may be a literal too, and is read; then comes the password.
+    const mechanism = /^LOGIN/i.test(verb) ? 'LOGIN' : (quoted ?? pieces[1]?.toString('latin1') ?? '');
     return this.#mustSecure() || wantsPrivacy(mechanism, this.#standing) ? tag : null;
   }
 

@@ -36,6 +36,7 @@ const CANCELLED: BrokenOff = { kind: 'cancelled' };
 const MALFORMED: BrokenOff = { kind: 'malformed' };
 const TOLD: NoProof = { proof: 'told', password: null };
 const UNBOUND: NoProof = { proof: 'unbound', password: null };
+const DOWNGRADED: NoProof = { proof: 'downgraded', password: null };
 const WRONG: Proof = { proof: 'wrong', password: null };
 
 export async function collectCram(start: ChallengeStart): Promise<Collected> {
@@ -77,18 +78,18 @@ export async function collectScram(mechanism: ScramName, start: ChallengeStart):
   const first = message === null ? null : parseClientFirst(message);
   if (first === null) return MALFORMED;
   const { user, authzid } = first;
-  // RFC 5802 6: 'y' where -PLUS was offered means that somebody has taken it out of the list. That is no wrong password
-  // and no login either; so is a binding with a mechanism that has none, and the other way round.
+  // A binding with a mechanism that has none, and the other way round.
   const isBound = first.binding.kind === 'p';
   if (isBound !== (mechanism === 'SCRAM-SHA-256-PLUS')) return MALFORMED;
-  if (first.binding.kind === 'y' && start.plusOffered) return MALFORMED;
+  // RFC 5802 6: 'y' where -PLUS was offered means that somebody has taken it out of the list, which is for the log.
+  const isDowngraded = first.binding.kind === 'y' && start.plusOffered;
   return {
     kind: 'challenge',
     mechanism,
     user,
     authzid,
     ask: start.ask,
-    prove: (judge, ask) => proveScram(judge, first, { ...start, ask }),
+    prove: async (judge, ask) => (isDowngraded ? DOWNGRADED : proveScram(judge, first, { ...start, ask })),
   };
 }
 

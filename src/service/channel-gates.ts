@@ -10,6 +10,7 @@ import { channelsOf } from '../policy/channel-map.ts';
 import { ChannelBook, serverRules } from '../policy/channels.ts';
 import { grantChannelOf } from '../policy/grants.ts';
 import type { Fresh, FrontRules, Offer } from '../protocol/dialect.ts';
+import { judgedMechanisms } from './directories/certificate-logins.ts';
 import { parseChannelKeywords } from '../wire/channel-keywords.ts';
 import type { World } from '../world.ts';
 import { DIALECTS } from './backends/backends.ts';
@@ -73,6 +74,7 @@ export function makeChannels(parts: ChannelParts): GateChannels | null {
   const { settings, service, certified, isTierPassword, world } = parts;
   if (service.channel === null) return null;
   const book = new ChannelBook(Object.values(settings.channels));
+  const judged = judgedMechanisms(service, settings);
   const offers = new Map<Backend, () => Promise<Offer>>();
   const gates = new Map<string, ChannelGate>();
   for (const channel of Object.values(settings.channels)) {
@@ -81,7 +83,7 @@ export function makeChannels(parts: ChannelParts): GateChannels | null {
     const backend = parts.backend(relay);
     const offer =
       offers.get(backend) ??
-      offerOf(service, DIALECTS.smtp, { backend, admin: parts.admin ?? backend.admin });
+      offerOf(service, DIALECTS.smtp, { backend, admin: parts.admin ?? backend.admin, judged });
     offers.set(backend, offer);
     gates.set(channel.name, {
       rules: frontRules({ settings, service, channel, certified, isTierPassword, offer, world }),

@@ -38,7 +38,7 @@ import { spoofOf } from './spoofs.ts';
 import { type BackendTrust, NO_SECRETS } from './backends/material.ts';
 import { backendOf, DIALECTS, makeBackend } from './backends/backends.ts';
 import { frontRules, makeChannels } from './channel-gates.ts';
-import { withoutVainMechanisms } from './directories/certificate-logins.ts';
+import { judgedMechanisms, withoutVainMechanisms } from './directories/certificate-logins.ts';
 import { certmapOf } from './directories/certmaps.ts';
 import type { CheckTarget } from './backends/checks.ts';
 import type { Receptions } from './directories/directories.ts';
@@ -114,7 +114,8 @@ export class GateMaker {
       world,
       backend: (relay) => this.#backend(relay, dialect),
     });
-    const offer = offerOf(offered, dialect, { backend, admin: admin ?? backend.admin });
+    const judged = judgedMechanisms(service, settings);
+    const offer = offerOf(offered, dialect, { backend, admin: admin ?? backend.admin, judged });
     return {
       name: service.name,
       dialect,

@@ -1,5 +1,6 @@
 // What SASL mechanisms put on the wire: base64, PLAIN, XOAUTH2, OAUTHBEARER.
-// Promises: never throws; a token is checked for its form but never returned, so that nobody logs it by accident.
+// Promises: never throws; a token is checked for its form and is not among what a login is read to, so that nobody logs it
+// by accident: bearerToken() gives it, to who has to judge it.
 // On failure: null, without saying what was wrong, because the client is told no more than that either.
 
 import { isUtf8 } from 'node:buffer';
@@ -63,6 +64,14 @@ export function parseOauthBearer(message: Buffer): TokenLogin | null {
   const match = /^[ny],(?:a=((?:[^,=\p{Cc}]|=2C|=3D)+))?,$/u.exec(header);
   if (match === null || !holdsBearer(fields)) return null;
   return { user: (match[1] ?? '').replaceAll('=2C', ',').replaceAll('=3D', '=') };
+}
+
+/** The token in a message of either kind. */
+export function bearerToken(message: Buffer): string | null {
+  const fields = endedText(message)?.split(FIELD_END).slice(1) ?? [];
+  if (!holdsBearer(fields)) return null;
+  const tokens = fields.flatMap((field) => /^auth=bearer +(.+)$/i.exec(field)?.[1] ?? []);
+  return tokens[0] ?? null;
 }
 
 /** The message without the two ^A that end it; null where they are missing, or a NUL or bad UTF-8 is inside. */

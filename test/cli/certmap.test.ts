@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -25,6 +27,9 @@ const USERS = `
 anna@x.com: { server: store2.internal, login: "%U" }
 away@x.com: { status: inactive }
 bert: { mail: twin@x.com }
+near@x.com: { access: "+imap:192.0.2.1" }
+far@x.com: { server: store.elsewhere.test }
+eva@x.com: { backend: stores }
 carl: { mail: twin@x.com, backend: bare }
 dora: { mail: dora@x.com, backend: bare }
 `;
@@ -130,6 +135,29 @@ const REFUSALS: readonly (readonly [string, () => string[], RegExp])[] = [
     /nobody can log in for others at backends\.bare/,
   ],
   [
+    'a user whose backend has an administrator, at a service whose own has none',
+    () => [
+      certificateOf({ emails: ['eva@x.com'] }),
+      '--config',
+      settings('front.yaml', {}, { backend: 'bare' }),
+    ],
+    /as administrator mmpstore[^]*services\.imaps offers no EXTERNAL, since backends\.bare has no admin/,
+  ],
+  [
+    'a user at a host that the backend does not allow',
+    () => [certificateOf({ emails: ['far@x.com'] })],
+    /not logged in: backends\.stores\.hosts does not allow store\.elsewhere\.test/,
+  ],
+  [
+    'a user, at a service that leaves EXTERNAL out',
+    () => [
+      certificateOf({ emails: ['anna@x.com'] }),
+      '--config',
+      settings('plain.yaml', {}, { mechanisms: ['PLAIN'] }),
+    ],
+    /not logged in: services\.imaps\.mechanisms leaves EXTERNAL out/,
+  ],
+  [
     'a user, of a CA that is not trusted',
     () => [certificateOf({ emails: ['anna@x.com'] }, foreign)],
     /user: anna@x\.com[^]*services\.imaps does not believe it: unknown-issuer/,
@@ -158,6 +186,12 @@ for (const [what, args, expected] of REFUSALS) {
     assert.equal(code, 1);
   });
 }
+
+test('rules about where the user may come from are told, for nobody knows where that will be', async () => {
+  const { code, out } = await run(certificateOf({ emails: ['near@x.com'] }));
+  assert.match(out, /only from where these rules let it: \+imap:192\.0\.2\.1\n/);
+  assert.equal(code, 0);
+});
 
 test('one that its CRL revokes is not believed', async () => {
   const { certFile, serial } = authority.issue({ names: ['pc'], purpose: 'client', emails: ['anna@x.com'] });
@@ -233,4 +267,24 @@ test('check warns of logins by certificate that lead nowhere, and of no other', 
   writeFileSync(join(folder, 'users2.yaml'), 'anna@x.com:\n');
   assert.deepEqual(await warningsOf(relayed('told.yaml', 'xclient')), []);
   assert.match((await warningsOf(relayed('untold.yaml', 'xclient?'))).join(), /backends\.mta .*xpehlo/);
+});
+
+test('a script is asked as it is when such a client logs in, and what it gives for the store is said to be there, no more', async (t) => {
+  const script = http.createServer((request, response) => {
+    const isShown = request.headers['auth-ssl-subject'] === 'CN=pc.x.com';
+    const yes = { 'Auth-Status': 'OK', 'Auth-User': 'anna', 'Auth-Pass': 'sesame of anna' };
+    response.writeHead(200, isShown ? yes : { 'Auth-Status': 'No' }).end();
+  });
+  await new Promise<void>((resolve) => {
+    script.listen(0, '127.0.0.1', resolve);
+  });
+  t.after(() => script.close());
+  const url = `http://127.0.0.1:${(script.address() as AddressInfo).port}/`;
+  const directory = { type: 'http', http: { url } };
+  const place = settings('by-script.yaml', { directory }, { backend: 'bare', verify: 'directory' });
+  const { code, out } = await run(certificateOf({}), '--config', place);
+  assert.equal(code, 0, out);
+  assert.match(out, /the script asked with an empty Auth-User: anna\nuser: anna\n/);
+  assert.match(out, /logged in there as: anna, with the password that the script gives \(PLAIN\)\n$/);
+  assert.doesNotMatch(out, /sesame/);
 });

@@ -19,7 +19,7 @@ function write(t: TestContext, text: string | Buffer): string {
   return file;
 }
 
-const context = { backends: ['one', 'two'], isKnownScheme };
+const context = { backends: ['one', 'two'], channels: ['tcp_auth'], isKnownScheme };
 const read = (t: TestContext, text: string): UserMap => readUserMap(write(t, text), context);
 
 function mistakes(t: TestContext, text: string | Buffer): string[] {
@@ -36,7 +36,7 @@ function mistakes(t: TestContext, text: string | Buffer): string[] {
 const TEXT = `
 anna@example.com: one
 Bob@example.com: { backend: { imap: one, pop3: two }, login: "%U-store", mail: [bob@example.com, rob@example.com] }
-carl@example.com:
+carl@example.com: { channel: tcp_auth }
 "sales-*@example.com": { server: [imap1.internal, "[2001:db8::1]:143"], status: hold }
 "@example.com": two
 "*": { server: "192.0.2.1:143", access: "+imap:ALL" }
@@ -77,7 +77,8 @@ const FOUND: readonly (readonly [id: string, Record<string, unknown>])[] = [
       mail: ['bob@example.com', 'rob@example.com'],
     },
   ],
-  ['carl', { backend: null, hosts: [], status: 'active' }],
+  ['carl', { backend: null, channel: 'tcp_auth', hosts: [], status: 'active' }],
+  ['dora', { channel: undefined }],
   ['sales-north', { hosts: ['imap1.internal', '[2001:db8::1]:143'], status: 'hold', mail: [] }],
   ['dora', { user: 'dora@example.com', backend: 'two' }],
   ['x@example.org', { hosts: ['192.0.2.1:143'], access: ['+imap:ALL'] }],
@@ -100,7 +101,7 @@ test('every mistake is told with its line, and no password with any', (t) => {
   const found = mistakes(
     t,
     `anna: ones
-bob: { backend: { imap: one, http: two }, servers: a }
+bob: { backend: { imap: one, http: two }, servers: a, channel: tcp_aut }
 carl: { server: "a b", login: "%X", status: sleeping, mail: nobody, access: "imap:ALL" }
 dora: { password: ["{WHAT}hidden", "{SSHA}x"] }
 DORA: one
@@ -112,6 +113,7 @@ anna: two
     'F:7: anna: given twice',
     'F:2: bob.servers: unknown key, did you mean server?',
     'F:2: bob.backend.http: expected imap, pop3, smtp',
+    'F:2: bob.channel: there is no channel "tcp_aut", did you mean tcp_auth?',
     'F:3: carl.login: expected a login for the store, in which %U is the user and %V the domain',
     'F:3: carl.status: expected active, hold or inactive, found "sleeping"',
     'F:3: carl.access: expected access rules; "imap:ALL": a rule begins with + or -',
@@ -119,7 +121,7 @@ anna: two
     'F:3: carl.mail: expected a mail address, found "nobody"',
     'F:4: dora.password: expected a stored password of a known scheme',
     'F:5: DORA: given twice, upper and lower case are the same',
-    'F:6: emil: expected the name of a backend, or a map of backend, server, login, password, mail, status, access, found a list',
+    'F:6: emil: expected the name of a backend, or a map of backend, channel, server, login, password, mail, status, access, found a list',
   ]);
 });
 

@@ -19,6 +19,8 @@ interface Scene {
   readonly login?: 'replay' | 'proxy';
   readonly admin?: { readonly user: string; readonly password: string };
   readonly client?: BackendSettings['client'];
+  /** By the directory. */
+  readonly judged?: readonly Mechanism[];
   /** null: the backend cannot be asked. */
   readonly known: Knowledge | null;
 }
@@ -28,6 +30,7 @@ function offering(scene: Scene): {
   readonly know: (known: Knowledge | null) => void;
 } {
   let { known } = scene;
+  const { judged = [] } = scene;
   const service = {
     name: 'mail',
     protocol: scene.protocol,
@@ -44,7 +47,7 @@ function offering(scene: Scene): {
       return known;
     },
   } as unknown as Backend;
-  const offer = offerOf(service, DIALECTS[scene.protocol], { backend, admin: backend.admin });
+  const offer = offerOf(service, DIALECTS[scene.protocol], { backend, admin: backend.admin, judged });
   return { offer, know: (next) => void (known = next) };
 }
 
@@ -130,6 +133,19 @@ test('mechanisms by challenge need nothing of a store; a relay has to take a pas
     await offered([], { protocol: 'smtp', client: [{ method: 'xclient', required: false }] }),
     false,
   );
+});
+
+test('what the directory judges needs nothing of a store but a password, and then what judges it is no administrator', async () => {
+  const judged = ['EXTERNAL', 'XOAUTH2'] as const;
+  const service = { mechanisms: ['PLAIN', 'XOAUTH2', 'OAUTHBEARER', 'EXTERNAL'] as const };
+  const known = { capabilities: [], mechanisms: ['PLAIN'] };
+  const offered = async (scene: Partial<Scene>): Promise<readonly string[]> =>
+    (await offering({ protocol: 'imap', known, service, ...scene }).offer()).mechanisms;
+  assert.deepEqual(await offered({}), ['PLAIN']);
+  assert.deepEqual(await offered({ judged }), ['PLAIN', 'XOAUTH2', 'EXTERNAL']);
+  assert.deepEqual(await offered({ judged, known: null }), ['PLAIN', 'XOAUTH2', 'EXTERNAL']);
+  const relay = { protocol: 'smtp', judged, known: { capabilities: [], mechanisms: [] } } as const;
+  assert.deepEqual(await offered(relay), []);
 });
 
 test('the same knowledge makes the same offer, so that texts made from it are made once', async () => {

@@ -1,14 +1,12 @@
-// The directory behind a script for nginx's auth_http: what it is asked, what its answers mean, and scripts that
-// misbehave, none of which is ever a wrong password.
+// The directory behind a script for nginx's auth_http: what it makes of its answers, and scripts that misbehave, none of
+// which is ever a wrong password.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import https from 'node:https';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { readAnswer, requestHeaders } from '../../src/identity/auth-http.ts';
-import type { Directory, Login } from '../../src/identity/directory.ts';
-import { httpDirectory } from '../../src/identity/http-directory.ts';
+import type { Directory, Login, Shown } from '../../src/identity/directory.ts';
+import { httpDirectory, type HttpDirectoryOptions } from '../../src/identity/http-directory.ts';
 import { NameBook } from '../../src/identity/login-id.ts';
 import { realWorld } from '../../src/world.ts';
 import { testMaterial } from '../support/gateway.ts';
@@ -24,106 +22,12 @@ const LOGIN: Login = {
   attempt: 2,
 };
 
-function sent(login: Partial<Login> = {}, password: string | null = 'secret'): Record<string, string> {
-  return Object.fromEntries(requestHeaders({ login: { ...LOGIN, ...login }, password, attempt: 2 }));
-}
-
-test('the request has the headers of the contract, and the ports besides', () => {
-  assert.deepEqual(sent(), {
-    'Auth-Method': 'plain',
-    'Auth-User': 'anna',
-    'Auth-Pass': 'secret',
-    'Auth-Protocol': 'imap',
-    'Auth-Login-Attempt': '2',
-    'Client-IP': '192.0.2.7',
-    'Client-Port': '50001',
-    'Auth-Server-Address': '198.51.100.1',
-    'Auth-Server-Port': '143',
-  });
-  assert.equal(sent({ protocol: 'smtp' })['Client-Host'], '[UNAVAILABLE]');
-  assert.deepEqual([sent({ tls: true })['Auth-SSL'], sent({ tls: true })['Auth-SSL-Verify']], ['on', 'NONE']);
-});
-
-test('a certificate takes the place of a password, and nothing else does', () => {
-  const certificate = { issuer: 'CN=Some CA', serial: '4A', der: Buffer.from('the certificate') };
-  const login = { tls: true, certificateSubject: 'CN=anna', certificate } as const;
-  const shown = sent({ ...login, byCertificate: true }, null);
-  assert.deepEqual(
-    [shown['Auth-Method'], shown['Auth-SSL-Verify'], shown['Auth-SSL-Subject'], shown['Auth-SSL-Issuer']],
-    ['external', 'SUCCESS', 'CN=anna', 'CN=Some%20CA'],
-  );
-  assert.equal(shown['Auth-SSL-Serial'], '4A');
-  assert.equal(shown['Auth-SSL-Fingerprint'], createHash('sha1').update('the certificate').digest('hex'));
-  // One that is shown beside a token, say.
-  assert.equal(sent(login, null)['Auth-Method'], 'plain');
-  assert.equal(sent({}, null)['Auth-Method'], 'plain');
-});
-
-test('nothing in a name or password begins another header', () => {
-  const headers = sent({ id: 'a b%\r\nX: y\0' }, '\r\nAuth-User: root ä');
-  assert.equal(headers['Auth-User'], 'a%20b%25%0D%0AX:%20y%00');
-  assert.equal(headers['Auth-Pass'], `%0D%0AAuth-User:%20root%20${Buffer.from('ä').toString('latin1')}`);
-});
-
-const OK = { 'auth-status': 'OK', 'auth-server': '192.0.2.1', 'auth-port': '143' };
-
-const ANSWERS: readonly (readonly [Record<string, string>, Record<string, unknown>])[] = [
-  [OK, { kind: 'ok', server: '192.0.2.1:143', user: null, password: null }],
-  [
-    { ...OK, 'auth-server': 'imap1.internal' },
-    { kind: 'ok', server: 'imap1.internal:143' },
-  ],
-  [
-    { ...OK, 'auth-server': '2001:db8::1' },
-    { kind: 'ok', server: '[2001:db8::1]:143' },
-  ],
-  [
-    { ...OK, 'auth-user': 'robert', 'auth-pass': 'p' },
-    { kind: 'ok', user: 'robert', password: 'p' },
-  ],
-  [{ 'auth-status': 'OK' }, { kind: 'ok', server: null }],
-  [
-    { 'auth-server': '192.0.2.1', 'auth-port': '143' },
-    { kind: 'ok', server: '192.0.2.1:143' },
-  ],
-  [
-    { 'auth-status': 'No', 'auth-wait': '3' },
-    { kind: 'refused', temporary: false, text: 'No', waitMs: 3000 },
-  ],
-  [{ 'auth-status': 'No' }, { kind: 'refused', waitMs: null }],
-  [
-    { 'auth-status': 'Later', 'auth-error-code': '451 4.3.0' },
-    { kind: 'refused', temporary: true, smtpCode: '451 4.3.0' },
-  ],
-  [{ 'auth-status': 'a\tb\x01' }, { kind: 'refused', text: 'a?b?' }],
-  [
-    { 'auth-status': 'WAIT', 'auth-wait': '2' },
-    { kind: 'wait', ms: 2000 },
-  ],
-  [{}, { kind: 'unusable' }],
-  [{ ...OK, 'auth-port': '0' }, { kind: 'unusable' }],
-  [{ ...OK, 'auth-port': '143x' }, { kind: 'unusable' }],
-  [{ 'auth-status': 'OK', 'auth-server': '192.0.2.1' }, { kind: 'unusable' }],
-  [{ ...OK, 'auth-server': 'a b' }, { kind: 'unusable' }],
-];
-
-for (const [headers, expected] of ANSWERS) {
-  test(`the answer ${JSON.stringify(headers)} means ${JSON.stringify(expected)}`, () => {
-    const outcome: Record<string, unknown> = { ...readAnswer(headers, 200) };
-    for (const [key, value] of Object.entries(expected)) assert.deepEqual(outcome[key], value, key);
-  });
-}
-
-test('a status that is no success is heard only where Auth-Status says something', () => {
-  assert.equal(readAnswer({ 'auth-server': '192.0.2.1', 'auth-port': '143' }, 500).kind, 'unusable');
-  assert.equal(readAnswer(OK, 500).kind, 'ok');
-});
-
 const names = new NameBook({ defaultDomain: null, delimiters: '@', canonicalDelimiter: '@' });
 
 async function serve(
   t: TestContext,
   answer: (socket: net.Socket, request: string) => void,
+  options: Partial<HttpDirectoryOptions> = {},
 ): Promise<Directory> {
   const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
@@ -150,6 +54,7 @@ async function serve(
     connections: 2,
     names,
     world: realWorld,
+    ...options,
   });
   t.after(() => {
     directory.close();
@@ -306,4 +211,76 @@ test('what the script says no to is nobody’s, without a wait or an end; one th
   assert.ok(none?.kind === 'nobody' && none.steps.join().includes('z@x.com: No such user'));
   const both = await script.ask('b@x.com', 'a@x.com');
   assert.ok(both?.kind === 'refused' && both.temporary);
+});
+
+const DIGEST: Shown = {
+  kind: 'digest',
+  mechanism: 'CRAM-MD5',
+  challenge: '<1.2@mail.test>',
+  digest: 'b913a602c7eda7a495b4e6e7334d3890',
+};
+const WITH_PASSWORD = GOOD.replace('Content-Length', 'Auth-Pass: own\r\nContent-Length');
+
+test('a digest that the script takes is the login of whom it gives the password of', async (t) => {
+  let heard = '';
+  const directory = await serve(t, (socket, request) => {
+    heard = request;
+    socket.write(WITH_PASSWORD);
+  });
+  const answer = await directory.judge?.(LOGIN, DIGEST);
+  assert.ok(answer?.kind === 'account' && answer.proof === 'right');
+  assert.equal(answer.account.replayPassword, 'own');
+  assert.match(
+    heard,
+    /Auth-Method: cram-md5\r\nAuth-User: anna\r\nAuth-Pass: b913.*\r\nAuth-Salt: <1\.2@mail\.test>\r\n/,
+  );
+});
+
+test('a script that says OK to a digest and knows no password has not looked at it, but in SMTP, as with nginx', async (t) => {
+  const directory = await serve(t, (socket) => void socket.write(GOOD));
+  await assert.rejects(
+    async () => directory.judge?.(LOGIN, DIGEST),
+    (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'DIRECTORY_DOWN');
+      assert.doesNotMatch(`${error.message} ${String(error.cause)}`, /b913a602/);
+      return true;
+    },
+  );
+  assert.equal((await directory.judge?.({ ...LOGIN, protocol: 'smtp' }, DIGEST))?.kind, 'account');
+});
+
+test('tokens are judged by the script where the settings say so, and then it may say whose they are', async (t) => {
+  let heard = '';
+  const user = GOOD.replace('Content-Length', 'Auth-User: bob\r\nContent-Length');
+  const answers = [GOOD, user, GOOD];
+  const directory = await serve(
+    t,
+    (socket, request) => {
+      heard = request;
+      socket.write(answers.shift() ?? '');
+    },
+    { passTokens: true },
+  );
+  const token: Shown = { kind: 'token', mechanism: 'OAUTHBEARER', token: 'ey.J-w' };
+  assert.equal((await directory.judge?.(LOGIN, token))?.kind, 'account');
+  assert.match(heard, /Auth-Method: oauthbearer\r\nAuth-User: anna\r\nAuth-Pass: ey\.J-w\r\n/);
+  const nameless = { ...LOGIN, id: '' };
+  const found = await directory.judge?.(nameless, token);
+  assert.ok(found?.kind === 'account' && found.account.user === 'bob' && found.account.replay === 'bob');
+  assert.equal((await directory.judge?.(nameless, token))?.kind, 'nobody');
+  assert.deepEqual([...(directory.judges ?? [])], ['digest', 'token']);
+  assert.deepEqual([...((await serve(t, () => undefined)).judges ?? [])], ['digest']);
+  assert.deepEqual(await directory.judge?.(LOGIN, { ...token, token: 'x'.repeat(20_000) }), {
+    kind: 'nobody',
+  });
+});
+
+test('EXTERNAL: the script judges the certificate with whom it asks to be, where it has a password for the store', async (t) => {
+  const answers = [WITH_PASSWORD, GOOD, 'HTTP/1.1 200 OK\r\nAuth-Status: No\r\nContent-Length: 0\r\n\r\n'];
+  const directory = await serve(t, (socket) => void socket.write(answers.shift() ?? ''));
+  const login: Login = { ...LOGIN, tls: true, certificateSubject: 'CN=anna' };
+  const found = await directory.judgeCertificate?.(login);
+  assert.ok(found?.kind === 'account' && found.isAsked === true && found.account.user === 'anna');
+  assert.equal((await directory.judgeCertificate?.(login))?.kind, 'nobody');
+  assert.equal((await directory.judgeCertificate?.(login))?.kind, 'nobody');
 });

@@ -124,6 +124,30 @@ test('users that are not there are remembered for a shorter time', async () => {
   assert.equal(it.searches.length, 2);
 });
 
+test('a changed password works at once where it is compared, and a wrong one is a search where users are remembered', async () => {
+  const it = scene();
+  assert.equal(proofOf(await it.ask('anna', 'right')), 'right');
+  it.secrets = ['changed'];
+  assert.equal(proofOf(await it.ask('anna', 'changed')), 'right');
+  assert.equal(proofOf(await it.ask('anna', 'changed')), 'right');
+  assert.deepEqual(it.searches, ['anna', 'anna']);
+  for (const password of ['right', 'guess']) assert.equal(proofOf(await it.ask('anna', password)), 'wrong');
+  assert.equal(it.searches.length, 4);
+  it.down = true;
+  assert.equal(proofOf(await it.ask('anna', 'guess')), 'wrong');
+  assert.equal(proofOf(await it.ask('anna', 'changed')), 'right');
+});
+
+test('whom a wrong secret has thrown doubt on is searched anew, and so is nobody', async () => {
+  const it = scene();
+  for (const id of ['anna', 'nobody']) {
+    await it.ask(id);
+    it.reception.doubt(login(id));
+    await it.ask(id);
+  }
+  assert.deepEqual(it.searches, ['anna', 'anna', 'nobody', 'nobody']);
+});
+
 test('a right password is remembered, a wrong one is not', async () => {
   const it = scene({ proves: true });
   for (let time = 0; time < 3; time++) assert.equal(proofOf(await it.ask('anna', 'right')), 'right');
@@ -178,7 +202,7 @@ test('stored values are compared where the directory has them, and an empty pass
     ],
     ['right', 'wrong', 'wrong'],
   );
-  assert.deepEqual(it.searches, ['anna']);
+  assert.deepEqual(it.searches, ['anna', 'anna']);
 });
 
 test('a user without stored values is asked for with the password, and is right only if the directory says so', async () => {
@@ -218,6 +242,24 @@ test('such answers are remembered by user and password where the settings say so
   const it = scene({ needsPassword: true });
   for (const password of ['right', 'right', 'guess', 'guess']) await it.ask('anna', password);
   assert.deepEqual(it.searches, ['anna right', 'anna guess', 'anna guess']);
+});
+
+test('what is judged by the directory itself is asked each time, whatever is remembered of others', async () => {
+  const asked: string[] = [];
+  const account = plainAccount(splitLoginId('anna', RULES));
+  const it = scene({
+    judges: new Set(['digest'] as const),
+    judge: async (_login, shown) => {
+      asked.push(shown.mechanism);
+      return { kind: 'account', account, proof: 'right' };
+    },
+  });
+  const shown = { kind: 'digest', mechanism: 'APOP', challenge: '<1@x>', digest: '00' } as const;
+  for (let time = 0; time < 2; time++)
+    assert.equal(proofOf(await it.reception.present(login('anna'), shown)), 'right');
+  assert.deepEqual(asked, ['APOP', 'APOP']);
+  assert.deepEqual([it.reception.judges('digest'), it.reception.judges('token')], [true, false]);
+  assert.equal(scene().reception.judges('digest'), false);
 });
 
 function certified(byMail: NonNullable<Directory['byMail']>, cache: Partial<typeof CACHE> = {}) {

@@ -144,8 +144,8 @@ test('each offers its own mechanisms, to those who may come', async () => {
   const second = await greeted('127.0.0.2', '127.0.0.7');
   assert.match(second.greeting, /AUTH=LOGIN/);
   assert.doesNotMatch(second.greeting, /AUTH=PLAIN/);
-  // Before TLS there is nothing to say.
-  await assert.rejects(greeted('127.0.0.2'), /disconnected before secure TLS/);
+  // Before TLS there is nothing to say; what the client had sent by then may make a reset of the end.
+  await assert.rejects(greeted('127.0.0.2'), /disconnected before secure TLS|ECONNRESET|EPIPE/);
   await front.waitForLog(({ event, code }) => event === 'refused' && code === 'ACCESS_DENIED');
   for (const { session } of [first, second]) await session.ask('b LOGOUT', /^b OK /);
 });

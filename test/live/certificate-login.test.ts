@@ -312,9 +312,12 @@ test('the log tells for whom a certificate stood, and why it let nobody in; no p
   const reasons = refused.map(
     ({ said, mechanism, certificate }) => `${String(mechanism)} ${String(certificate)}: ${String(said)}`,
   );
-  const both = `EXTERNAL CN=pc.example.com: its mail address is that of ${anna.user} and ${bob.user}`;
+  const both = `EXTERNAL CN=pc.example.com: its mail address is that of ${anna.user} and ${bob.user} (team@example.com)`;
   assert.equal(reasons.filter((reason) => reason === both).length, 3);
-  assert.ok(reasons.includes('EXTERNAL CN=pc.example.com: nobody has its mail address'), reasons.join('\n'));
+  assert.ok(
+    reasons.includes('EXTERNAL CN=pc.example.com: nobody has its mail address (who@example.com)'),
+    reasons.join('\n'),
+  );
   assert.doesNotMatch(JSON.stringify(site.front.log()), /secret of the master/);
 });
 

@@ -105,3 +105,19 @@ test('a plain password and keys in userPassword log in by what each is good for'
     assert.notEqual((await login('SCRAM-SHA-256-PLUS', who)).code, 0);
   assert.notEqual((await login('CRAM-MD5', bob)).code, 0);
 });
+
+test('a changed password works at once by PLAIN, by a challenge as soon as one has failed', async () => {
+  const changed = { ...anna, password: 'another sesame' };
+  assert.equal((await login('CRAM-MD5', anna)).code, 0);
+  await slapd.modify(
+    `dn: uid=anna,${people}\nchangetype: modify\nreplace: userPassword\nuserPassword: ${changed.password}\n`,
+  );
+  assert.notEqual((await login('CRAM-MD5', changed)).code, 0);
+  assert.equal((await login('CRAM-MD5', changed)).code, 0);
+  assert.notEqual((await login('CRAM-MD5', anna)).code, 0);
+  await slapd.modify(
+    `dn: uid=anna,${people}\nchangetype: modify\nreplace: userPassword\nuserPassword: ${anna.password}\n`,
+  );
+  assert.equal((await login('PLAIN', anna)).code, 0);
+  assert.notEqual((await login('PLAIN', changed)).code, 0);
+});

@@ -180,11 +180,6 @@ for (const protocol of ['imap', 'smtp'] as const) {
       });
     }
   }
-
-  test(`GNU SASL, made to leave -PLUS out over ${protocol} although it could, is taken for a downgrade`, async () => {
-    const { code, text } = await gsasl({ protocol, mechanism: 'SCRAM-SHA-256' });
-    assert.notEqual(code, 0, text);
-  });
 }
 
 /** Somebody who has a certificate that the client takes, and ends its TLS after STARTTLS. */
@@ -325,7 +320,10 @@ for (const [url, auth, mechanism] of [
 
 test('a name that nobody has is shown the same salt by every worker', async () => {
   const salts = new Set<string>();
-  for (let time = 0; time < 8; time++) {
+  // Which worker takes a connection is the system's choice.
+  const workers = (): Set<unknown> =>
+    new Set(site.front.log().flatMap(({ event, worker }) => (event === 'closed' ? [worker] : [])));
+  for (let time = 0; time < 8 || (time < 200 && workers().size < 2); time++) {
     const session = await Dialogue.connect({ port: site.ports.imap });
     await session.expect(/^\* OK /);
     const { first } = scramClient({ user: 'nobody', password: 'x' });
@@ -336,10 +334,7 @@ test('a name that nobody has is shown the same salt by every worker', async () =
     await session.ask('b LOGOUT', /^b OK /);
     await session.closed();
   }
-  const workers = new Set(
-    site.front.log().flatMap(({ event, worker }) => (event === 'closed' ? [worker] : [])),
-  );
-  assert.equal(workers.size, 2);
+  assert.equal(workers().size, 2);
   assert.equal(salts.size, 1);
 });
 

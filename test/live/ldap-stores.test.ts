@@ -36,7 +36,7 @@ const slapd = await startSlapd({
     user('held', siroe, { mailHost: first, mailUserStatus: 'hold' }),
     user('gone', siroe, { mailHost: first, mailUserStatus: 'deleted' }),
     user('local', siroe, { mailHost: first, mailAllowedServiceAccess: '+imaps:10.0.0.0/8' }),
-    user('lost', siroe, { mailHost: '192.0.2.99:143' }),
+    user('lost', siroe, { mailHost: '192.0.2.99:143', mailSMTPSubmitChannel: 'tcp_nowhere' }),
     dcDomain('yoyo.com', { mailAccessProxyReplay: '%U@%V' }),
     organisation('yoyo.com'),
     user('hugo', yoyo, { mailHost: second }),
@@ -58,8 +58,21 @@ const front = await startFront({
         verify: 'directory',
         domains: { '127.0.0.2': { defaultDomain: 'yoyo.com' } },
       },
+      submissions: {
+        protocol: 'smtp',
+        listen: ['127.0.0.1:0'],
+        tls: 'implicit',
+        channel: 'tcp_submit',
+        verify: 'directory',
+        capabilities: ['SIZE'],
+      },
     },
-    backends: { stores: { hosts: ['127.0.0.1'], tls: 'notls' } },
+    channels: { tcp_submit: { keywords: 'mustsaslserver', relay: 'mta' } },
+    backends: {
+      stores: { hosts: ['127.0.0.1'], tls: 'notls' },
+      // Nobody is there.
+      mta: { servers: ['127.0.0.3:1'], tls: 'notls' },
+    },
     directory: {
       type: 'ldap',
       defaultDomain: 'siroe.com',
@@ -136,6 +149,26 @@ test('status, rules and a host that is not allowed keep users out, each in its w
   assert.match((await visit('local')).answer, /^a NO \[(?!AUTHENTICATIONFAILED)/);
   assert.match((await visit('lost')).answer, /^a NO \[UNAVAILABLE\]/);
   assert.match(JSON.stringify(front.log()), /192\.0\.2\.99/);
+});
+
+test('a channel that is not there sends no mail, and the log says whose and which', async () => {
+  const session = await Dialogue.connectTls({
+    port: front.port('submissions'),
+    ca: authority.ca,
+    waitMs: 15_000,
+  });
+  await session.expect(/^220 /);
+  await session.ask('EHLO client.test', /^250 /);
+  const login = Buffer.from(`\0lost\0${PASSWORD}`).toString('base64');
+  assert.match((await session.ask(`AUTH PLAIN ${login}`, /^\d{3} /)).at(-1) ?? '', /^454 4\.7\.0 /);
+  await session.ask('QUIT', /^221 /);
+  await session.closed();
+  await until(
+    () => front.log().find((line) => line['event'] === 'login-failed' && line['code'] === 'DIRECTORY_TARGET'),
+    5000,
+    () => JSON.stringify(front.log().slice(-3)),
+  );
+  assert.match(JSON.stringify(front.log()), /tcp_nowhere/);
 });
 
 test('check --probe asks the directory', async () => {

@@ -146,6 +146,11 @@ describe('hosted domains', () => {
     assert.deepEqual((await accountOf({}, 'otto@moving.com')).hosts, ['store9.moving.com']);
   });
 
+  test('mailSMTPSubmitChannel is the channel of the mail of who has it', async () => {
+    assert.equal((await accountOf({}, 'joe@siroe.com')).channel, 'tcp_bank');
+    assert.equal((await accountOf({}, 'full@siroe.com')).channel, undefined);
+  });
+
   test('the first of mailHostAttrs that is there counts', async () => {
     const settings = { mailHostAttrs: ['mailRoutingHost', 'empID', 'mailHost'] };
     assert.deepEqual((await accountOf({ settings }, 'joe@siroe.com')).hosts, ['4711']);
@@ -240,6 +245,24 @@ describe('passwords', () => {
   });
 });
 
+test('names that are searched for alike are one spelling, and no others', () => {
+  const spelling = (id: string, settings: RigOptions['settings'] = {}): string => {
+    const rig = openDirectory({ defaultDomain: 'siroe.com', settings });
+    rig.directory.close();
+    return rig.directory.spelling(loginOf(id)).toLowerCase();
+  };
+  for (const id of ['joe@siroe.com', 'JOE@Siroe.Com', ' joe', 'joe @siroe.com']) {
+    assert.equal(spelling(id), spelling('joe'), id);
+  }
+  assert.notEqual(spelling('joe@yoyo.com'), spelling('joe'));
+  assert.notEqual(spelling('j oe'), spelling('joe'));
+  const byUser = { ...flat, searchFormat: '(uid=%U)' };
+  assert.equal(spelling('joe@yoyo.com', byUser), spelling('joe', byUser));
+  assert.notEqual(spelling('joe@yoyo.com', flat), spelling('joe', flat));
+  const byAddress = { ...flat, searchFormat: '(&(uid=%U)(loginAddress=%C))' };
+  assert.notEqual(spelling('joe', byAddress), spelling('anna', byAddress));
+});
+
 describe('accounts of entries that a certificate stands for', () => {
   const at = async (dn: string, settings: RigOptions['settings'] = {}, defaultDomain = 'siroe.com') => {
     const rig = openDirectory({ defaultDomain, settings: { servers: [server(slapd.port)], ...settings } });
@@ -270,5 +293,19 @@ describe('accounts of entries that a certificate stands for', () => {
       await at('uid=hugo,ou=People,o=yoyo.com,o=internet', { hostedDomains: false }),
       'hugo as hugo',
     );
+  });
+
+  test('it is called at the store what it is called when its uid and a password are typed', async () => {
+    const yoyo = 'ou=People,o=yoyo.com,o=internet';
+    for (const [uid, dn, settings] of [
+      ['hugo', `uid=hugo,${yoyo}`, { ...flat, searchFormat: '(uid=%U)', replayFormat: '%s' }],
+      ['hugo', `uid=hugo,${yoyo}`, { ...flat, searchFormat: '(uid=%U)', replayFormat: '%U/%V' }],
+      ['flat@siroe.com', `uid=flat@siroe.com,${SIROE}`, flat],
+      ['flat@siroe.com', `uid=flat@siroe.com,${SIROE}`, { domainSearchFormat: '(uid=%s)' }],
+      ['anna', `uid=anna,${SIROE}`, { replayFormat: '%s' }],
+    ] as const) {
+      const { user, replay } = await accountOf({ settings, defaultDomain: 'siroe.com' }, uid);
+      assert.equal(await at(dn, settings), `${user} as ${replay}`);
+    }
   });
 });

@@ -75,15 +75,48 @@ test('a password that the script has for the store goes there in place of the ad
   assert.doesNotMatch(JSON.stringify(gateway.lines), /"own"/);
 });
 
+test('a script that knows the certificate says whose it is, with the password for the store, and no administrator is needed', async (t) => {
+  const answers = {
+    'external ': { ...OK, 'Auth-User': 'sh', 'Auth-Pass': 'own' },
+    'external boss': { ...OK, 'Auth-Pass': 'own' },
+  };
+  const to = { admin: {} };
+  const { gateway, shown, logins, asked } = await scripted(t, answers, {
+    emails: [],
+    gateway: { to, service: { verify: 'directory' } },
+  });
+  for (const [authzid, user] of [
+    ['', 'sh'],
+    ['boss', 'boss'],
+  ] as const) {
+    const client = await enter(gateway, IMAP, shown);
+    await gateway.resume(client, `${external(IMAP, authzid)}\n${ACCEPTED.imap}\n${IMAP.logout}`);
+    assert.deepEqual([logins.at(-1)?.user, logins.at(-1)?.secret], [user, 'own']);
+  }
+  assert.equal(asked.length, 2);
+});
+
+test('of a certificate that is not believed the script is told that, and no name', async (t) => {
+  const { gateway, shown, asked } = await scripted(t, { [`plain ${USER}`]: OK }, { isForeign: true });
+  const client = await enter(gateway, IMAP, shown);
+  await gateway.resume(client, `C: a2 AUTHENTICATE PLAIN ${plain(USER, 'own')}\nS: a2 OK *\n${IMAP.logout}`);
+  assert.match(String(asked[0]?.['auth-ssl-verify']), /^FAILED:/);
+  const names = Object.keys(asked[0] ?? {}).filter((name) => name.startsWith('auth-ssl-'));
+  assert.deepEqual(names.toSorted(), ['auth-ssl-cipher', 'auth-ssl-protocol', 'auth-ssl-verify']);
+});
+
 test('a script that knows passwords only says no, and the password is taken on the same connection', async (t) => {
   const { gateway, shown, asked } = await scripted(t, { [`plain ${USER}`]: OK });
   const client = await enter(gateway, IMAP, shown);
   await gateway.resume(client, `${external(IMAP)}\n${REFUSED.imap}`);
+  const refused = gateway.lines.find(({ event }) => event === 'login-refused');
+  assert.equal(refused?.['said'], `the script says "Nobody of that name" (${USER})`);
   await gateway.resume(client, `C: a2 AUTHENTICATE PLAIN ${plain(USER, 'own')}\nS: a2 OK *\n${IMAP.logout}`);
   assertLine(await gateway.closed(), { user: USER, mechanism: 'PLAIN' });
   assert.deepEqual(
     asked.map((headers) => headers['auth-method']),
-    ['external', 'plain'],
+    // For whom the client asks to be, and for the mail address.
+    ['external', 'external', 'plain'],
   );
 });
 

@@ -117,6 +117,17 @@ test('a user on hold is told to come again', async (t) => {
   assert.deepEqual(gateway.dialled, []);
 });
 
+test('an administrator whom the store refuses is the operator’s matter', async (t) => {
+  const { gateway, shown } = open(t, IMAP, {
+    gateway: { to: { admin: { user: 'admin', password: 'old' } } },
+  });
+  gateway.backend = IMAP.store({ accepts: () => false }).script;
+  const client = await enter(gateway, IMAP, shown);
+  await gateway.resume(client, `${external(IMAP)}\nS: a1 NO [UNAVAILABLE] *`);
+  const line = await gateway.logged(({ event }) => event === 'login-failed');
+  assertLine(line, { code: 'BACKEND_ADMIN_REFUSED', mechanism: 'EXTERNAL', user: USER });
+});
+
 test('a refusal counts as a failed login, and the connection ends with the last', async (t) => {
   const { gateway, shown } = open(t, IMAP, {
     emails: ['nobody@sun.com'],
@@ -181,17 +192,16 @@ const XCLIENT = 'NAME ADDR PORT PROTO HELO LOGIN';
 
 function toldRelay(
   t: TestContext,
-  { xclient = XCLIENT, to = {}, emails = [USER] }: { xclient?: string; to?: object; emails?: string[] } = {},
+  { xclient = XCLIENT, to = {}, ...how }: { xclient?: string; to?: object; hangsUpAfterMessage?: true } = {},
 ): Opened & { readonly relay: Mta } {
-  const relay = mta({ xclient });
+  const relay = mta({ xclient, ...how });
   const opened = open(t, SMTP, {
-    emails,
     gateway: { backend: relay.script, to: { admin: {}, client: ['xclient'], ...to } },
   });
   return { ...opened, relay };
 }
 
-test('smtp: a relay without an administrator is told who it is by XCLIENT, and again when it was left', async (t) => {
+test('smtp: a relay without an administrator is told who it is by XCLIENT', async (t) => {
   const { gateway, shown, relay } = toldRelay(t);
   const client = await enter(gateway, SMTP, shown);
   await gateway.resume(client, `${external(SMTP)}\nS: 235 2.7.0 Authentication successful\n${SEND}`);
@@ -200,6 +210,15 @@ test('smtp: a relay without an administrator is told who it is by XCLIENT, and a
   assert.equal(relay.messages.length, 1);
   await gateway.resume(client, SMTP.logout);
   assertLine(await gateway.closed(), { user: USER, mechanism: 'EXTERNAL', messages: 1 });
+});
+
+test('smtp: once that relay has hung up, no other mail goes in the name of the login', async (t) => {
+  const { gateway, shown, relay } = toldRelay(t, { hangsUpAfterMessage: true });
+  const client = await enter(gateway, SMTP, shown);
+  await gateway.resume(client, `${external(SMTP)}\nS: 235 *\n${SEND}`);
+  await gateway.settle();
+  await gateway.resume(client, 'C: MAIL FROM:<anna@example.org>\nS: 421 *\n-- eof\n-- end');
+  assert.equal(relay.introductions.length, 1);
 });
 
 test('smtp: a relay whose XCLIENT has no LOGIN is no relay for such a login', async (t) => {

@@ -139,3 +139,25 @@ test('EHLO shows what the relay of the current channel has', async (t) => {
   await gateway.resume(client, SMTP.logout);
   assertLine(await gateway.closed(), { code: null, channel: 'tcp_auth' });
 });
+
+const WITH_CHANNEL = 'anna: { password: secret, channel: tcp_auth }\nbert: { password: secret }\n';
+const PLAIN = { tcp_local: { keywords: 'maysaslserver', relay: 'behind' }, tcp_auth: CHANNELS.tcp_auth };
+
+test('the channel of a user comes before that of the keywords, and has its own relay', async (t) => {
+  const [first, users] = [mta(), mta({ replies: { QUIT: '221 2.0.0 Bye' }, xclient: 'ADDR LOGIN' })];
+  const gateway = openGateway(t, {
+    ...options(first, users),
+    service: { channel: 'tcp_local', verify: 'directory' },
+    channels: PLAIN,
+    users: WITH_CHANNEL,
+  });
+  const client = await gateway.play(`${SMTP.greeting}\n${SMTP.login}`);
+  await gateway.resume(client, `${SEND}\n${SMTP.logout}`);
+  assertLine(await gateway.closed(), {
+    code: null,
+    user: 'anna',
+    backend: '127.0.0.2:25',
+    rule: 'tcp_local → tcp_auth (mailSMTPSubmitChannel)',
+  });
+  assert.deepEqual([first.messages.length, users.messages.length], [0, 1]);
+});

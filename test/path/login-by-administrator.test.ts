@@ -74,6 +74,7 @@ const UNAVAILABLE = {
   pop3: 'S: -ERR [SYS/TEMP] *',
   smtp: 'S: 421 4.4.1 *',
 };
+const LATER = { ...UNAVAILABLE, smtp: 'S: 454 4.7.0 *' };
 const KICKED = {
   imap: 'S: * BYE [UNAVAILABLE] *\n-- eof\n-- end',
   pop3: 'S: -ERR [SYS/TEMP] *\n-- eof\n-- end',
@@ -126,6 +127,15 @@ for (const errands of ALL) {
     const { gateway } = await open(t, errands, { store: { verdict: 'NO [UNAVAILABLE] later' } });
     await gateway.play(`${greeting}\n${tries(errands, plain(USER, PASSWORD))}\n${UNAVAILABLE[protocol]}`);
     assert.deepEqual(gateway.dialled, []);
+  });
+
+  test(`${protocol}: an administrator whom the store refuses is no wrong password, and told for what it is`, async (t) => {
+    const { gateway } = await open(t, errands, { backend: { accepts: () => false } });
+    await gateway.play(`${greeting}\n${tries(errands, plain(USER, PASSWORD))}\n${LATER[protocol]}`);
+    const line = await gateway.logged(({ event }) => event === 'login-failed');
+    assertLine(line, { code: 'BACKEND_ADMIN_REFUSED', level: 'error', user: USER });
+    assert.match(JSON.stringify(line), /admin: admin, said: [^"]*Wrong/);
+    assert.doesNotMatch(JSON.stringify(gateway.lines), /own password|"secret"|c2hqb3J0/);
   });
 
   test(`${protocol}: nobody logs in for somebody else, though for themselves they may say so`, async (t) => {
@@ -190,6 +200,14 @@ test('imap: a server that takes no PLAIN gets nothing', async (t) => {
   );
   assert.deepEqual(logins, []);
   assertLine(await gateway.logged(({ event }) => event === 'login-failed'), { code: 'BACKEND_NO_MECHANISM' });
+});
+
+test('imap: what the store has against the user is told as it is', async (t) => {
+  const refusal = '[AUTHORIZATIONFAILED] Not this one';
+  const { gateway } = await open(t, IMAP, { backend: { accepts: () => false, refusal } });
+  await gateway.play(
+    `${IMAP.greeting}\n${tries(IMAP, plain(USER, PASSWORD))}\nS: a1 NO ${refusal}\n${IMAP.logout}`,
+  );
 });
 
 test('pop3: USER and PASS become AUTH PLAIN', async (t) => {

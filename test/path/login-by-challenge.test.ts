@@ -195,6 +195,8 @@ for (const errands of ALL) {
     const alone = open(t, errands);
     assert.doesNotMatch(await scram(await meet(alone, errands), errands, login), ACCEPTED[protocol]);
     assert.deepEqual(alone.gateway.dialled, []);
+    const stranded = alone.gateway.lines.find(({ event }) => event === 'login-refused')?.['said'];
+    assert.equal(stranded, 'backends.behind has no admin, and no password was shown');
     const answer = await (
       await meet(alone, errands)
     ).ask(`${COMMAND[protocol]} PLAIN ${plain('keys', 'pencil')}`);
@@ -207,6 +209,8 @@ for (const errands of ALL) {
     assert.doesNotMatch(await scram(await meet(opened, errands), errands, other), ACCEPTED[protocol]);
     assert.deepEqual(opened.gateway.dialled, []);
     const own = { ...other, gs2Header: 'n,a=anna,' };
+    const guess = { ...own, password: 'guess' };
+    assert.match(await scram(await meet(opened, errands), errands, guess), REFUSED[protocol]);
     assert.match(await scram(await meet(opened, errands), errands, own), ACCEPTED[protocol]);
   });
 
@@ -238,7 +242,9 @@ for (const errands of ALL) {
     const opened = open(t, errands);
     const login = { user: 'anna', password: 'secret', gs2Header: 'y,,' };
     const client = await meet(opened, errands, 'tls');
-    assert.match(await scram(client, errands, login), BROKEN_OFF[protocol]);
+    assert.match(await scram(client, errands, login), REFUSED[protocol]);
+    const said = opened.gateway.lines.findLast(({ event }) => event === 'login-refused')?.['said'];
+    assert.match(String(said), /^somebody has taken SCRAM-SHA-256-PLUS out of what it was offered/);
     assert.match(await scram(client, errands, { ...login, gs2Header: 'n,,' }), ACCEPTED[protocol]);
     assert.match(await scram(await meet(opened, errands), errands, login), ACCEPTED[protocol]);
   });
@@ -274,22 +280,43 @@ for (const errands of ALL) {
   });
 }
 
+/** Salt and iterations that a name is asked with. */
+async function asksWith(opened: Opened, user: string): Promise<string> {
+  const client = await meet(opened, IMAP);
+  const { first } = scramClient({ user, password: 'x' });
+  const asked = challengeOf(IMAP, await client.ask(`a1 AUTHENTICATE SCRAM-SHA-256 ${first}`));
+  return Buffer.from(asked, 'base64')
+    .toString()
+    .replace(/^r=[^,]+/, '');
+}
+
 test('a user that nobody has and one with stored keys are asked alike, each time with the same salt', async (t) => {
   const opened = open(t, IMAP, { to: { admin: { user: 'admin', password: 'storepass' } } });
-  const ask = async (user: string): Promise<string> => {
-    const client = await meet(opened, IMAP);
-    const { first } = scramClient({ user, password: 'x' });
-    const asked = challengeOf(IMAP, await client.ask(`a1 AUTHENTICATE SCRAM-SHA-256 ${first}`));
-    return Buffer.from(asked, 'base64')
-      .toString()
-      .replace(/^r=[^,]+/, '');
-  };
+  const ask = (user: string): Promise<string> => asksWith(opened, user);
   const known = await ask('keys');
   const [one, two, other] = [await ask('nobody'), await ask('nobody'), await ask('someone')];
   assert.equal(one, two);
   assert.notEqual(one, other);
   assert.equal(one.replace(/s=[^,]+/, '').length, known.replace(/s=[^,]+/, '').length);
   assert.equal(one.length, known.length);
+});
+
+test('all spellings of one name are asked with one salt, whether somebody has it or not', async (t) => {
+  const opened = open(t, IMAP, {
+    users: `keys@sun.com: { password: "${KEYS}" }\nanna@sun.com: { password: secret }\n`,
+    directory: { type: 'file', defaultDomain: 'sun.com', domainDelimiters: '@+' },
+    to: { admin: { user: 'admin', password: 'storepass' } },
+  });
+  const salts: string[] = [];
+  for (const name of ['keys', 'nobody', 'anna']) {
+    const spellings = [name, `${name}@sun.com`, `${name}+Sun.com`, name.toUpperCase()];
+    const asked: string[] = [];
+    for (const spelling of spellings) asked.push(await asksWith(opened, spelling));
+    assert.equal(new Set(asked).size, 1, asked.join(' '));
+    salts.push(...asked);
+  }
+  assert.equal(new Set(salts).size, 3);
+  assert.notEqual(await asksWith(opened, 'nobody@other.com'), salts[4]);
 });
 
 const stampOf = (greeting: string): string => /<[^>]+>$/.exec(greeting)?.[0] ?? assert.fail(greeting);

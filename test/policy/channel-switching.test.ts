@@ -203,3 +203,10 @@ test('a grant leads to its channel whatever that says of switching, holds over T
   const same = all.byGrant('granted', 'granted');
   assert.deepEqual([pathText(same.standing), same.rule], ['granted', 'pop-before-smtp']);
 });
+
+test('the channel that the directory names for a user comes before saslswitchchannel, whatever the keywords say', () => {
+  const all = book(channel('a', 'saslswitchchannel b'), channel('b', ''), channel('c', 'noswitchchannel'));
+  assert.equal(pathText(all.afterLogin(all.start('a'), 'c').standing), 'a → c (mailSMTPSubmitChannel)');
+  assert.equal(pathText(all.afterLogin(all.start('a'), null).standing), 'a → b (saslswitchchannel)');
+  assert.equal(pathText(all.afterLogin(all.start('a'), 'a').standing), 'a');
+});

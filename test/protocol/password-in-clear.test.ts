@@ -73,6 +73,13 @@ describe('imap', () => {
     assert.equal(typeof end, 'object');
   });
 
+  test('where the name of the mechanism is a literal, that is read, and the password behind it is not asked for', async () => {
+    const { said } = await session('imap', ['a AUTHENTICATE {5}', 'PLAIN {20}']);
+    assert.match(said, /^\+ [^\r]*\r\na NO \[PRIVACYREQUIRED\] [^\r]*\r\n$/);
+    const other = await session('imap', ['a AUTHENTICATE {13}', 'SCRAM-SHA-256 {20}']);
+    assert.match(other.said, /^(\+ [^\r]*\r\n){2}$/);
+  });
+
   test('a mechanism by challenge is taken, also where its name comes as a literal', async () => {
     const answer = base64(`tim ${'0'.repeat(32)}`);
     for (const command of [['a AUTHENTICATE CRAM-MD5'], ['a AUTHENTICATE {8}', 'CRAM-MD5']]) {

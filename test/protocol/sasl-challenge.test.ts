@@ -130,7 +130,7 @@ for (const [what, scene, end] of [
   [
     'y where -PLUS was offered is a downgrade',
     { plusOffered: true, client: { gs2Header: 'y,,' } },
-    'malformed',
+    'downgraded',
   ],
   ['y where it was not is none', { client: { gs2Header: 'y,,' } }, 'right'],
   ['n where -PLUS was offered is a client that cannot', { plusOffered: true }, 'right'],

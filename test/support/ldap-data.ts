@@ -12,7 +12,7 @@ export const DATA = [
   PROXY,
   dcDomain('siroe.com'),
   organisation('siroe.com', { sunPreferredDomain: 'siroe.com', associatedDomain: 'siroe.net' }),
-  user('joe', SIROE, { mail: 'joe@x.com', empID: '4711' }),
+  user('joe', SIROE, { mail: 'joe@x.com', empID: '4711', mailSMTPSubmitChannel: 'tcp_bank' }),
   user('john_siroe.com', SIROE),
   user('anna', SIROE, { mailHost: ['store2.siroe.com'], loginAddress: '203.0.113.9', empID: '192.0.2.10' }),
   user('held', SIROE, { mailUserStatus: 'hold' }),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  bearerToken,
   decodeBase64,
   formatPlain,
   parseOauthBearer,
@@ -107,4 +108,17 @@ test('OAUTHBEARER tells the user, unescaped, and never the token (RFC 7628 3.1)'
     'n,a=bob,\x01x\x01auth=Bearer abc\x01\x01',
   ];
   for (const text of wrong) assert.equal(parseOauthBearer(bytes(text)), null, JSON.stringify(text));
+});
+
+test('the token of a message is what stands behind Bearer, and there is one or none', () => {
+  assert.equal(bearerToken(bytes('user=a\x01auth=Bearer ey.J-w==\x01\x01')), 'ey.J-w==');
+  assert.equal(bearerToken(bytes('n,a=a,\x01host=h\x01port=143\x01auth=bearer  t\x01\x01')), 't');
+  for (const message of [
+    'user=a\x01\x01',
+    'user=a\x01auth=Basic t\x01\x01',
+    'user=a\x01auth=Bearer t\x01auth=Bearer u\x01\x01',
+    'user=a\x01auth=Bearer t\r\nX: y\x01\x01',
+  ]) {
+    assert.equal(bearerToken(bytes(message)), null, message);
+  }
 });

@@ -18,6 +18,7 @@ export interface AccountRules {
 
 const USER_STATUS = ['inetuserstatus', 'mailuserstatus'] as const;
 const MAIL = ['mail', 'mailalternateaddress', 'mailequivalentaddress'] as const;
+const CHANNEL = 'mailsmtpsubmitchannel';
 const PASSWORD = 'userpassword';
 /** RFC 3112: of its schemes only that of RFC 5803 is read, any other would look like a plain password. */
 const KEYS = 'authpassword';
@@ -30,7 +31,7 @@ export function wantedAttributes(
 ): readonly string[] {
   const { mailHostAttrs, accessAttr } = rules;
   const own = [...mailHostAttrs, ...(accessAttr === null ? [] : [accessAttr]), ...replay];
-  const names = ['uid', ...MAIL, ...USER_STATUS, ...own, ...(withPasswords ? PASSWORDS : [])];
+  const names = ['uid', CHANNEL, ...MAIL, ...USER_STATUS, ...own, ...(withPasswords ? PASSWORDS : [])];
   return [...new Set(names.map((name) => name.toLowerCase()))];
 }
 
@@ -68,11 +69,13 @@ export function accountOf(
   if ('problem' in replay) return { problem: `the name to replay cannot be made: ${replay.problem}` };
   const hosts = mailHosts(rules.mailHostAttrs.map(valuesOf), domain);
   const wrong = hosts.find((host) => !isHost(host));
+  const channel = valuesOf(CHANNEL)[0]?.trim() ?? '';
   if (wrong !== undefined)
     return { problem: `the mail host ${JSON.stringify(wrong.slice(0, 100))} is no host` };
   return {
     user: canonicalUser(valuesOf('uid'), { domain, facts, replay: replay.name }),
     replay: replay.name,
+    ...(channel === '' ? {} : { channel }),
     backend: null,
     hosts,
     preAuth: domain?.preAuth ?? null,

@@ -172,7 +172,9 @@ export class LdapDirectory implements Directory {
         return { kind: 'nobody' };
       }
       const entry = await this.#entryAt(dn, this.#attributes(domain));
-      const facts = { ...own, userId: uid, domain: domain?.name ?? '' };
+      // As if the uid had been typed: what it says of another domain than that of the entry is part of the name.
+      const userId = domain === null || own.domain === domain.name ? own.userId : uid;
+      const facts = { ...own, userId, domain: domain?.name ?? own.domain };
       return entry === null ? { kind: 'nobody' } : this.#answer({ entry, domain }, facts);
     });
   }
@@ -243,6 +245,16 @@ export class LdapDirectory implements Directory {
     const { adminGroup: group } = this.#options.source.settings;
     const search = (one: LdapSearch): Promise<readonly LdapEntry[]> => this.search(one);
     return this.#rephrase(() => isAdministrator(dn, { group, domainBase, search }));
+  }
+
+  /** By the filter that looks for it: matching of values leaves blanks aside. What is no part of the name is none here. */
+  spelling(login: Login): string {
+    const { hostedDomains } = this.#options.source.settings;
+    const { userId, ...rest } = this.#factsOf(login);
+    const aside = { clientAddress: '*', serverAddress: '*', certificateSubject: '*' };
+    const facts = { ...rest, ...aside, userId: userId.trim().replaceAll(/ +/g, ' ') };
+    const filter = fillFilter(hostedDomains ? this.#hosted : this.#flat, facts);
+    return `${hostedDomains ? facts.domain : ''} ${filter === null ? login.id : filterText(filter)}`;
   }
 
   /** What the answer depends on. */

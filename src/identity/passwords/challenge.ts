@@ -45,28 +45,27 @@ interface Shape {
   readonly isStored: boolean;
 }
 
+/** Of plain passwords. */
+const OWN: Shape = { saltBytes: SALT_BYTES, iterations: ITERATIONS, isStored: false };
 const WRONG: Finding = { proof: 'wrong', password: null };
 const DECOY = 'nobody has this password';
 
 export class ChallengeDesk {
   readonly #key: Buffer;
   readonly #turns: Turns;
-  /** As the first account that was asked for has it. */
-  #shape: Shape | null = null;
+  /** As most accounts have it; where that is not known, as the first that was asked for. */
+  #shape: Shape | null;
 
-  /** `key`: what salts are made of. */
-  constructor(key: Buffer, turns: Turns) {
+  /** `key`: what salts are made of; `accounts`: the secrets of each, as far as they are known ahead. */
+  constructor(key: Buffer, turns: Turns, accounts: readonly (readonly string[])[] = []) {
     this.#key = key;
     this.#turns = turns;
+    this.#shape = commonShape(accounts);
   }
 
-  /** `name`: as the client gave it; `secrets`: of whom that is, null for nobody. */
+  /** `name`: in the one spelling of all that the directory takes for it; `secrets`: of whom that is, null for nobody. */
   judge(name: string, secrets: readonly string[] | null): SecretsJudge {
-    const stored = (secrets ?? []).slice(0, SECRETS_MAX);
-    const plain = stored.flatMap((secret) => plainOf(secret) ?? []);
-    const isPlain = plain.some((password) => prepared(password) !== null);
-    // Any plain password fits a salt, keys fit their own only; and a password is worth more to the store.
-    const verifier = isPlain ? null : keysAmong(stored);
+    const { plain, isPlain, verifier } = usable(secrets ?? []);
     const shape = verifier === null ? this.#shapeOf(plain) : this.#learnt(shapeOf(verifier));
     const { saltBytes, iterations } = shape;
     const salt = verifier?.salt ?? this.#saltFor(name, saltBytes);
@@ -86,8 +85,7 @@ export class ChallengeDesk {
   }
 
   #shapeOf(plain: readonly string[]): Shape {
-    const own: Shape = { saltBytes: SALT_BYTES, iterations: ITERATIONS, isStored: false };
-    return plain.length > 0 ? this.#learnt(own) : (this.#shape ?? own);
+    return plain.length > 0 ? this.#learnt(OWN) : (this.#shape ?? OWN);
   }
 
   #learnt(shape: Shape): Shape {
@@ -95,11 +93,44 @@ export class ChallengeDesk {
     return shape;
   }
 
-  /** By the name and not by the account: that two names are one user is nobody's business. */
+  /**
+   * By the name and not by the account: that two names are one user is nobody's business. Two spellings of one name are
+   * asked with one salt, or those of a user with stored keys would be told from those of nobody.
+   */
   #saltFor(name: string, bytes: number): Buffer {
     const salt = createHmac('sha512', this.#key).update(name.toLowerCase()).digest();
     return salt.subarray(0, bytes);
   }
+}
+
+interface Usable {
+  readonly plain: readonly string[];
+  /** For SCRAM, too. */
+  readonly isPlain: boolean;
+  readonly verifier: ScramVerifier | null;
+}
+
+function usable(secrets: readonly string[]): Usable {
+  const stored = secrets.slice(0, SECRETS_MAX);
+  const plain = stored.flatMap((secret) => plainOf(secret) ?? []);
+  const isPlain = plain.some((password) => prepared(password) !== null);
+  // Any plain password fits a salt, keys fit their own only; and a password is worth more to the store.
+  return { plain, isPlain, verifier: isPlain ? null : keysAmong(stored) };
+}
+
+/** null: nobody has anything of use. */
+function commonShape(accounts: readonly (readonly string[])[]): Shape | null {
+  const counted = new Map<string, { readonly shape: Shape; count: number }>();
+  for (const secrets of accounts) {
+    const { plain, verifier } = usable(secrets);
+    if (verifier === null && plain.length === 0) continue;
+    const shape = verifier === null ? OWN : shapeOf(verifier);
+    const key = JSON.stringify(shape);
+    const known = counted.get(key) ?? { shape, count: 0 };
+    known.count++;
+    counted.set(key, known);
+  }
+  return [...counted.values()].toSorted((one, other) => other.count - one.count)[0]?.shape ?? null;
 }
 
 function keysAmong(stored: readonly string[]): ScramVerifier | null {

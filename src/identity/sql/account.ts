@@ -40,6 +40,7 @@ export const USER_COLUMNS: readonly string[] = [
   'user',
   'replay',
   'backend',
+  'channel',
   'hosts',
   'status',
   'access',
@@ -207,12 +208,14 @@ export function accountOf(found: FoundRow): Account | Problem {
   const filled = format === null ? { name: user } : fillReplay(format, facts, attributes);
   const own = row.one('replay');
   const backend = row.one('backend');
+  const channel = row.one('channel');
   if (own === null && 'problem' in filled)
     row.problem ??= `the name to replay cannot be made: ${filled.problem}`;
   const account: Account = {
     user,
     replay: own ?? ('name' in filled ? filled.name : user),
     backend: backend ?? domain.backend,
+    ...(channel === null ? {} : { channel }),
     // The hosts of the domain are those of its backend.
     hosts: hosts.length > 0 || backend !== null ? hosts : domain.hosts,
     preAuth: row.preAuth() ?? domain.preAuth,

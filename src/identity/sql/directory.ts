@@ -52,6 +52,9 @@ interface Several {
 
 type Values = Readonly<Record<Placeholder, string | null>>;
 
+/** What a login is called. */
+const NAMES = ['user', 'domain', 'login', 'id'] as const satisfies readonly Placeholder[];
+
 const NOT_SET_UP = 'The account is not set up for this, tell its administrator';
 
 export class SqlDirectory implements Directory {
@@ -91,15 +94,24 @@ export class SqlDirectory implements Directory {
   /** What the answer depends on. */
   keyOf(login: Login): string {
     const key = [commonKey(login)];
-    const uses = (name: Placeholder): boolean =>
-      this.#user.uses.has(name) || (this.#domain?.uses.has(name) ?? false);
-    if (uses('client')) key.push(login.client.address);
-    if (uses('subject')) key.push(login.certificateSubject ?? '');
+    if (this.#uses('client')) key.push(login.client.address);
+    if (this.#uses('subject')) key.push(login.certificateSubject ?? '');
     return JSON.stringify(key);
+  }
+
+  /** By what queries are given of the name. */
+  spelling(login: Login): string {
+    const values = valuesOf(login, this.#options.split(login));
+    const names = NAMES.filter((name) => this.#uses(name));
+    return JSON.stringify(names.map((name) => values[name]));
   }
 
   close(): void {
     this.#options.source.close();
+  }
+
+  #uses(name: Placeholder): boolean {
+    return this.#user.uses.has(name) || (this.#domain?.uses.has(name) ?? false);
   }
 
   async #byMail(query: SqlQuery, login: Login, addresses: readonly string[]): Promise<CertificateAnswer> {

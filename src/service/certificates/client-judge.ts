@@ -36,6 +36,7 @@ export function clientUpgrader({ material, tickets, accept, ocsp, onTokenFailed 
   const judge = trust === null ? null : new ClientJudge({ trust, ocsp, strength: strengthJudge(material) });
   return {
     requiresCertificate: trust?.required === true,
+    asksForCertificate: trust !== null,
     async upgrade(raw) {
       const socket = await acceptTls(raw, contexts, accept).catch((error: unknown) => {
         if (error instanceof GateError && error.code === 'TOKEN_FAILED') onTokenFailed?.();

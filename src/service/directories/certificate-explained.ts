@@ -7,6 +7,7 @@ import type { X509Certificate } from 'node:crypto';
 
 import type { BackendSettings, ServiceSettings } from '../../config/settings.ts';
 import { variantsOf } from '../../config/variants.ts';
+import { namedServer } from '../../connection/backend-hosts.ts';
 import { takesProven } from '../../connection/verify.ts';
 import { accountOfCertificate } from '../../identity/certificate-login.ts';
 import type { Account, CertificateAnswer, Login } from '../../identity/directory.ts';
@@ -20,6 +21,7 @@ import {
 } from '../../tls/client-certificate.ts';
 import type { World } from '../../world.ts';
 import { backendOf } from '../backends/backends.ts';
+import { judgedMechanisms } from './certificate-logins.ts';
 import { certmapOf } from './certmaps.ts';
 import type { Configuration } from '../configuration.ts';
 import { makeDirectory } from './directories.ts';
@@ -47,6 +49,10 @@ export interface ExplainedCertificate {
   readonly replay: string | null;
   /** How the user is logged in there; null: nobody can. */
   readonly login: string | null;
+  /** Rules of the user, which are about where the client is. */
+  readonly access: readonly string[];
+  /** What else stands in the way, in words. */
+  readonly obstacles: readonly string[];
 }
 
 export interface Question {
@@ -104,40 +110,81 @@ function faultOf(
 
 type Outcome = Pick<
   ExplainedCertificate,
-  'user' | 'reason' | 'status' | 'backend' | 'hosts' | 'replay' | 'login'
+  'user' | 'reason' | 'status' | 'backend' | 'hosts' | 'replay' | 'login' | 'access' | 'obstacles'
 >;
+
+const NOBODY = {
+  user: null,
+  status: null,
+  backend: null,
+  hosts: [],
+  replay: null,
+  login: null,
+  access: [],
+  obstacles: [],
+};
 
 function outcomeOf(
   answer: CertificateAnswer,
   { configuration: { settings }, address, service: { domains } }: Question,
   service: ServiceSettings,
 ): Outcome {
-  if (answer.kind !== 'account') {
-    const reason = answer.kind === 'nobody' ? answer.reason : answer.text;
-    return { user: null, reason, status: null, backend: null, hosts: [], replay: null, login: null };
-  }
+  if (answer.kind !== 'account')
+    return { ...NOBODY, reason: answer.kind === 'nobody' ? answer.reason : answer.text };
   const { account } = answer;
   const isMailbox = service.protocol !== 'smtp' && account.backend !== null;
-  const backend = isMailbox ? settings.backends[account.backend ?? ''] : backendOf(settings, service);
-  const admin = domains[address]?.admin?.user ?? backend?.admin?.user ?? null;
+  const front = backendOf(settings, service);
+  const backend = isMailbox ? settings.backends[account.backend ?? ''] : front;
+  const own = domains[address]?.admin?.user ?? null;
+  const admin = own ?? backend?.admin?.user ?? null;
+  const hosts = service.protocol === 'smtp' ? [] : account.hosts;
+  const needsAdmin = own === null && !judgedMechanisms(service, settings).includes('EXTERNAL');
   return {
     user: account.user,
     reason: null,
     status: account.status,
     backend: backend?.name ?? null,
-    hosts: service.protocol === 'smtp' ? [] : account.hosts,
+    hosts,
     replay: account.replay,
-    login: backend === undefined || backend === null ? null : loginThere(backend, admin, service),
+    login: loginThere(backend ?? null, service, {
+      admin,
+      hasPassword: account.replayPassword !== undefined,
+    }),
+    access: account.access,
+    obstacles: [
+      ...hiddenBy(service, needsAdmin ? front : null),
+      ...strayHosts(hosts, backend ?? null, service),
+    ],
   };
 }
 
-function loginThere(
-  backend: BackendSettings,
-  admin: string | null,
+/** Why clients are offered no EXTERNAL, whoever they are. `front`: who has to have an administrator for that. */
+function hiddenBy({ name, protocol, mechanisms }: ServiceSettings, front: BackendSettings | null): string[] {
+  if (!mechanisms.includes('EXTERNAL')) return [`services.${name}.mechanisms leaves EXTERNAL out`];
+  // A switch of channels may lead to a relay that has one.
+  if (protocol === 'smtp' || front === null || front.admin !== null) return [];
+  return [`services.${name} offers no EXTERNAL, since backends.${front.name} has no admin`];
+}
+
+function strayHosts(
+  hosts: readonly string[],
+  backend: BackendSettings | null,
   { protocol }: ServiceSettings,
+): string[] {
+  if (backend === null) return [];
+  const stray = hosts.filter((host) => namedServer(host, backend, protocol) === null);
+  return stray.map((host) => `backends.${backend.name}.hosts does not allow ${host}`);
+}
+
+function loginThere(
+  backend: BackendSettings | null,
+  { protocol }: ServiceSettings,
+  { admin, hasPassword }: { readonly admin: string | null; readonly hasPassword: boolean },
 ): string | null {
-  if (admin !== null) return `as administrator ${admin} (PLAIN)`;
-  return takesProven({ admin: null, settings: backend }, protocol) ? 'told, without a login' : null;
+  if (backend === null) return null;
+  if (admin === null && takesProven({ admin, settings: backend }, protocol)) return 'told, without a login';
+  if (hasPassword) return 'with the password that the script gives (PLAIN)';
+  return admin === null ? null : `as administrator ${admin} (PLAIN)`;
 }
 
 function loginOf(

@@ -1,7 +1,7 @@
 // Where logins by certificate (SASL EXTERNAL) can lead anywhere: somebody must say whose a certificate is, and somebody
 // must log in to the backend for whom no password is there. Pure; what `check` says of it is in here too.
 
-import type { BackendSettings, ServiceSettings, Settings } from '../../config/settings.ts';
+import type { BackendSettings, Mechanism, ServiceSettings, Settings } from '../../config/settings.ts';
 import { takesProven } from '../../connection/verify.ts';
 import { backendsOf } from '../backends/backends.ts';
 import type { Configuration } from '../configuration.ts';
@@ -11,6 +11,15 @@ import { namedBackends } from './material.ts';
 export function withoutVainMechanisms(service: ServiceSettings, settings: Settings): ServiceSettings {
   if (settings.directory.type !== 'none' && !isSilent(settings)) return service;
   return { ...service, mechanisms: service.mechanisms.filter((mechanism) => mechanism !== 'EXTERNAL') };
+}
+
+/**
+ * What a script for nginx judges: certificates and, where it is shown them, tokens; challenges as everybody does. It gives
+ * the password for the store.
+ */
+export function judgedMechanisms({ verify }: ServiceSettings, { directory }: Settings): readonly Mechanism[] {
+  if (directory.type !== 'http' || verify.kind !== 'directory') return [];
+  return directory.http.passTokens ? ['EXTERNAL', 'XOAUTH2', 'OAUTHBEARER'] : ['EXTERNAL'];
 }
 
 /** A database that is not asked for mail addresses. */
@@ -30,6 +39,7 @@ export function certificateLoginWarnings({ settings, material, trust }: Configur
             `out, or say in a file of users (directory.type: file) for which domains the CA's word counts`,
         ];
       }
+      if (judgedMechanisms(service, settings).includes('EXTERNAL')) return [];
       if (isSilent(settings)) {
         return [
           `${key}: EXTERNAL is not offered, since no query says whose a mail address is: leave it out, or give ` +

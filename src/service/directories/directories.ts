@@ -129,10 +129,11 @@ export function makeDirectory({ settings, material, world, log }: DirectoryParts
     case 'sql':
       return makeSql({ settings, material: material.sql, split: splitBy(names, settings), world, log });
     case 'http': {
-      const { url, timeoutMs, connections } = directory.http;
+      const { url, timeoutMs, connections, passTokens, passClientCert } = directory.http;
       if (url === null) throw new Error('directory.http.url is missing and no mistake was reported');
       const { ca, header } = material;
-      return httpDirectory({ url, ca, header, timeoutMs, connections, names, world });
+      const passed = { passTokens, passClientCert };
+      return httpDirectory({ url, ca, header, timeoutMs, connections, ...passed, names, world });
     }
   }
 }

@@ -41,10 +41,10 @@ export function readDirectoryMaterial(
       return null;
     }
   };
-  const backends = Object.keys(settings.backends);
+  const [backends, channels] = [Object.keys(settings.backends), Object.keys(settings.channels)];
   const users =
     type === 'file' && file !== null
-      ? attempt('file', () => readUserMap(file, { backends, isKnownScheme }))
+      ? attempt('file', () => readUserMap(file, { backends, channels, isKnownScheme }))
       : null;
   const { ca, header } = http;
   return {

@@ -63,6 +63,18 @@ test('a plain password counts before keys that stand beside it', async () => {
   assert.equal((await judge.scramProof('x', proof)).password, 'secret');
 });
 
+test('what is made up looks like what most users have, as far as that is known ahead', () => {
+  const others = VERIFIER.replace('4096,luPjNvjmrn43X9HwYj+JMQ==', '8192,luPjNvjmrn43X9Hw');
+  const accounts = [['secret'], ['{SSHA}AAAA'], ['{SSHA}BBBB'], [], [others], [others], [VERIFIER]];
+  const known = new ChallengeDesk(Buffer.from('k'), new Turns(), accounts);
+  for (const secrets of [null, ['{SSHA}AAAA']]) {
+    const { salt, iterations } = known.judge('nobody', secrets).scram;
+    assert.deepEqual([salt.length, iterations], [12, 8192]);
+  }
+  known.judge('anna', ['secret']);
+  assert.equal(known.judge('nobody', null).scram.iterations, 8192);
+});
+
 test('keys cannot be used for a digest, hashes of another kind for nothing', () => {
   const cannot = (secrets: readonly string[] | null): readonly boolean[] => {
     const judge = desk().judge('anna', secrets);

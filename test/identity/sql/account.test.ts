@@ -57,6 +57,7 @@ describe('a row becomes an account', () => {
       { id: 1 },
       { user: 'anna@example.com', replay: 'anna@example.com' },
     ],
+    ['the channel of its mail', { channel: 'tcp_auth' }, { channel: 'tcp_auth' }],
     ['the user of the row is the one, and is replayed', { user: 'anna' }, { user: 'anna', replay: 'anna' }],
     [
       'columns are known whatever their case',

@@ -61,6 +61,16 @@ test('what a login does not have is NULL', async () => {
   );
 });
 
+test('names that the query is given alike are one spelling, and no others', () => {
+  const spelling = (id: string, userQuery?: string): string =>
+    rig(() => [], userQuery === undefined ? {} : { userQuery }).directory.spelling(loginOf(id));
+  assert.equal(spelling('anna@EXAMPLE.com'), spelling('anna@example.com'));
+  assert.notEqual(spelling('anna@other.com'), spelling('anna@example.com'));
+  const byUser = 'SELECT * FROM users WHERE name = :user AND address = :client';
+  assert.equal(spelling('anna@other.com', byUser), spelling('anna@example.com', byUser));
+  assert.notEqual(spelling('bob', byUser), spelling('anna', byUser));
+});
+
 test('names that can be nobody are not asked for', async () => {
   const { directory, asked, events } = rig(() => [{ user: 'somebody' }]);
   for (const id of ['', 'a\u0000b', 'a\nb', 'x'.repeat(513), '\ud800'])

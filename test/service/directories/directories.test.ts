@@ -58,6 +58,7 @@ test('what has not changed is kept with what it remembers, and what has is repla
       who,
       backend: null,
       servers: [],
+      channel: null,
       login: null,
       passwords: [],
       mail: [],
