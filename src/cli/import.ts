@@ -3,17 +3,16 @@
 // only, and are never printed. What could not be carried over goes to standard error, one a line, with file and line.
 // What is written is read once more as `sallyport check` reads it. `-` as FILE is standard input (configutil alone).
 
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { importConfigutil } from '../config/legacy/configutil.ts';
 import { importImta } from '../config/legacy/imta.ts';
-import type { Files, FoundFile } from '../config/legacy/mmp-files.ts';
 import { importMmp } from '../config/legacy/mmp.ts';
-import type { Companion, Imported, Note } from '../config/legacy/option-table.ts';
+import type { Imported, Note } from '../config/legacy/option-table.ts';
 import { loadSettings } from '../config/load.ts';
 import { SettingsError } from '../errors.ts';
 import { harmless } from '../log.ts';
 import { nearNames } from '../spelling.ts';
+import { filesIn, isFolder, readFound, readText, Unreadable, writeAll } from './import-files.ts';
 import { DONE, FAILED, textOption, WRONG_USAGE } from './usage.ts';
 import type { Command, OptionValues, Program } from './usage.ts';
 
@@ -27,17 +26,12 @@ interface Kind {
   readonly read: (file: string, values: OptionValues) => Imported | string;
 }
 
-const MAX_BYTES = 16 * 1_048_576;
-
 const KINDS: Readonly<Record<string, Kind>> = {
   configutil: {
     operand: 'FILE',
     what: 'a listing by configutil of a Sun Messaging Server: its TLS options',
     takes: [],
-    read(file) {
-      const text = readText(file);
-      return text instanceof Error ? unreadable(file, text) : importConfigutil(text);
-    },
+    read: (file) => importConfigutil(readText(file).text),
   },
   mmp: {
     operand: 'DIR',
@@ -47,7 +41,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
       const imta = textOption(values, 'imta');
       const file = imta === undefined ? null : readFound(resolve(imta));
       if (!isFolder(folder)) return `${folder}: expected a folder with the configuration of an MMP`;
-      if (file === null && imta !== undefined) return `${imta}: cannot be read`;
+      if (file === null && imta !== undefined) return `${imta}: there is no such file`;
       return importMmp({
         shown: resolve(folder),
         files: filesIn(resolve(folder)),
@@ -61,8 +55,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
     what: 'imta.cnf of a Sun MTA: its channel blocks; files beside it are read where it names them',
     takes: ['relay'],
     read(file, values) {
-      const text = file === '-' ? new Error('a file is needed') : readText(file);
-      if (text instanceof Error) return unreadable(file, text);
+      if (file === '-') return 'standard input: a file is needed, since others beside it are read';
+      const { text } = readText(file);
       const path = resolve(file);
       const relay = textOption(values, 'relay') ?? null;
       return importImta({ file: { path, text }, files: filesIn(dirname(path)), relay });
@@ -119,17 +113,17 @@ function convert({ kind, name, file }: Given, values: OptionValues, program: Pro
   }
   const shown = file === '-' ? 'standard input' : file;
   const fail = (words: string): number => {
-    program.err(`${words}\n`);
+    program.err(`${words.split('\n').map(harmless).join('\n')}\n`);
     return FAILED;
   };
-  const imported = kind.read(file, values);
+  const imported = readBy(kind, file, values);
   if (typeof imported === 'string') return fail(imported);
   const { yaml, notes, companions, problems } = imported;
   if (yaml === null) return fail(problems.map((problem) => `${shown}: ${problem}`).join('\n'));
   const output = textOption(values, 'output');
   if (output === undefined) program.out(yaml);
   else {
-    const problem = write(output, yaml, companions);
+    const problem = writeAll(output, yaml, companions);
     if (problem !== null) return fail(problem);
   }
   for (const note of notes) program.err(`${noteText(note, shown)}\n`);
@@ -139,30 +133,18 @@ function convert({ kind, name, file }: Given, values: OptionValues, program: Pro
   return DONE;
 }
 
+function readBy(kind: Kind, file: string, values: OptionValues): Imported | string {
+  try {
+    return kind.read(file, values);
+  } catch (error) {
+    if (error instanceof Unreadable) return error.message;
+    throw error;
+  }
+}
+
 function noteText({ file, line, option, reason }: Note, shown: string): string {
   const place = line === null ? (file ?? shown) : `${file ?? shown}:${line}`;
   return harmless(`${place}: ${option === null ? '' : `${option}: `}${reason}`);
-}
-
-/** All of it or nothing; null: done. */
-function write(output: string, yaml: string, companions: readonly Companion[]): string | null {
-  const files = [
-    ...companions.map(({ name, text }) => ({ path: join(dirname(output), name), text, mode: 0o600 })),
-    { path: output, text: yaml, mode: 0o644 },
-  ];
-  const there = files.find(({ path }) => existsSync(path));
-  if (there !== undefined) return `${there.path}: is there already, and is left alone`;
-  const written: string[] = [];
-  for (const { path, text, mode } of files) {
-    try {
-      writeFileSync(path, text, { flag: 'wx', mode });
-      written.push(path);
-    } catch (error) {
-      for (const done of written) rmSync(done, { force: true });
-      return `${path}: cannot be written (${codeOf(error)})`;
-    }
-  }
-  return null;
 }
 
 /** What `sallyport check` would say of it first. */
@@ -175,42 +157,4 @@ function checked(output: string, program: Program): number {
     program.err(error.mistakes.map((mistake) => `${mistake}\n`).join(''));
     return FAILED;
   }
-}
-
-function filesIn(folder: string): Files {
-  const beside = (name: string): FoundFile | null =>
-    readFound(join(folder, basename(name.replaceAll('\\', '/'))));
-  return {
-    beside,
-    read: (name) => beside(name) ?? readFound(isAbsolute(name) ? name : join(folder, name)),
-  };
-}
-
-function readFound(path: string): FoundFile | null {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats?.isFile() !== true || stats.size > MAX_BYTES) return null;
-  const text = readText(path);
-  return text instanceof Error ? null : { path, text };
-}
-
-function isFolder(path: string): boolean {
-  return existsSync(path) && statSync(path).isDirectory();
-}
-
-function readText(file: string): string | Error {
-  try {
-    const bytes = readFileSync(file === '-' ? 0 : file);
-    return bytes.length > MAX_BYTES ? new Error(`more than ${MAX_BYTES} bytes`) : bytes.toString('utf8');
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
-  }
-}
-
-function unreadable(file: string, error: Error): string {
-  return `${file === '-' ? 'standard input' : file}: cannot be read (${codeOf(error)})`;
-}
-
-function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown error';
-  return 'code' in error ? String(error.code) : error.message;
 }

@@ -114,6 +114,20 @@ function prefixOfMask(mask: string): number | null {
   return /^1*0*$/.test(bits) ? bits.lastIndexOf('1') + 1 : null;
 }
 
+/** What is left of a network without another, in as few networks as can be. */
+export function withoutNetwork(network: Network, hole: Network): readonly Network[] {
+  if (containsNetwork(hole, network)) return [];
+  if (!containsNetwork(network, hole)) return [network];
+  const prefix = network.prefix + 1;
+  const bytes = addressBytes(network.address) ?? new Uint8Array();
+  const upper = bytes.map((byte, index) =>
+    index === network.prefix >> 3 ? byte | (0x80 >> (network.prefix & 7)) : byte,
+  );
+  return [bytes, upper].flatMap((half) =>
+    withoutNetwork({ family: network.family, address: addressOf(half), prefix }, hole),
+  );
+}
+
 /** Whether every address of `inner` is in `outer` too. */
 export function containsNetwork(outer: Network, inner: Network): boolean {
   return outer.family === inner.family && outer.prefix <= inner.prefix && contains(outer, inner.address);

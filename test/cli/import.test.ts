@@ -167,5 +167,5 @@ test('options that a kind does not have, and a folder or file that is none, are 
   const dir = join(FIXTURES, 'smtp');
   const missing = await sallyport(['import', 'mmp', dir, '--imta', join(folder.path, 'not')]);
   assert.deepEqual([missing.code, missing.stdout.length], [1, 0]);
-  assert.match(missing.text, /not: cannot be read/);
+  assert.match(missing.text, /not: there is no such file/);
 });

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addressBytes, blockOf, contains, NetworkTable, parseNetwork } from '../../src/wire/network.ts';
+import {
+  addressBytes,
+  blockOf,
+  contains,
+  NetworkTable,
+  parseNetwork,
+  withoutNetwork,
+} from '../../src/wire/network.ts';
 import type { Network } from '../../src/wire/network.ts';
 
 function network(text: string): Network {
@@ -84,6 +91,23 @@ test('every address is in every network that is made of it', () => {
       // A mapped IPv4 address is written with 128 bits and has 32.
       fc.pre(!address.includes(':') || addressBytes(address)?.length === 16);
       assert.equal(contains(network(`${address}/${bits % (written + 1)}`), address), true);
+    }),
+  );
+});
+
+test('without another network, a network holds the addresses that are not in that one, each once', () => {
+  fc.assert(
+    fc.property(fc.ipV4(), fc.ipV4(), fc.ipV4(), fc.tuple(fc.nat(32), fc.nat(32)), (...given) => {
+      const [one, other, address, [bits, less]] = given;
+      const whole = network(`${one}/${bits}`);
+      // Often inside, as two addresses seldom are near.
+      const hole = network(`${less > 16 ? other : one}/${Math.max(bits, less)}`);
+      const parts = withoutNetwork(whole, hole);
+      assert.ok(parts.length <= 32);
+      for (const asked of [address, one, other]) {
+        const isLeft = contains(whole, asked) && !contains(hole, asked);
+        assert.equal(parts.filter((part) => contains(part, asked)).length, isLeft ? 1 : 0);
+      }
     }),
   );
 });

@@ -1,13 +1,15 @@
 // The grammar of Netscape's dbconf, in which the configuration of the Sun MMP is written: `section:Option value` in its .cfg
 // files; `vdmap NAME ADDRESS` and then `NAME:Option value` in vdmap.cfg. Blank lines and lines that begin with # count for
 // nothing; the name of a section is taken letter by letter, and a colon or blanks stand behind it; an option without a
-// value is there, and empty. Pure. Never throws; a line that is not read is a note.
+// value is there, and empty. Pure. Never throws; a line that is not read is a note, which never says what may be a value.
 
 import { ipOf } from '../../wire/address.ts';
-import type { Line, Note } from './option-table.ts';
+import { isControlled, type Line, type Note } from './option-table.ts';
 
 const LINE_BYTES_MAX = 1024;
+const LINES_MAX = 100_000;
 const DIRECTIVE = 'vdmap';
+const FORM = 'expected section:Option value';
 
 export interface DbconfFile {
   readonly path: string;
@@ -87,6 +89,10 @@ function* recordsOf(text: string, path: string, notes: Note[]): Generator<Record
     .split(/\r?\n/)
     .entries()) {
     const line = index + 1;
+    if (index >= LINES_MAX) {
+      notes.push({ file: path, line, option: null, reason: `only ${LINES_MAX} lines are read` });
+      return;
+    }
     const trimmed = raw.trim();
     if (trimmed === '' || trimmed.startsWith('#')) continue;
     if (Buffer.byteLength(raw) > LINE_BYTES_MAX) {
@@ -94,17 +100,22 @@ function* recordsOf(text: string, path: string, notes: Note[]): Generator<Record
       notes.push({ file: path, line, option: null, reason });
       continue;
     }
+    if (isControlled(trimmed)) {
+      notes.push({ file: path, line, option: null, reason: 'there are control characters in it; left out' });
+      continue;
+    }
     const [, name = '', behind = '', rest = ''] = /^([^\s:]+)([\s:]*)(.*)$/.exec(trimmed) ?? [];
     if (name !== '') yield { line, name, isBlank: !behind.startsWith(':'), rest };
-    else notes.push({ file: path, line, option: null, reason: 'expected section:Option value' });
+    else notes.push({ file: path, line, option: null, reason: FORM });
   }
 }
 
 function optionOf({ line, rest }: Record, path: string, notes: Note[]): Line | null {
   const [, name = '', value = ''] = /^(\S+)\s*(.*)$/.exec(rest) ?? [];
-  if (name === '' || name === 'encoded') {
-    const reason =
-      name === '' ? 'expected section:Option value' : 'encoded values are not read, write it as text';
+  // What stands there with another sign between is not told: it may be a password.
+  const isName = /^[\w.-]+$/.test(name);
+  if (!isName || name === 'encoded') {
+    const reason = isName ? 'encoded values are not read, write it as text' : FORM;
     notes.push({ file: path, line, option: null, reason });
     return null;
   }

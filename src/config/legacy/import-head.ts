@@ -7,6 +7,7 @@ export function headOf(from: string, todo: readonly string[], notes: readonly No
   return [
     `Made by \`sallyport import\` of ${from}. Behind each value is the option it comes from.`,
     'Before it serves, run `sallyport check`, and:',
+    '- say `user`, as in `user: sallyport`, whom the workers run as, and `hostname`, if it is not the name of the machine;',
     ...todo.map((line) => `- ${line}`),
     ...(notes.length === 0 ? [] : ['', 'Not carried over, or not as it was:', ...notes.map(noteText)]),
   ];

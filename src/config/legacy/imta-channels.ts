@@ -180,7 +180,11 @@ function optionsOf(file: FoundFile, { notes, files }: { notes: Migration['notes'
   return new Section(
     lines.flatMap((line) => {
       const [, name = '', value = ''] = /^\s*([\w-]+)\s*=\s*(.*)$/.exec(line.value) ?? [];
-      return name === '' ? [] : [{ ...line, name, value: value.trim() }];
+      if (name !== '') return [{ ...line, name, value: value.trim() }];
+      const { file: path, line: number } = line;
+      if (line.value.trim() !== '')
+        notes.push({ file: path, line: number, option: null, reason: 'expected OPTION=value; left out' });
+      return [];
     }),
     notes,
   );

@@ -19,7 +19,8 @@ const USUAL = { tcp_local: ['smtp', 25], tcp_submit: ['submission', 587] } as co
 const TODO = [
   'bring a certificate into the database (`sallyport cert`), if a channel has maytlsserver or musttlsserver;',
   'compare the services with dispatcher.cnf, where the MTA has its ports;',
-  'let the MTA believe who the client is: `client` of the backend.',
+  'let the MTA believe who the client is: `client` of the backend;',
+  'see that INTERNAL_IP of the MTA does not hold the address of this machine: it would relay for everybody.',
 ];
 
 export function importImta({ file, files, relay }: ImtaInput): Imported {

@@ -5,18 +5,19 @@ import { isAttributeName } from '../../wire/ldap-filter.ts';
 import { isHostName } from '../items.ts';
 import { nameProblem, replayProblem, searchProblem } from '../ldap-texts.ts';
 import { type Migration, sourced, sourceOf } from './mmp-files.ts';
-import { type Everywhere, type Scope, within } from './mmp-scope.ts';
+import { Everywhere, type Scope, within } from './mmp-scope.ts';
 import type { Line } from './option-table.ts';
 import { Commented, type SettingsMap, Sourced } from './yaml-text.ts';
 
 const DAY_SECONDS = 86_400;
 const USUAL_BASE = 'o=internet';
+const USUAL_SEARCH = /^\(?uid=%[sU]\)?$/i;
 
 /** `directory` as a whole. */
 export function directoryOf(
   everywhere: Everywhere,
   migration: Migration,
-  { compare }: { readonly compare: Line | null },
+  { compare, isClear }: { readonly compare: Line | null; readonly isClear: boolean },
 ): SettingsMap {
   const canonical = everywhere.take('CanonicalVirtualDomainDelim');
   return {
@@ -25,6 +26,8 @@ export function directoryOf(
     ...(canonical === null ? {} : oneCharacter(everywhere, canonical)),
     ldap: {
       ...ldapOf(everywhere, migration, 'ldap'),
+      // Of all servers; an address has no such setting of its own.
+      ...(isClear || goesInClear(everywhere.take('LdapUrl')) ? { allowClear: true } : {}),
       ...(compare === null ? {} : { passwords: sourced(compare, 'compare') }),
       ...userGroupOf(everywhere),
       ...refreshOf(everywhere),
@@ -67,11 +70,11 @@ export function ldapOf(scope: Scope, migration: Migration, secret: string): Sett
       ? isDirectory
         ? { urls: ['ldap://localhost'], base: USUAL_BASE }
         : {}
-      : urlOf(scope, url, isDirectory)),
-    ...bindOf(scope, migration, secret),
+      : urlOf(scope, url)),
+    ...bindOf(scope instanceof Everywhere ? scope.like('LdapUrl') : scope, migration, secret),
     ...(hosted === null || isHosted === null ? {} : { hostedDomains: sourced(hosted, isHosted) }),
     ...checked(scope, 'SearchFormat', { key: 'searchFormat', problemOf: searchProblem }),
-    ...checked(scope, 'domainsearchformat', { key: 'domainSearchFormat', problemOf: searchProblem }),
+    ...domainSearchOf(scope, isDirectory ? 'directory' : 'address'),
     ...attributesOf(scope),
     ...checked(scope, 'ReplayFormat', { key: 'replayFormat', problemOf: replayProblem }),
     ...accessAttrOf(scope),
@@ -80,22 +83,38 @@ export function ldapOf(scope: Scope, migration: Migration, secret: string): Sett
 
 const URL_FORM = /^(ldaps?):\/\/([^/]*)(?:\/([^?]*))?/i;
 
-/** Several servers stand in the place of the host, with blanks between. */
-function urlOf({ table }: Scope, line: Line, isDirectory: boolean): SettingsMap {
-  const [, scheme = '', hosts = '', path] = URL_FORM.exec(line.value) ?? [];
+interface LdapPlace {
+  readonly urls: readonly string[];
+  readonly base: string;
+}
+
+/** Several servers stand in the place of the host, with blanks between. null: it is no such URL. */
+function placeOf(text: string): LdapPlace | null {
+  const [, scheme = '', hosts = '', path] = URL_FORM.exec(text) ?? [];
   const words = hosts.split(/\s+/).filter((word) => word !== '');
   const port = scheme.toLowerCase() === 'ldaps' ? 636 : 389;
   const servers = (words.length === 0 ? ['localhost'] : words).map((word) =>
     parseEndpoint(/:\d+$/.test(word) ? word : `${word}:${port}`) === null ? null : word,
   );
   const base = decoded(path ?? '');
-  if (scheme === '' || base === null || nameProblem(base) !== null || servers.includes(null)) {
+  if (scheme === '' || base === null || nameProblem(base) !== null || servers.includes(null)) return null;
+  const urls = servers.flatMap((server) => (server === null ? [] : [`${scheme.toLowerCase()}://${server}`]));
+  return { urls, base };
+}
+
+/** Whether passwords go there without TLS, by a network. */
+export function goesInClear(line: Line | null): boolean {
+  return (line === null ? null : placeOf(line.value))?.urls.some((url) => !isNear(url)) === true;
+}
+
+function urlOf({ table }: Scope, line: Line): SettingsMap {
+  const place = placeOf(line.value);
+  if (place === null) {
     table.note(line, 'expected ldap://HOST[:PORT] …/BASE; the directory is taken to be at localhost');
     return { urls: ['ldap://localhost'], base: USUAL_BASE };
   }
-  const urls = servers.flatMap((server) => (server === null ? [] : [`${scheme.toLowerCase()}://${server}`]));
-  const isClear = port === 389 && urls.some((url) => !isNear(url));
-  if (isClear)
+  const { urls, base } = place;
+  if (goesInClear(line))
     table.note(
       line,
       'carried with allowClear: true, since passwords go to it without TLS as before; use ldaps:// or startTls where it has them',
@@ -104,12 +123,12 @@ function urlOf({ table }: Scope, line: Line, isDirectory: boolean): SettingsMap 
   return {
     urls: sourced(line, urls),
     base: sourced(line, base),
-    // Of all servers; an address has no such setting of its own.
-    ...(isClear && isDirectory ? { allowClear: true } : {}),
   };
 }
 
+/** Where no network in between sees what goes there. */
 function isNear(url: string): boolean {
+  if (url.startsWith('ldaps:')) return true;
   const host = url.replace(/^ldaps?:\/\//, '').replace(/:\d+$/, '');
   return host === 'localhost' || isLoopback(host.replace(/^\[(.*)\]$/, '$1'));
 }
@@ -159,6 +178,19 @@ function checked(
   if (problem === null) return { [key]: sourced(line, line.value) };
   scope.table.note(line, `${problem}; the default is taken`);
   return {};
+}
+
+/** Empty, it is SearchFormat that counts; which of them does where it is not there depends on the release. */
+function domainSearchOf(scope: Scope, of: 'directory' | 'address'): SettingsMap {
+  const line = scope.take('domainsearchformat');
+  const search = scope.take('SearchFormat');
+  if (line?.value === '' && of === 'directory') return { domainSearchFormat: sourced(line, null) };
+  if (line === null && search !== null && !USUAL_SEARCH.test(search.value))
+    scope.table.note(
+      search,
+      'carried; with HostedDomains it is (uid=%U) that counts here, or what inetDomainSearchFilter says: where users were found by SearchFormat then too, set domainSearchFormat to null',
+    );
+  return checked(scope, 'domainsearchformat', { key: 'domainSearchFormat', problemOf: searchProblem });
 }
 
 function attributesOf(scope: Scope): SettingsMap {

@@ -2,7 +2,7 @@
 // but for the file that VirtualDomainFile names.
 
 import { parseVdmaps } from './dbconf.ts';
-import { cacheOf, ldapOf, namesOf } from './mmp-directory.ts';
+import { cacheOf, goesInClear, ldapOf, namesOf } from './mmp-directory.ts';
 import { adminOf, certmapOf, gateOf, wantsCompare } from './mmp-gate.ts';
 import { type Instance, type Migration, NO_GRANTS, Section, sourceOf } from './mmp-files.ts';
 import { type Grant, grantsOfDomain } from './mmp-grants.ts';
@@ -10,6 +10,9 @@ import { scopeOf } from './mmp-scope.ts';
 import { mmpOption } from './mmp-options.ts';
 import type { Line } from './option-table.ts';
 import { Commented, type SettingsMap } from './yaml-text.ts';
+
+/** Of the name of a domain in the name of a file. */
+const WORD_MAX = 40;
 
 interface Domain {
   readonly name: string;
@@ -46,6 +49,11 @@ export class Domains {
   compare(instances: readonly Instance[]): Line | null {
     const lines = this.#all(instances).map(({ options }) => wantsCompare(scopeOf(options)));
     return lines.find((line) => line !== null) ?? null;
+  }
+
+  /** Whether passwords go to the directory of any of them without TLS. */
+  isClear(instances: readonly Instance[]): boolean {
+    return this.#all(instances).some(({ options }) => goesInClear(options.take('LdapUrl')));
   }
 
   sections(): Section[] {
@@ -111,7 +119,7 @@ export class Domains {
     const map = certmapOf(scope, migration);
     const certmap = map === null ? {} : { certmap: map };
     if (protocol === 'smtp') return { ...names, ...gate, ...certmap };
-    const word = name.replaceAll(/[^\w.-]/g, '_');
+    const word = name.replaceAll(/[^\w.-]/g, '_').slice(0, WORD_MAX);
     const ldap = ldapOf(scope, migration, `ldap-${word}`);
     const admin = adminOf(scope, migration, `storeadmin-${word}`);
     return {

@@ -16,10 +16,12 @@ export interface FoundFile {
   /** Absolute. */
   readonly path: string;
   readonly text: string;
+  /** It was no UTF-8. */
+  readonly isLatin1?: true;
 }
 
 export interface Files {
-  /** A file of the folder by its last name, or else where its whole name says; null: none, or too large. */
+  /** A file of the folder by its last name, or else where its whole name says; null: none. */
   readonly read: (name: string) => FoundFile | null;
   /** Of the folder alone. */
   readonly beside: (name: string) => FoundFile | null;
@@ -68,9 +70,17 @@ export class Migration {
   readonly files: Files;
   readonly notes: Note[] = [];
   readonly companions: Companion[] = [];
+  /** Files of the folder that the settings name where they are. */
+  readonly stays = new Set<string>();
 
   constructor(files: Files) {
-    this.files = files;
+    const told = new Set<string>();
+    const tell = (found: FoundFile | null): FoundFile | null => {
+      if (found?.isLatin1 === true && !told.has(found.path)) this.notes.push(...latin1Notes(found));
+      if (found !== null) told.add(found.path);
+      return found;
+    };
+    this.files = { read: (name) => tell(files.read(name)), beside: (name) => tell(files.beside(name)) };
   }
 
   note(option: string, reason: string): void {
@@ -89,12 +99,23 @@ export class Migration {
   }
 }
 
+function latin1Notes({ path, text }: FoundFile): Note[] {
+  return text.split(/\r?\n/).flatMap((line, index) => {
+    const isPlain = /^[\t\x20-\x7e]*$/.test(line) || /^\s*[#!]/.test(line);
+    const reason =
+      'not in UTF-8: taken for Latin-1 and written in UTF-8; if it is a password, other bytes are sent than before';
+    return isPlain ? [] : [{ file: path, line: index + 1, option: null, reason }];
+  });
+}
+
 export function sourceOf({ file, name, line }: Line): string {
   return `${name}, ${file === null ? 'line ' : `${basename(file)}:`}${line}`;
 }
 
+/** A tab is a blank in a setting. */
 export function sourced(line: Line, value: Sourced['value']): Sourced {
-  return new Sourced(value, sourceOf(line));
+  const plain = typeof value === 'string' ? value.replaceAll('\t', ' ') : value;
+  return new Sourced(plain, sourceOf(line));
 }
 
 const PROXIES: Readonly<Record<string, Protocol>> = {
@@ -103,6 +124,8 @@ const PROXIES: Readonly<Record<string, Protocol>> = {
   SmtpProxyAService: 'smtp',
 };
 const LETTERS: Readonly<Record<Protocol, string>> = { imap: 'I', pop3: 'P', smtp: 'S' };
+const NO_SECTION =
+  'no option of the MMP that is known here, in a section that is not in ServiceList; expected default:Option value';
 const GENERAL = 'AService';
 const DEFAULT = 'default';
 const USUAL = 'ImapProxyAService@143|993 PopProxyAService@110';
@@ -217,8 +240,11 @@ class FolderReader {
       for (const [section, lines] of sections ?? []) {
         if (this.#used.has(`${file} ${section}`)) continue;
         const reason = `section ${section} of ${file}.cfg is not in ServiceList, so nothing is served by it`;
-        for (const { file: path, line, name } of lines)
-          notes.push({ file: path, line, option: name, reason });
+        for (const { file: path, line, name } of lines) {
+          // Without its section a line looks as if its value were the option.
+          const option = mmpOption(name) === null ? null : name;
+          notes.push({ file: path, line, option, reason: option === null ? NO_SECTION : reason });
+        }
       }
     }
   }
@@ -228,8 +254,13 @@ function placeOf(text: string): Place | null {
   const [, host, number = ''] = /^(?:\[?([^[\]]*?)\]?:)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(number);
   if (number === '' || port < 1 || port > 65_535) return null;
-  if (host === undefined || host === '' || host === '*' || host === '0.0.0.0') return { host: null, port };
+  if (host === undefined || host === '' || host === '*') return { host: null, port };
   return isIP(host) !== 0 || isHostName(host) ? { host, port } : null;
+}
+
+/** Whether a place is on all addresses; 0.0.0.0 are those of IPv4. */
+export function isAny(host: string | null): host is null | '0.0.0.0' {
+  return host === null || host === '0.0.0.0';
 }
 
 export const NO_GRANTS =

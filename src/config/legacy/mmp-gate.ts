@@ -5,7 +5,7 @@ import type { Protocol } from '../settings.ts';
 import { parseCertmap } from './certmap.ts';
 import { hasOption, type Migration, sourced, sourceOf } from './mmp-files.ts';
 import type { Scope } from './mmp-scope.ts';
-import type { Line } from './option-table.ts';
+import { type Line, ON } from './option-table.ts';
 import { type SettingsMap, Sourced } from './yaml-text.ts';
 
 /** What is offered by itself. */
@@ -26,7 +26,7 @@ export function gateOf(scope: Scope, rules: GateRules): SettingsMap {
   return {
     ...(has('PreAuth') ? verifyOf(scope, rules) : {}),
     ...flag(scope, has('RestrictPlainPasswords') && 'RestrictPlainPasswords', 'restrictPlainPasswords'),
-    ...accessOf(scope),
+    ...accessOf(scope, rules),
     ...(has('AuthService') ? authServiceOf(scope, rules) : {}),
     ...flag(scope, has('ClientLookup') && 'ClientLookup', 'clientLookup'),
   };
@@ -83,15 +83,19 @@ function checksOf(scope: Scope): Checks {
 
 export function wantsCompare(scope: Scope): Line | null {
   const line = scope.take('CRAMs');
-  return line !== null && /^(1|yes|on|true|y)$/i.test(line.value) ? line : null;
+  return line !== null && ON.test(line.value) ? line : null;
 }
 
-function accessOf(scope: Scope): SettingsMap {
+function accessOf(scope: Scope, { service }: GateRules): SettingsMap {
   const line = scope.take('TCPAccess');
   if (line === null || line.value === '') return {};
   const parsed = parseAccessRules(line.value);
   if (parsed.kind === 'rules') return { access: sourced(line, line.value) };
-  scope.table.note(line, `${parsed.reason}; left out, so EVERYBODY is let in`);
+  const isOpen = service === null || (service.take('TCPAccess')?.value ?? '') === '';
+  scope.table.note(
+    line,
+    `${parsed.reason}; left out, so ${isOpen ? 'EVERYBODY is let in' : 'the rules of its service hold there'}`,
+  );
   return {};
 }
 
@@ -153,7 +157,10 @@ export function certmapOf(scope: Scope, migration: Migration): Sourced | null {
     return null;
   }
   const parsed = parseCertmap(found.text);
-  if (parsed.kind === 'certmap') return sourced(line, found.path);
+  if (parsed.kind === 'certmap') {
+    migration.stays.add(found.path);
+    return sourced(line, found.path);
+  }
   for (const { line: number, text } of parsed.mistakes)
     migration.notes.push({ file: found.path, line: number, option: null, reason: text });
   scope.table.note(line, 'left out, for the file has mistakes');

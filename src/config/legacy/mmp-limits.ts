@@ -8,6 +8,8 @@ import { type SettingsMap, Sourced } from './yaml-text.ts';
 
 const DAY_SECONDS = 86_400;
 const LIMIT_MAX = 1_000_000;
+const NO_LIMIT = 'carried as 0, which is no limit: with none allowed nobody could have connected';
+const NOBODY = 'carried as 1, for 0 is no limit here; whom nothing is to let in, keep out by `access`';
 
 export function penaltiesOf(everywhere: Everywhere, migration: Migration): SettingsMap {
   const penalties: SettingsMap = {};
@@ -99,13 +101,14 @@ export function connectionLimitsOf(everywhere: Everywhere, migration: Migration)
   const rows: Row[] = [];
   for (const { text, line: place } of items) {
     const row = rowOf(text);
+    if (row?.limit === 0) everywhere.table.note(place, row.network.prefix === 0 ? NO_LIMIT : NOBODY);
     if (row === null) everywhere.table.note(place, 'expected IP|MASK:NUMBER; left out');
     else if (rows.some(({ network }) => containsNetwork(network, row.network)))
       everywhere.table.note(
         place,
         'a line before it has its addresses already, so it never counted; left out',
       );
-    else rows.push(row);
+    else rows.push(row.limit === 0 && row.network.prefix > 0 ? { ...row, limit: 1 } : row);
   }
   const all = rows.find(({ network }) => network.family === 4 && network.prefix === 0)?.limit;
   if (rows.length === 0) return {};

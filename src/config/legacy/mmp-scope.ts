@@ -3,7 +3,7 @@
 
 import type { Protocol } from '../settings.ts';
 import { type Instance, hasOption, sourceOf } from './mmp-files.ts';
-import type { Line, OptionTable } from './option-table.ts';
+import { type Line, OFF, ON, type OptionTable } from './option-table.ts';
 
 /** Where options are taken from. */
 export interface Scope {
@@ -25,6 +25,19 @@ export class Everywhere implements Scope {
     this.table = table;
   }
 
+  /** Those that say of an option what is carried, or nothing: whose passwords are for the server that it names. */
+  like(name: string): Everywhere {
+    const said = this.#instances.map((instance) => [instance, instance.options.take(name)] as const);
+    const first = said.find(([, line]) => line !== null)?.[1] ?? null;
+    const alike = said.filter(
+      ([, line]) => line === null || first === null || sameValue(line) === sameValue(first),
+    );
+    return new Everywhere(
+      alike.map(([instance]) => instance),
+      this.table,
+    );
+  }
+
   only(protocol: Protocol): Everywhere {
     return new Everywhere(
       this.#instances.filter((instance) => instance.protocol === protocol),
@@ -44,7 +57,7 @@ export class Everywhere implements Scope {
     for (const line of lines) {
       if (line === null || told.has(line)) continue;
       told.add(line);
-      if (line.value.trim().toLowerCase() !== first.value.trim().toLowerCase())
+      if (sameValue(line) !== sameValue(first))
         this.table.note(line, `it is one setting for all proxies here, and carried as in ${sourceOf(first)}`);
     }
     const without = having.filter((_, place) => lines[place] === null).map(({ file }) => `${file}.cfg`);
@@ -52,6 +65,12 @@ export class Everywhere implements Scope {
       this.table.note(first, `carried; it now holds for ${[...new Set(without)].join(', ')} too`);
     return first;
   }
+}
+
+/** Equal for values that mean the same: `yes` is `1`. A password or a name of a file goes by its letters. */
+export function sameValue({ value }: Line): string {
+  const text = value.trim();
+  return ON.test(text) ? '1' : OFF.test(text) ? '0' : text;
 }
 
 /** A whole number within what a setting takes; one beyond is brought to the nearest. null: it is none. */

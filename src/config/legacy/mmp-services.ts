@@ -2,7 +2,7 @@
 
 import { isIP } from 'node:net';
 import { type GateRules, adminOf, adminPolicyOf, gateOf } from './mmp-gate.ts';
-import { type Instance, type Migration, type Place, sourced, sourceOf } from './mmp-files.ts';
+import { type Instance, isAny, type Migration, type Place, sourced, sourceOf } from './mmp-files.ts';
 import { scopeOf } from './mmp-scope.ts';
 import { hasTls, securePorts } from './mmp-tls.ts';
 import type { Line } from './option-table.ts';
@@ -77,7 +77,9 @@ function servedBy(instance: Instance, taken: Set<string>, rules: ServingRules): 
 function letsNobodyIn(service: SettingsMap): boolean {
   const domains = service['domains'];
   const addresses =
-    typeof domains === 'object' && !(domains instanceof Sourced) ? Object.values(domains) : [];
+    typeof domains === 'object' && domains !== null && !(domains instanceof Sourced)
+      ? Object.values(domains)
+      : [];
   return [{}, ...addresses].some((address) => {
     const own = address instanceof Commented ? address.value : {};
     const said = (key: string): unknown => {
@@ -106,8 +108,8 @@ function isFree(instance: Instance, { host, port }: Place, taken: Set<string>): 
     if (listed !== null) options.note(listed, reason);
     return false;
   };
-  if (host !== null && isIP(host) === 0) return say(`${host}:${port}: expected an IP address; left out`);
-  const key = `${host ?? ''} ${port}`;
+  if (!isAny(host) && isIP(host) === 0) return say(`${host}:${port}: expected an IP address; left out`);
+  const key = `${isAny(host) ? '' : host} ${port}`;
   if (taken.has(key)) return say(`port ${port} is given twice; the first service has it`);
   taken.add(key);
   return true;
@@ -184,6 +186,7 @@ function spoofOf({ options }: Instance, migration: Migration): SettingsMap {
   const tempfail = options.take('spooftempfail');
   const empty = options.take('spoofemptymailbox');
   const message = file === null || file.value === '' ? null : migration.files.read(file.value);
+  if (message !== null) migration.stays.add(message.path);
   const isFailing = tempfail !== null && options.flagOf(tempfail) === true;
   const isEmpty = empty !== null && options.flagOf(empty) === true;
   if (file !== null && file.value !== '' && message === null)

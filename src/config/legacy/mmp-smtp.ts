@@ -102,7 +102,7 @@ export function relaysIn(text: string): Relays | null {
 
 function backendOf(input: SmtpInput, servers: SettingsValue): Commented {
   const { everywhere, migration, imta } = input;
-  const line = everywhere.take('SmtpProxyPassword');
+  const line = everywhere.like('SmtpRelays').take('SmtpProxyPassword');
   const other = imta?.proxyPassword ?? null;
   const password = line === null || line.value === '' ? other : line;
   if (line !== null && other !== null && line.value !== '' && line.value !== other.value)

@@ -1,8 +1,9 @@
 // The TLS options of the MMP: what is shown, with which ciphers, and whose NSS database it comes from. Pure.
 
+import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import type { Instance, Migration, Section } from './mmp-files.ts';
-import { sourced } from './mmp-files.ts';
+import { isAny, sourced } from './mmp-files.ts';
 import { Everywhere } from './mmp-scope.ts';
 import { ciphersIn, nicknamesIn, databaseComment } from './nss-tls.ts';
 import type { Line, OptionTable } from './option-table.ts';
@@ -110,6 +111,11 @@ function passwordsOf(everywhere: Everywhere, migration: Migration): SettingsMap 
   return { passwordFile: sourced(line, `./${PASSWORDS}`) };
 }
 
+/** Numbers in words that are no ports, and the usual one: rather too many have TLS than too few. */
+function portsIn(wrong: readonly string[], usual: string): string[] {
+  return wrong.length === 0 ? [] : [usual, ...wrong.flatMap((text) => text.match(/\d+/g) ?? [])];
+}
+
 /** Ports that speak TLS from the first byte. */
 export function securePorts({ protocol, options }: Instance): {
   readonly isSecure: (place: { host: string | null; port: number }) => boolean;
@@ -119,15 +125,19 @@ export function securePorts({ protocol, options }: Instance): {
   const usual = { imap: '993', pop3: '995', smtp: '465' }[protocol];
   const texts = (line?.value ?? usual).split(/[|,\s]+/).filter((text) => text !== '');
   const wrong = texts.filter((text) => !/^(\S*:)?\d{1,5}$/.test(text));
-  if (line !== null && wrong.length > 0) options.note(line, 'expected ports with | between them');
-  const wanted = texts.map((text) => {
+  if (line !== null && wrong.length > 0)
+    options.note(line, `expected ports with | between them; what can be read of it counts, and ${usual}`);
+  const wanted = [...texts.filter((text) => !wrong.includes(text)), ...portsIn(wrong, usual)].map((text) => {
     const at = text.lastIndexOf(':');
     const host = at <= 0 ? null : text.slice(0, at).replace(/^\[(.*)\]$/, '$1');
-    return { host, port: Number(text.slice(at + 1)) };
+    return { host: host !== null && isIP(host) === 0 ? null : host, port: Number(text.slice(at + 1)) };
   });
   return {
     line,
+    // A port that is named with one address and served on all is never left without TLS for that.
     isSecure: ({ host, port }) =>
-      wanted.some((place) => place.port === port && (place.host === null || place.host === host)),
+      wanted.some(
+        (place) => place.port === port && (isAny(place.host) || isAny(host) || place.host === host),
+      ),
   };
 }

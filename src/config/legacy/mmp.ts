@@ -25,7 +25,7 @@ import { mmpOption } from './mmp-options.ts';
 import { certmapOf, wantsCompare } from './mmp-gate.ts';
 import { grantsOfService } from './mmp-grants.ts';
 import { connectionLimitsOf, penaltiesOf } from './mmp-limits.ts';
-import { Everywhere, scopeOf, within } from './mmp-scope.ts';
+import { Everywhere, sameValue, scopeOf, within } from './mmp-scope.ts';
 import { type Served, servicesOf, storesOf } from './mmp-services.ts';
 import { RELAY, type Smtp, smtpOf } from './mmp-smtp.ts';
 import { certificatesOf, hasTls, shownBy } from './mmp-tls.ts';
@@ -62,7 +62,7 @@ export function importMmp(input: MmpInput): Imported {
   noteSilent(parts.domains.sections(), { migration, body });
   const notes = sortedNotes(migration.notes);
   const from = `the MMP in ${input.shown}${input.imta === null ? '' : ` and of ${input.imta.file.path}`}`;
-  const yaml = yamlText(settings, headOf(from, todoOf(folder), notes));
+  const yaml = yamlText(settings, headOf(from, todoOf(folder, migration), notes));
   return { yaml, notes, companions: migration.companions, problems: [] };
 }
 
@@ -72,11 +72,10 @@ function noteSilent(
   { migration, body }: { readonly migration: Migration; readonly body: string },
 ): void {
   const noted = new Map(migration.notes.map(({ file, line, reason }) => [`${file}:${line}`, reason]));
-  const isCarried = (line: Line): boolean =>
-    body.includes(`${sourceOf(line)}\n`) || body.includes(`${sourceOf(line)};`);
+  const carried = sourcesIn(body);
+  const isCarried = (line: Line): boolean => carried.has(sourceOf(line));
   const reasonOf = ({ file, line }: Line): string | undefined => noted.get(`${file}:${line}`);
-  const keyOf = ({ name, value }: Line): string =>
-    `${mmpOption(name)?.name ?? name} ${value.trim().toLowerCase()}`;
+  const keyOf = (line: Line): string => `${mmpOption(line.name)?.name ?? line.name} ${sameValue(line)}`;
   const lines = sections.flatMap((section) => section.all());
   const alike = new Set(lines.filter(isCarried).map(keyOf));
   const reasons = new Map(
@@ -96,6 +95,21 @@ function noteSilent(
   }
 }
 
+/** The origins that stand behind values, and those of whole maps, before them. */
+function sourcesIn(body: string): ReadonlySet<string> {
+  return new Set(
+    body.split('\n').flatMap((line) => {
+      const at = line.lastIndexOf(' # ');
+      return at < 0
+        ? []
+        : line
+            .slice(at + 3)
+            .replace(/^vdmap \S+ of /, '')
+            .split('; ');
+    }),
+  );
+}
+
 function channelsOf({ imta }: MmpInput, migration: Migration): ImtaChannels | null {
   if (imta === null) return null;
   const own = new Migration(imta.files);
@@ -104,7 +118,7 @@ function channelsOf({ imta }: MmpInput, migration: Migration): ImtaChannels | nu
   return channels;
 }
 
-function todoOf({ instances }: MmpFolder): string[] {
+function todoOf({ instances }: MmpFolder, { stays }: Migration): string[] {
   return [
     ...(instances.some(({ options }) => hasTls(options))
       ? ['bring keys and certificates over: see the comment at `certificates`;']
@@ -112,6 +126,7 @@ function todoOf({ instances }: MmpFolder): string[] {
     ...(instances.some(({ protocol }) => protocol !== 'smtp')
       ? ['say which hosts the directory may name: `hosts` of the backends;']
       : []),
+    ...[...stays].map((path) => `keep ${path}, which they read where it is, or name a copy of it;`),
     'stop the MMP, since it has the ports.',
   ];
 }
@@ -183,7 +198,11 @@ function settingsOf(folder: MmpFolder, migration: Migration, parts: Parts): Sett
     ...(smtp === null ? {} : { channels: smtp.channels }),
     backends,
     ...(isDirectory
-      ? { directory: withDirectoryWords(directoryOf(everywhere, migration, { compare })) }
+      ? {
+          directory: withDirectoryWords(
+            directoryOf(everywhere, migration, { compare, isClear: domains.isClear(instances) }),
+          ),
+        }
       : {}),
     ...connectionLimitsOf(everywhere, migration),
     ...penaltiesOf(everywhere, migration),

@@ -1,6 +1,8 @@
 // Options of another server's configuration, by name in any letter case, each with the line it is on. Of an option that is
 // there twice the later line counts. What nobody has taken in the end is `rest()`, so that nothing is left out unsaid.
 
+import { harmless } from '../../log.ts';
+
 export interface Line {
   /** null: the file that the import was given. */
   readonly file: string | null;
@@ -34,6 +36,15 @@ export interface Imported {
   /** Why there are no settings. */
   readonly problems: readonly string[];
 }
+
+/** Whether a line has characters that no setting takes and no screen should get; tabs are blanks. */
+export function isControlled(line: string): boolean {
+  const plain = line.replaceAll('\t', ' ');
+  return harmless(plain) !== plain;
+}
+
+export const ON = /^(1|yes|on|true|y)$/i;
+export const OFF = /^(0|no|off|false|n)$/i;
 
 export class OptionTable {
   readonly notes: Note[];
@@ -71,8 +82,8 @@ export class OptionTable {
   }
 
   flagOf(line: Line): boolean | null {
-    if (/^(1|yes|on|true|y)$/i.test(line.value)) return true;
-    if (/^(0|no|off|false|n)$/i.test(line.value)) return false;
+    if (ON.test(line.value)) return true;
+    if (OFF.test(line.value)) return false;
     this.note(line, 'expected yes or no; taken as not set');
     return null;
   }

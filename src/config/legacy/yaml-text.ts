@@ -4,7 +4,7 @@
 import { Document, isMap, isScalar, isSeq, YAMLMap } from 'yaml';
 import { harmless } from '../../log.ts';
 
-type Plain = string | number | boolean | readonly (string | number)[];
+type Plain = string | number | boolean | null | readonly (string | number)[];
 export type SettingsValue = Plain | SettingsMap | Commented | Sourced;
 export interface SettingsMap {
   [key: string]: SettingsValue;
@@ -64,7 +64,7 @@ function nodeOf(document: Document, settings: SettingsMap): YAMLMap {
 function isShort(value: SettingsValue): boolean {
   return (
     isObject(value) &&
-    Object.values(value).every((inner) => typeof inner !== 'object') &&
+    Object.values(value).every((inner) => inner === null || typeof inner !== 'object') &&
     JSON.stringify(value).length < 80
   );
 }
@@ -72,6 +72,7 @@ function isShort(value: SettingsValue): boolean {
 function isObject(value: SettingsValue): value is SettingsMap {
   return (
     typeof value === 'object' &&
+    value !== null &&
     !Array.isArray(value) &&
     !(value instanceof Commented) &&
     !(value instanceof Sourced)

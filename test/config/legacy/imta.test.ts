@@ -103,6 +103,12 @@ test('words that are not known are left out and told; known ones keep their valu
   assert.match(told(result, 'imta.cnf:1'), /left out: notices 1 2 4 7 frobnicate "no keyword" subdirs/);
 });
 
+test('a line with control characters is left out and told, and the blocks around it stay', (t) => {
+  const result = load(t, [LOCAL, 'tcp-daemon', '', 'tcp_x smtp pool \0', '', 'tcp_y smtp\tmx']);
+  assert.deepEqual(Object.keys(result.settings.channels), ['tcp_local', 'tcp_y']);
+  assert.match(told(result, 'imta.cnf:4'), /control characters/);
+});
+
 test('a way to a channel that is not carried is left out, one to a channel that is stays', (t) => {
   const result = load(t, [
     'tcp_local smtp saslswitchchannel tcp_auth tlsswitchchannel tcp_gone mx',
@@ -121,25 +127,37 @@ test('a line goes on behind a backslash', (t) => {
 });
 
 test('files are included from the folder alone, each line with its own place; no circle has no end', (t) => {
-  const result = load(t, ['', '<IMTA_TABLE:channels.inc', '', '</etc/passwd', '', '<round.inc'], {
-    'channels.inc': ['', LOCAL, '', 'tcp_x frob'],
-    'round.inc': ['<round.inc'],
-  });
+  const result = load(
+    t,
+    ['', '<IMTA_TABLE:channels.inc', '', '</etc/passwd', '', '<round.inc', '', '<deep0.inc'],
+    {
+      'channels.inc': ['', LOCAL, '', 'tcp_x frob'],
+      'round.inc': ['tcp_y smtp', '', '<other.inc'],
+      'other.inc': ['<round.inc'],
+      ...Object.fromEntries(
+        Array.from({ length: 12 }, (_, depth) => [`deep${depth}.inc`, [`<deep${depth + 1}.inc`]]),
+      ),
+    },
+  );
   assert.equal(keywordsOf(result), 'smtp mx maytlsserver maysaslserver');
   assert.match(told(result, 'channels.inc:4'), /without SMTP/);
   assert.match(told(result, 'imta.cnf:4'), /no such file in the folder/);
-  assert.match(told(result, 'round.inc:1'), /8 files deep/);
+  assert.match(told(result, 'other.inc:1'), /includes itself/);
+  assert.equal(told(result, 'round.inc:1'), '');
+  assert.match(told(result, 'deep7.inc:1'), /8 files deep/);
 });
 
 test('PROXY_PASSWORD beside it is what the relay is shown, and stands in a file of its own', (t) => {
   const result = load(t, [LOCAL], {
-    tcp_local_option: ['! options', 'PROXY_PASSWORD=shown', 'LOG_BANNER=1'],
+    tcp_local_option: ['! options', 'PROXY_PASSWORD=shown', 'LOG_BANNER=1', 'PROXY_PASSWORD shown', ''],
   });
   const { mta } = result.settings.backends;
   assert.deepEqual(mta?.client, [{ method: 'xpehlo', required: true }]);
   assert.deepEqual(result.secrets, { 'smtpproxy.secret': 'shown\n' });
   assert.doesNotMatch(result.yaml + result.notes.join(), /shown/);
   assert.match(told(result, 'tcp_local_option:3'), /LOG_BANNER: .*only PROXY_PASSWORD/);
+  assert.match(told(result, 'tcp_local_option:4'), /expected OPTION=value/);
+  assert.equal(told(result, 'tcp_local_option:5'), '');
   assert.deepEqual(load(t, [LOCAL]).settings.backends['mta']?.client, []);
 });
 
@@ -154,14 +172,27 @@ test('INTERNAL_IP says which clients are sent to tcp_intranet; without it the ma
       '',
       '  $(192.0.2.0/24) $Y',
       '  10.0.0.7 $N',
-      '  192.0.2.99  $Y',
+      '  198.51.100.9  $Y',
+      '  mail.example.com $Y',
       '  * $N',
       '  10.0.0.8 $Y',
     ],
   });
-  assert.match(result.yaml, /match: \[ 192\.0\.2\.0\/24, 192\.0\.2\.99 \] # INTERNAL_IP, mappings:4/);
-  assert.match(told(result, 'mappings:7'), /left out of `match`/);
+  assert.match(result.yaml, /match: \[ 192\.0\.2\.0\/24, 198\.51\.100\.9 \] # INTERNAL_IP, mappings:4/);
+  assert.match(told(result, 'mappings:9'), /left out of `match`/);
   assert.match(told(load(t, blocks), 'imta.cnf:1'), /fill in `match`/);
+});
+
+test('an address that INTERNAL_IP keeps out of a network of its own, as that of the front, is not sent to tcp_intranet', (t) => {
+  const matchOf = (...lines: string[]): unknown => {
+    const blocks = ['tcp_local smtp switchchannel', '', 'tcp_intranet smtp allowswitchchannel'];
+    const result = load(t, blocks, { mappings: ['INTERNAL_IP', ...lines.map((line) => `  ${line}`)] });
+    return /match: \[ (.*) \]/.exec(result.yaml)?.[1];
+  };
+  assert.equal(matchOf('$(192.0.2.0/30) $Y', '192.0.2.1 $N'), '192.0.2.0/30');
+  assert.equal(matchOf('192.0.2.1 $N', '$(192.0.2.0/30) $Y'), '192.0.2.0, 192.0.2.2/31');
+  assert.equal(matchOf('$(10.0.0.0/8) $N', '10.1.* $Y', '172.16.*.* $Y'), '172.16.0.0/16');
+  assert.equal(matchOf('127.0.0.1 $Y', '192.0.2.%* $N', '$(192.0.2.0/24) $Y'), '127.0.0.1');
 });
 
 test('where the MTA is must be said, and a file without channels of SMTP gives no settings', () => {
@@ -190,7 +221,7 @@ test('whatever the blocks are, the settings reader takes what comes out', (t) =>
       ': {',
       '$A',
     ),
-    fc.string({ maxLength: 8 }),
+    fc.string({ maxLength: 8, unit: 'binary' }).map((any) => any.replaceAll(/[\r\n]/g, '')),
   );
   const block = fc.array(word, { maxLength: 8 }).map((words) => `tcp_a smtp ${words.join(' ')}`);
   fc.assert(

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { MMP_OPTIONS, mmpOption } from '../../../src/config/legacy/mmp-options.ts';
 import { SCHEMAS, leavesOf } from '../../../src/config/schema.ts';
-import { type Folder, load, section } from './mmp-folder.ts';
+import { type Folder, load, section, told } from './mmp-folder.ts';
 
 /** Name → a value that is not the default. */
 const NAMED: Readonly<Record<string, string>> = {
@@ -209,6 +209,28 @@ for (const name of [...VDMAP, 'Banner', 'ServiceList', 'NoSuchOption']) {
     assertCarriedOrTold(t, name, { folder, place: `vdmap.cfg:${lines.length}` });
   });
 }
+
+test('a password in a line that is written wrong is not told either; the line is', (t) => {
+  const wrong = [
+    'BindPass hidden',
+    'BindPas hidden',
+    'default:BindPass:hidden',
+    'default:StoreAdminPass=hidden',
+    'other:BindPass hidden',
+    'default:encoded BindPass hidden',
+    ':BindPass hidden',
+  ];
+  const inVdmap = ['BindPass hidden', 'a:BindPass=hidden', 'a:BindPass:hidden', 'vdmap hidden'];
+  const { yaml, notes } = load(t, {
+    'ImapProxyAService.cfg': [...wrong, 'default:VirtualDomainFile vdmap.cfg'],
+    'vdmap.cfg': ['vdmap a 192.0.2.1', ...inVdmap],
+  });
+  assert.doesNotMatch(yaml + notes.join('\n'), /hidden/);
+  for (const [index, line] of wrong.entries())
+    assert.notEqual(told({ notes }, `ImapProxyAService.cfg:${index + 1}`), '', line);
+  for (const [index, line] of inVdmap.entries())
+    assert.notEqual(told({ notes }, `vdmap.cfg:${index + 2}`), '', line);
+});
 
 test('no password of any file is in the settings or in what is said of them', (t) => {
   const options = Object.fromEntries(Object.entries(NAMED).filter(([name]) => name !== 'ServiceList'));

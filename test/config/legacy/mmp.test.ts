@@ -256,8 +256,9 @@ test('a password goes without TLS to a directory that is not near only where tha
 for (const [limits, expected] of [
   ['0.0.0.0|0.0.0.0:20', { '0.0.0.0/0': 20, '::/0': 20 }],
   [':30', { '0.0.0.0/0': 30, '::/0': 30 }],
+  ['0.0.0.0|0.0.0.0:0', { '0.0.0.0/0': 0, '::/0': 0 }],
   ['192.0.2.0|255.255.255.0:100,0.0.0.0|0.0.0.0:20', { '192.0.2.0/24': 100, '0.0.0.0/0': 20, '::/0': 20 }],
-  ['connlimits.cfg', { '192.0.2.7/32': 0, '0.0.0.0/0': 5, '::/0': 5 }],
+  ['connlimits.cfg', { '192.0.2.7/32': 1, '0.0.0.0/0': 5, '::/0': 5 }],
 ] as const) {
   test(`ConnLimits ${limits} comes over`, (t) => {
     const { settings } = load(t, {
