@@ -11,11 +11,14 @@ export function checkDomains(given: GivenSettings, report: Report): void {
     for (const domain of domains.values()) checkAdmin(domain, report);
   }
   const isThere = [...given.backends.values()].some(hasAdmin);
+  const { top } = given;
+  const isScript = top.values.directory.type === 'http' && !top.isWrong('directory.type');
   for (const service of given.services.values()) {
-    checkPolicy(service, { isThere }, report);
+    checkPolicy(service, { isThere, isScript }, report);
     for (const domain of service.domains.values()) {
       if (domain.values.adminPolicy === null) continue;
-      checkPolicy(variantOf(service, domain), { isThere: isThere || hasAdmin(domain) }, report);
+      const facts = { isThere: isThere || hasAdmin(domain), isScript };
+      checkPolicy(variantOf(service, domain), facts, report);
     }
   }
 }
@@ -24,16 +27,21 @@ function hasAdmin({ values: { admin } }: GivenDomain | Checked<typeof backendSch
   return admin.user !== null;
 }
 
-/** `isThere`: there is an administrator of a store. */
+/** `isThere`: there is an administrator of a store. `isScript`: users are asked of a script, by their passwords. */
 function checkPolicy(
   { path, values, isWrong }: GivenService,
-  { isThere }: { readonly isThere: boolean },
+  { isThere, isScript }: { readonly isThere: boolean; readonly isScript: boolean },
   report: Report,
 ): void {
   const { protocol, adminPolicy } = values;
   if (adminPolicy === 'none' || isWrong('adminPolicy')) return;
   const place = [...path, 'adminPolicy'];
   if (protocol === 'smtp') report.add(place, 'only for imap and pop3, this is smtp');
+  else if (isScript)
+    report.add(
+      place,
+      'expected none: `directory.type: http` tells of no user without the password of that user',
+    );
   else if (adminPolicy === 'simple' && !isThere)
     report.add(place, 'nobody could log in for others, no backend has an `admin`');
 }

@@ -54,7 +54,8 @@ function needOf(given: GivenSettings, listed: readonly Mechanism[]): string | nu
   const { type, ldap } = top.values.directory;
   if (top.isWrong('directory.type') || type === 'none') return null;
   // The contract of auth_http has a challenge and an answer to it, and SCRAM has more of both.
-  if (isScript(given)) return listed.some(isScram) ? '`directory.type: file` or `ldap`, found http' : null;
+  if (isScript(given))
+    return listed.some(isScram) ? '`directory.type: file`, `ldap` or `sql`, found http' : null;
   return type === 'ldap' && ldap.passwords === 'bind'
     ? '`directory.ldap.passwords: compare`, found bind'
     : null;

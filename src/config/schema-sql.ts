@@ -53,8 +53,9 @@ export const sqlSchema = {
   },
   replayFormat: {
     doc:
-      'Name that the store is logged in with, where no column replay says it: %s user and domain, %U user, %V domain, %o as ' +
-      'the client sent it, %A[column] of the row of the user, %% a percent sign; empty: the user as the row says it.',
+      'Name that the store is logged in with, where no column replay says it: %s user and domain, %U user, %V domain (of the ' +
+      'column user, where there is one), %o as the client sent it, %A[column] of the row of the user, %% a percent sign; ' +
+      'empty: the user as the row says it.',
     format: 'replayFormat',
     default: null,
     nullable: true,

@@ -58,10 +58,13 @@ export function judgeOf(
   found: Ruling | null,
   { settings: { login } }: Backend,
 ): 'here' | 'by nobody' | 'by the store' {
-  const { settings, passwordCheck } = gate;
-  const isChecked = found?.kind === 'account' ? found.checked : settings.verify.kind === 'directory';
-  if (settings.adminPolicy === 'none') return isChecked || login === 'proxy' ? 'by nobody' : 'by the store';
-  return isChecked || passwordCheck !== null ? 'here' : 'by the store';
+  const { settings, passwordCheck, dialect } = gate;
+  const isOurs = found?.kind === 'account' ? found.checked : settings.verify.kind === 'directory';
+  const isChecked = isOurs || passwordCheck !== null;
+  if (settings.adminPolicy !== 'none') return isChecked ? 'here' : 'by the store';
+  // A relay has rules of its own for who sends as whom.
+  const isJudgedHere = dialect.protocol === 'smtp' ? isOurs : isChecked;
+  return isJudgedHere || login === 'proxy' ? 'by nobody' : 'by the store';
 }
 
 export async function judgeActor(client: Client, question: ActorQuestion): Promise<ActorRuling> {
@@ -91,12 +94,13 @@ async function judgeMember(client: Client, { acting, login, target }: ActorQuest
     checker: passwordCheck === null ? 'directory' : 'others',
   });
   if (found === undefined || reception === null) return wrong('there is no directory');
+  if (found.kind === 'nobody') return { ...found, reason: 'the administrator is not in the directory' };
   if (found.kind !== 'account') return found;
   const { account } = found;
   const { user, replay } = account;
   const proof = found.checked ? found.proof : await askStore(client, { account, password });
-  if (proof === null)
-    return { kind: 'no', words: 'cannot be checked here', reason: 'nobody checks its password' };
+  // Said in other words it would tell who is in the directory.
+  if (proof === null) return wrong('nobody here checks the password of the administrator');
   if (proof === 'wrong') return wrong('wrong password of the administrator');
   if (account.status === 'inactive')
     return { kind: 'no', words: 'inactive', reason: `the account of ${user} is inactive` };

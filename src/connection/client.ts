@@ -71,6 +71,8 @@ export class Client implements Visitor {
   readonly onDecision: (channel: string, rule: string) => void;
   readonly #onLogin: () => void;
   #name: Promise<string | null> | null = null;
+  /** The name, or that there is none, is a trusted peer's word, whatever the settings of an address say of look-ups. */
+  #isNameTold = false;
 
   /** Whom a backend has let in. */
   user: string | null = null;
@@ -112,7 +114,9 @@ export class Client implements Visitor {
 
   constructor(gate: Gate, socket: net.Socket, options: ClientOptions) {
     this.#service = gate;
-    this.#gate = gateAt(gate, () => socket.localAddress);
+    // A socket that is gone has no address, and whoever logs in on it would be looked for by the settings of another one.
+    if (gate.domains !== null) this.#local = peer(socket.localAddress, socket.localPort);
+    this.#gate = gateAt(gate, () => this.#local?.address);
     this.id = options.id;
     this.onClose = options.onClose;
     this.#onLogin = options.onLogin;
@@ -165,6 +169,7 @@ export class Client implements Visitor {
     if (address !== undefined) {
       this.via = this.tier ?? this.via ?? this.remote;
       this.remote = peer(address, port);
+      this.#isNameTold = name !== undefined;
       this.#name = name === undefined ? null : Promise.resolve(name);
     }
     if (localAddress !== undefined) this.#cameTo(peer(localAddress, localPort));
@@ -184,7 +189,7 @@ export class Client implements Visitor {
     const gate = gateAt(this.#service, () => local.address);
     if (gate === this.#gate) return;
     this.#gate = gate;
-    this.#name = null;
+    if (!this.#isNameTold) this.#name = null;
     this.admitted = null;
     this.session.govern(this.course?.gate.rules ?? gate.rules);
   }

@@ -91,8 +91,9 @@ async function seek(client: Client, own: Target, credentials: Credentials): Prom
   const found = await findOut(client, credentials);
   if (client.leg.failure !== null) throw client.leg.failure;
   if (found?.kind === 'told') return null;
-  const target = found?.kind === 'account' ? targetOf(client, own, found) : own;
-  if (target instanceof GateError) throw target;
+  const led = found?.kind === 'account' ? targetOf(client, own, found) : own;
+  // That it leads nowhere is told once it is proven who asks.
+  const target = led instanceof GateError ? own : led;
   const acting = actingFor(credentials);
   let { actor } = target;
   const judge = acting === null ? null : judgeOf(client, found, target.backend);
@@ -117,7 +118,9 @@ async function seek(client: Client, own: Target, credentials: Credentials): Prom
   const proven = actor === null ? {} : ({ checked: true, proof: 'right' } as const);
   const whole: Target = { ...target, ...proven, actor };
   if (found === null) return whole;
-  return (await passes(client, { ...found, ...proven }, whole)) ? whole : null;
+  if (!(await passes(client, { ...found, ...proven }))) return null;
+  if (led instanceof GateError) throw led;
+  return whole;
 }
 
 /** Whoever tries to act for others without being allowed to is guessing, whatever of it was right. */
@@ -200,8 +203,8 @@ async function turnAway(
 type Found = Extract<Ruling, { kind: 'account' }>;
 
 /** Password, status and rules, in this order. */
-async function passes(client: Client, { account, checked, proof }: Found, target: Target): Promise<boolean> {
-  client.claimed = target.user;
+async function passes(client: Client, { account, checked, proof }: Found): Promise<boolean> {
+  client.claimed = account.user;
   const proven = checked && proof === 'right';
   if (checked && proof === 'wrong') return no(client, { words: 'wrong password', reason: 'wrong password' });
   const hidden: Refusal = 'wrong password';

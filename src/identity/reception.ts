@@ -35,8 +35,8 @@ export interface ReceptionOptions {
     readonly missTtlMs: number;
     readonly passwordTtlMs: number;
   };
-  /** Who may log in for everybody, by the names that accounts have. */
-  readonly admins?: ReadonlySet<string>;
+  /** Who may log in for everybody, by the name that the account has. */
+  readonly isAdmin?: (login: Login, user: string) => boolean;
   /** Of the salts that logins by challenge are shown; undefined: of this process alone. */
   readonly saltKey?: Buffer | undefined;
   readonly world: World;
@@ -171,8 +171,8 @@ export class Reception {
 
   /** Whether an account whose password was right may log in for another. */
   async mayActFor(question: ActingQuestion): Promise<boolean> {
-    const { directory, admins } = this.#options;
-    if (admins?.has(question.account.user) === true) return true;
+    const { directory, isAdmin } = this.#options;
+    if (isAdmin?.(question.login, question.account.user) === true) return true;
     return this.#watched(async () => (await directory.isAdministrator?.(question)) ?? false);
   }
 

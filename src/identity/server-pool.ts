@@ -2,6 +2,7 @@
 // so many questions waiting for one, no more; each question has an answer or has failed within `timeoutMs`, waiting and
 // all servers included; a server that fails is left alone for `retryMs`, then tried beside the questions, and asked again
 // once it is back; a connection older than `refreshMs` is made anew. What changes is logged once.
+// A server is not blamed for what there was no time left to answer.
 // On failure: the ServerFailure of the question, or GateError DIRECTORY_DOWN when no server could be asked.
 
 import { GateError } from '../errors.ts';
@@ -92,17 +93,22 @@ export class ServerPool<S, C extends Pooled> {
   }
 
   async #askServers<T>(question: Question<C, T>, end: number): Promise<T> {
-    const { world } = this.#options;
+    const { world, timeoutMs } = this.#options;
     const order = this.#order();
     let failure: ServerFailure | null = null;
     for (const [place, member] of order.entries()) {
-      const left = end - world.monotonic();
+      const startedAt = world.monotonic();
+      const left = end - startedAt;
       if (left <= 0) break;
+      const share = left / (order.length - place);
       try {
-        return await this.#askServer(member, question, left / (order.length - place));
+        return await this.#askServer(member, question, share);
       } catch (error) {
         if (!(error instanceof ServerFailure) || error.blame !== 'server') throw error;
-        this.#down(member, error);
+        // Where waiting for a connection has used up the time, silence says nothing of the server.
+        const isRushed = share < timeoutMs / order.length / 2;
+        const isSilent = world.monotonic() - startedAt > share / 2;
+        if (!isRushed || !isSilent) this.#down(member, error);
         failure = error;
       }
     }

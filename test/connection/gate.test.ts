@@ -1,4 +1,4 @@
-// What clients of a service are shown of its backend.
+// What clients of a service are shown of its backend, and which settings hold for them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,6 +9,7 @@ import { offerOf } from '../../src/connection/gate.ts';
 import { GateError } from '../../src/errors.ts';
 import type { Offer } from '../../src/protocol/dialect.ts';
 import { DIALECTS } from '../../src/service/backends/backends.ts';
+import { testClient, testGate } from '../support/gates.ts';
 
 const ALL: readonly Mechanism[] = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'];
 
@@ -163,4 +164,14 @@ test('a backend that comes back is shown from then on', async () => {
   assert.deepEqual((await offer()).capabilities, []);
   know({ capabilities: ['IDLE'], mechanisms: [] });
   assert.deepEqual((await offer()).capabilities, ['IDLE']);
+});
+
+test('whoever has gone meanwhile still came to the address whose settings hold', () => {
+  const service = testGate({ protocol: 'imap' });
+  const own = { ...service };
+  const gate = { ...service, domains: new Map([['198.51.100.2', own]]) };
+  const { client, near } = testClient(gate, { localAddress: '198.51.100.2' });
+  Object.assign(near, { localAddress: undefined });
+  assert.equal(client.gate, own);
+  assert.equal(client.local.address, '198.51.100.2');
 });

@@ -344,7 +344,7 @@ test('who is listed may act for anybody, of others the directory says it, and on
       close: () => undefined,
     },
     cache: CACHE,
-    admins: new Set(['boss']),
+    isAdmin: (_login, user) => user === 'boss',
     world,
     log: createLog({ level: 'info', format: 'text', write: (line) => void events.push(line) }),
   });

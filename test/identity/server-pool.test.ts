@@ -157,6 +157,32 @@ test('who waits is asked when a place is free', async () => {
   assert.equal(opened.length, 1);
 });
 
+for (const [waitedMs, fails, expected] of [
+  [900, 'silence', []],
+  [900, 'a refusal', ['directory server down server=ldap://one:389 reason="it hung up"']],
+  [100, 'silence', ['directory server down server=ldap://one:389 reason="no answer"']],
+] as const) {
+  test(`${fails} after ${waitedMs} of 1000 ms of waiting for a connection: ${expected.length} servers down`, async () => {
+    const { pool, world, events } = rig({ connectionsMax: 1, servers: SERVERS.slice(0, 1) });
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const first = pool.ask(() => promise);
+    const second = pool.ask((_, ms) => {
+      if (fails === 'a refusal') return Promise.reject(new LdapFailure('server', 'it hung up'));
+      const { promise: never, reject } = Promise.withResolvers<string>();
+      world.after(ms, () => reject(new LdapFailure('server', 'no answer')));
+      return never;
+    });
+    const failed = assert.rejects(second, { code: 'DIRECTORY_DOWN' });
+    world.advance(waitedMs);
+    resolve('first');
+    await first;
+    await settle();
+    world.advance(1000 - waitedMs);
+    await failed;
+    assert.deepEqual(events, expected);
+  });
+}
+
 test('closed, whoever still asks is answered and nothing is kept', async () => {
   const { pool, ask, opened } = rig();
   await ask();

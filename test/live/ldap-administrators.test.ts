@@ -21,6 +21,7 @@ import { type Slapd, startSlapd } from '../support/slapd.ts';
 const SIROE = 'ou=People,o=siroe.com,o=internet';
 const YOYO = 'ou=People,o=yoyo.com,o=internet';
 const GROUPS = 'ou=Groups,o=siroe.com,o=internet';
+const SUB = 'o=sub.com,o=siroe.com,o=internet';
 const ROLE = { mailAdminRole: 'storeAdmin' };
 
 function groupOf(
@@ -60,6 +61,20 @@ const DATA = [
   }),
   groupOf('Domain Administrators', [`uid=manager,${SIROE}`], ROLE),
   groupOf('Former Administrators', [`uid=former,${SIROE}`]),
+  // A domain whose organisation is below another domain's.
+  entry(`dc=sub,dc=com,o=internet`, ['domain', 'inetDomain', 'mailDomain', 'inetDomainAuthInfo'], {
+    dc: 'sub',
+    inetDomainBaseDN: SUB,
+  }),
+  entry(SUB, ['organization'], { o: 'sub.com' }),
+  entry(`ou=Groups,${SUB}`, ['organizationalUnit'], { ou: 'Groups' }),
+  user('submanager', SUB),
+  user('subjoe', SUB),
+  entry(`cn=Domain Administrators,ou=Groups,${SUB}`, ['groupOfUniqueNames', 'inetMailAdministrator'], {
+    cn: 'Domain Administrators',
+    uniqueMember: `uid=submanager,${SUB}`,
+    ...ROLE,
+  }),
 ].join('');
 
 let slapd: Slapd;
@@ -97,6 +112,8 @@ const ROWS: readonly (readonly [
   [null, 'manager@siroe.com', null, false],
   [null, 'former@siroe.com', 'joe@siroe.com', false],
   [null, 'joe@siroe.com', 'joe@siroe.com', false],
+  [null, 'submanager@sub.com', 'subjoe@sub.com', true],
+  [null, 'submanager@sub.com', 'joe@siroe.com', false],
 ];
 
 for (const [group, admin, target, expected] of ROWS) {

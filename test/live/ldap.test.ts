@@ -72,6 +72,12 @@ describe('names replayed to the store', () => {
     assert.equal((await accountOf({}, 'joe@siroe.com')).replay, 'joe');
   });
 
+  test('wide letters and blanks, by which the entry is found, are not replayed', async () => {
+    for (const typed of ['\uff4aoe', 'joe ', ' joe', 'joe'])
+      assert.equal((await accountOf({}, `${typed}@siroe.com`)).replay, 'joe', typed);
+    assert.equal((await accountOf({}, 'JOE@siroe.com')).replay, 'JOE');
+  });
+
   test('mailAccessProxyReplay %U@%V of a domain makes hugo at the address of yoyo.com hugo@yoyo.com', async () => {
     assert.equal((await accountOf({ defaultDomain: 'yoyo.com' }, 'hugo')).replay, 'hugo@yoyo.com');
   });

@@ -362,6 +362,23 @@ describe('the examples of the guide', () => {
     rig.directory.close();
   });
 
+  test('who is found in MariaDB by a name that is not its own is whose row it is, or nobody', async () => {
+    await mariadb.sql(`CREATE TABLE named (login VARCHAR(64)) COLLATE utf8mb4_general_ci;
+      INSERT INTO named VALUES ('bóss');`);
+    for (const [column, expected] of [
+      ['user', 'bóss,bóss,,active,'],
+      ['x', 'refused'],
+    ]) {
+      const userQuery = `SELECT login AS ${column} FROM named WHERE login = :login`;
+      const rig = open(`mysql://${LOOKUP.user}@127.0.0.1:${mariadb.port}/mail`, {
+        userQuery,
+        replayFormat: '%U',
+      });
+      for (const id of ['boss', 'BOSS', 'bóss ']) assert.equal(String(await found(rig, id)), expected);
+      rig.directory.close();
+    }
+  });
+
   test('one table in SQLite', async () => {
     const { tables, sql } = example('sqlite');
     const file = join(folder, 'guide.db');

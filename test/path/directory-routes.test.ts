@@ -10,13 +10,14 @@ const USERS = `
 anna@example.com: other
 bob@example.com: { server: imap7.internal, login: "%U" }
 "@example.org": { server: [imap8.internal, imap9.internal] }
-lost@example.com: { server: evil.example.net }
+lost@example.com: { server: evil.example.net, password: secret }
 held@example.com: { status: hold, password: secret }
 gone@example.com: { status: inactive, password: secret }
 near@example.com: { access: "+imap:198.51.100.0/24", password: secret }
 safe@example.com: { access: "+imaps,pops:ALL", password: secret }
 `;
 
+const ADMIN = { user: 'mmp', password: 'of the store' };
 const store = imapStore();
 
 function open(t: TestContext, options: Partial<GatewayOptions> = {}): Gateway {
@@ -62,6 +63,21 @@ test('a host that the settings do not allow is never dialled; it is a temporary 
   const line = await gateway.logged(({ event }) => event === 'login-failed');
   assertLine(line, { code: 'DIRECTORY_TARGET' });
   assert.match(String(line['cause']), /evil\.example\.net/);
+});
+
+test('that a user is led to such a host is told to nobody who has not shown its password, or the right to act for it', async (t) => {
+  const gateway = open(t, { service: { verify: 'directory' } });
+  const tried = (password: string): string => `C: a1 LOGIN lost ${password}`;
+  await gateway.play(
+    `${IMAP.greeting}\n${tried('guess')}\nS: a1 NO [AUTHENTICATIONFAILED] *\n${tried('secret')}\nS: a1 NO [UNAVAILABLE] *`,
+  );
+  const acting = open(t, { service: { verify: 'directory', adminPolicy: 'simple' }, to: { admin: ADMIN } });
+  const acts = (password: string): string =>
+    `C: a1 AUTHENTICATE PLAIN ${plain('mmp', password, 'lost@example.com')}`;
+  await acting.play(
+    `${IMAP.greeting}\n${acts('guess')}\nS: a1 NO [AUTHENTICATIONFAILED] *\n${acts('of the store')}\nS: a1 NO [UNAVAILABLE] *`,
+  );
+  assert.deepEqual([...gateway.dialled, ...acting.dialled], []);
 });
 
 test('an account on hold is a temporary refusal', async (t) => {

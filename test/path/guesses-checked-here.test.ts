@@ -35,9 +35,13 @@ test('a wrong password makes the next one wait, and the right one clears the add
   assert.equal(delays(gateway), 1);
 });
 
-test('an administrator who is refused slows nobody down', async (t) => {
+test('an administrator who is refused slows nobody down, and is no wrong password of the user', async (t) => {
   const gateway = await open(t, 'refused');
-  const client = await gateway.play(`${IMAP.greeting}\n${IMAP.tries}\nS: a1 NO *`);
-  await gateway.resume(client, `${IMAP.tries}\nS: a1 NO *`);
+  const client = await gateway.play(`${IMAP.greeting}\n${IMAP.tries}\nS: a1 NO [UNAVAILABLE] *`);
+  await gateway.resume(client, `${IMAP.tries}\nS: a1 NO [UNAVAILABLE] *\nC: g LOGIN anna guess`);
+  await gateway.resume(client, 'S: g NO [AUTHENTICATIONFAILED] *');
   assert.equal(delays(gateway), 0);
+  const line = await gateway.logged(({ event }) => event === 'login-failed');
+  assert.deepEqual([line['level'], line['code'], line['user']], ['error', 'BACKEND_ADMIN_REFUSED', 'anna']);
+  assert.doesNotMatch(JSON.stringify(gateway.lines), /secret/);
 });

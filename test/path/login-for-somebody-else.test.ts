@@ -185,6 +185,23 @@ for (const errands of [IMAP, POP3]) {
   });
 }
 
+for (const errands of [IMAP, POP3]) {
+  test(`${errands.protocol}, verify: a store, adminPolicy: none: nobody, whatever the store of the user would say`, async (t) => {
+    const asked = await startPasswordStore(t, { user: 'boss@example.com', password: 'of the boss' });
+    const check = { servers: `127.0.0.1:${asked.port}`, tls: 'notls' };
+    const other = { servers: OTHER, tls: 'notls' };
+    const { gateway } = open(t, errands, {
+      verify: { store: 'check' },
+      more: { backends: { check, other } },
+    });
+    const words = ANSWERS.notAllowed[errands.protocol === 'pop3' ? 'pop3' : 'imap'];
+    await gateway.play(
+      `${errands.greeting}\n${tries(errands, plain('boss', 'of the boss', 'anna'))}\n${words}`,
+    );
+    assert.deepEqual([gateway.dialled, asked.logins], [[], []]);
+  });
+}
+
 const guesses = (gateway: Gateway): number =>
   gateway.lines.filter(({ event }) => event === 'login-delayed').length;
 

@@ -180,6 +180,42 @@ test('smtp: XCLIENT changes what is offered, and who checks passwords', async (t
   assert.equal(gateway.dialled.length, 1);
 });
 
+test('smtp: a name that a front tier has told stays, and what is looked up goes by the address', async (t) => {
+  const relay = mta({ xclient: 'NAME ADDR' });
+  const gateway = open(
+    t,
+    { clientLookup: false },
+    {
+      protocol: 'smtp',
+      backend: relay.script,
+      service: { frontTier: { from: ['192.0.2.8'] }, clientLookup: true },
+      to: { client: ['xclient'] },
+      world: { confirmedNames: (address) => Promise.resolve([`${address}.looked-up.test`]) },
+    },
+  );
+  const bring = (...told: readonly string[]): Promise<unknown> => {
+    const said = told.map((one) => `C: XCLIENT ${one}\nS: 220 *\n`);
+    return gateway.play(
+      `${SMTP.greeting}
+      ${said.join('')}
+      C: EHLO client.test
+      S> 250 *
+      C: MAIL FROM:<a@example.org>
+      S: 250 *
+      ${SMTP.logout}`,
+      { from: '192.0.2.8' },
+    );
+  };
+  await bring(`NAME=mx.example.org ADDR=203.0.113.9 DESTADDR=${TWO}`);
+  await bring('NAME=mx.example.org ADDR=203.0.113.9', `DESTADDR=${TWO}`);
+  await bring(`ADDR=203.0.113.9 DESTADDR=${TWO}`);
+  await bring(`ADDR=203.0.113.9 DESTADDR=${ONE}`);
+  assert.deepEqual(
+    relay.introductions.map((line) => /NAME=(\S+)/.exec(line)?.[1]),
+    ['mx.example.org', 'mx.example.org', '[UNAVAILABLE]', '203.0.113.9.looked-up.test'],
+  );
+});
+
 test('grants are earned at one address and not at another, and asked for where the address allows it', async (t) => {
   const listen = '127.0.0.1:0';
   const pop3 = {

@@ -61,7 +61,11 @@ export function accountOf(
 ): Account | { readonly problem: string } {
   const { attributes } = entry;
   const valuesOf = (name: string): readonly string[] => attributes.get(name.toLowerCase()) ?? [];
-  const replay = fillReplay(domain?.replay ?? rules.replayFormat, facts, attributes);
+  const replay = fillReplay(
+    domain?.replay ?? rules.replayFormat,
+    asWritten(facts, valuesOf('uid')),
+    attributes,
+  );
   if ('problem' in replay) return { problem: `the name to replay cannot be made: ${replay.problem}` };
   const hosts = mailHosts(rules.mailHostAttrs.map(valuesOf), domain);
   const wrong = hosts.find((host) => !isHost(host));
@@ -84,6 +88,19 @@ export function accountOf(
     attributes: Object.fromEntries([...attributes].filter(([name]) => !PASSWORDS.includes(name))),
     secrets: [...valuesOf(PASSWORD), ...valuesOf(KEYS).filter((value) => parseScramVerifier(value) !== null)],
   };
+}
+
+/**
+ * A server finds entries by names that are the same in its own eyes only, with wide letters, accents or more blanks (RFC 4518
+ * 2): at the store that would be another mailbox, so the name is that of the entry. Letter case stays as it was typed.
+ */
+function asWritten(facts: LoginFacts, uids: readonly string[]): LoginFacts {
+  const typed = facts.userId.toLowerCase();
+  if (uids.some((uid) => uid.toLowerCase() === typed)) return facts;
+  const plain = (text: string): string =>
+    text.normalize('NFKD').replaceAll(/\p{M}/gu, '').toLowerCase().trim().replaceAll(/\s+/g, ' ');
+  const uid = uids.find((one) => plain(one) === plain(typed));
+  return uid === undefined ? facts : { ...facts, userId: uid };
 }
 
 /** The first attribute that says anything counts, with all that it says; then the domain's. */

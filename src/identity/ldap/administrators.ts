@@ -1,6 +1,6 @@
 // Who may log in for others, as the directory in LDAP has it: the members of one group, for everybody; and of a domain's own
 // groups of administrators (Sun's inetMailAdministrator with mailAdminRole: storeAdmin, below the domain's base), for the
-// users of that domain. Members are named by the group (uniqueMember, member) or by a URL in it (memberURL), which is asked
+// users of that domain; a group of another organisation below that base is that one's. Members are named by the group (uniqueMember, member) or by a URL in it (memberURL), which is asked
 // of the entry of whoever it is about, and of no other. Groups in groups do not count.
 // On failure: as the search; a URL that cannot be read names nobody.
 
@@ -51,14 +51,14 @@ async function isMember(dn: string, groups: Groups, { search }: AdminSearch): Pr
     filter: { kind: 'and', filters: [groups.filter, filter] },
   });
   try {
-    const naming = await search({ ...narrowed(named), attributes: [], sizeLimit: 1 });
-    if (naming.length > 0) return true;
+    const naming = await search({ ...narrowed(named), attributes: [], sizeLimit: GROUPS_MAX });
+    if (naming.some((group) => isGroupOf(group.dn, groups.base))) return true;
     const dynamic = await search({
       ...narrowed({ kind: 'present', attribute: 'memberURL' }),
       attributes: ['memberURL'],
       sizeLimit: GROUPS_MAX,
     });
-    for (const { attributes } of dynamic) {
+    for (const { attributes } of dynamic.filter((group) => isGroupOf(group.dn, groups.base))) {
       for (const url of (attributes.get('memberurl') ?? []).slice(0, URLS_MAX)) {
         const filter = filterFor(dn, url);
         if (filter === null) continue;
@@ -71,6 +71,16 @@ async function isMember(dn: string, groups: Groups, { search }: AdminSearch): Pr
     if (error instanceof LdapFailure && error.blame === 'missing') return false;
     throw error;
   }
+}
+
+const UNITS: ReadonlySet<string> = new Set(['ou', 'organizationalunitname', '2.5.4.11', 'oid.2.5.4.11']);
+
+/** Between a domain and its groups are units at most; what is more than that may be another domain in this one. */
+export function isGroupOf(group: string, base: string): boolean {
+  const [own, above] = [parseDn(group), parseDn(base)];
+  if (own.kind === 'malformed' || above.kind === 'malformed') return false;
+  const between = own.parts.slice(1, own.parts.length - above.parts.length);
+  return between.every((rdn) => rdn.every(({ attribute }) => UNITS.has(attribute)));
 }
 
 /** RFC 4516 2: what an entry must be for a URL to mean it; null: it does not, wherever the entry is. */

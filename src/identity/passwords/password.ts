@@ -17,7 +17,7 @@ const derivePbkdf2 = promisify(pbkdf2);
 const deriveArgon2 = promisify(argon2);
 
 export async function passwordFits(stored: string, password: string): Promise<boolean> {
-  if (stored.length > VALUE_MAX || password === '') return false;
+  if (stored.length > VALUE_MAX || password === '' || LOCKED.test(stored)) return false;
   if (SCRAM.test(stored)) return scramFits(stored, password);
   const [, scheme = '', value = ''] = /^\{([\w./-]{1,32})\}([^]*)$/.exec(stored) ?? [];
   if (scheme === '') return stored.startsWith('$') ? hashFits(stored, password) : isSame(stored, password);
@@ -33,7 +33,7 @@ export async function passwordFits(stored: string, password: string): Promise<bo
 
 /** A stored value that is the password itself; null: it is something else, and what, says nothing of the password. */
 export function plainOf(stored: string): string | null {
-  if (stored.length > VALUE_MAX || SCRAM.test(stored)) return null;
+  if (stored.length > VALUE_MAX || SCRAM.test(stored) || LOCKED.test(stored)) return null;
   const [, scheme = '', value = ''] = /^\{([\w./-]{1,32})\}([^]*)$/.exec(stored) ?? [];
   if (scheme === '') return stored === '' || stored.startsWith('$') ? null : stored;
   return PLAIN_SCHEMES.has(scheme.toUpperCase()) && value !== '' ? value : null;
@@ -52,6 +52,9 @@ export function isKnownScheme(stored: string): boolean {
     )
   );
 }
+
+/** As accounts are locked in files of passwords and in tables made of them: marks alone, or before the value that was. */
+const LOCKED = /^(?:[!*]+(?:$|[${])|\*LK\*)/;
 
 const PLAIN_SCHEMES: ReadonlySet<string> = new Set(['PLAIN', 'CLEARTEXT', 'CLEAR']);
 /** What looks like keys of SCRAM is no plain password, whether they can be read or not. */

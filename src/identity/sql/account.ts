@@ -190,11 +190,18 @@ export interface FoundRow {
   readonly canonical: string;
   /** null: the user. */
   readonly replayFormat: Pieces | null;
+  /** The database finds rows by other names than theirs, of somebody else even: only the row says whose it is. */
+  readonly mustName: boolean;
 }
 
-export function accountOf({ answer, domain, facts, canonical, replayFormat }: FoundRow): Account | Problem {
+export function accountOf(found: FoundRow): Account | Problem {
+  const { answer, domain, canonical, replayFormat } = found;
   const row = new Row(answer, USER_COLUMNS);
-  const user = row.one('user') ?? canonical;
+  const named = row.one('user');
+  if (named === null && found.mustName)
+    row.wrong('user', 'is missing or NULL, so nobody knows whose row it is');
+  const user = named ?? canonical;
+  const facts = named === null ? found.facts : factsOf(named, found.facts);
   const attributes = row.attributes(['password']);
   const hosts = row.hosts();
   const format = domain.replay ?? replayFormat;
@@ -219,6 +226,14 @@ export function accountOf({ answer, domain, facts, canonical, replayFormat }: Fo
     secrets: row.names.filter((name) => isPasswordColumn(name)).flatMap((name) => row.texts(name)),
   };
   return row.problem === null ? account : { problem: row.problem };
+}
+
+/** What was typed may be another spelling, which at the store would be another mailbox. */
+function factsOf(user: string, facts: LoginFacts): LoginFacts {
+  const at = user.lastIndexOf(facts.delimiter);
+  return at <= 0
+    ? { ...facts, userId: user }
+    : { ...facts, userId: user.slice(0, at), domain: user.slice(at + facts.delimiter.length) };
 }
 
 function isHost(text: string): boolean {

@@ -171,7 +171,9 @@ export class SqlDirectory implements Directory {
     const canonical = values.login ?? '';
     const replayFormat = this.#replayFormat;
     const facts = factsOf(values, delimiter);
-    const account = accountOf({ answer, domain, facts, canonical, replayFormat });
+    // Letter case, accents and blanks at the end are nothing to the collations of MySQL.
+    const mustName = dialectOf(this.#options.settings) === 'mysql';
+    const account = accountOf({ answer, domain, facts, canonical, replayFormat, mustName });
     return 'problem' in account
       ? this.#refuse('entry refused', { entry: canonical, reason: account.problem })
       : { kind: 'account', account, proof: null };

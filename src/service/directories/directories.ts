@@ -2,7 +2,7 @@
 // settings before is kept, with what it remembers and its connections; one that is replaced is closed when nobody can
 // be on the way to it any more.
 
-import type { DirectoryCacheSettings, DirectorySettings, Settings } from '../../config/settings.ts';
+import type { DirectoryCacheSettings, Settings } from '../../config/settings.ts';
 import type { Directory, Login } from '../../identity/directory.ts';
 import { everyone } from '../../identity/everyone.ts';
 import { fileDirectory } from '../../identity/file-directory.ts';
@@ -68,9 +68,9 @@ export interface Receptions {
 function makeReceptions(parts: DirectoryParts): Receptions {
   const { settings, saltKey, world, log } = parts;
   const directory = makeDirectory(parts);
-  const admins = adminsOf(settings.directory);
+  const isAdmin = adminsOf(settings);
   const make = (cache: DirectoryCacheSettings): Reception =>
-    new Reception({ directory, cache, admins, saltKey, world, log });
+    new Reception({ directory, cache, isAdmin, saltKey, world, log });
   return {
     common: make(settings.directory.cache),
     places: new Map(
@@ -80,11 +80,22 @@ function makeReceptions(parts: DirectoryParts): Receptions {
   };
 }
 
-/** As they are listed, and as they are called where names are completed. */
-function adminsOf({ admins, ...rules }: DirectorySettings): ReadonlySet<string> {
-  const { defaultDomain, domainDelimiters: delimiters, canonicalDelimiter } = rules;
-  const names = { defaultDomain, delimiters, canonicalDelimiter };
-  return new Set(admins.flatMap((admin) => [admin, splitLoginId(admin, names).canonical]));
+/**
+ * As they are listed, and as they are called where names are completed. A bare name is that of somebody else at an address
+ * that has names or a tree of its own.
+ */
+function adminsOf(settings: Settings): (login: Login, user: string) => boolean {
+  const { admins, defaultDomain, domainDelimiters: delimiters, canonicalDelimiter } = settings.directory;
+  const ids = admins.map((admin) => splitLoginId(admin, { defaultDomain, delimiters, canonicalDelimiter }));
+  const whole = new Set(ids.flatMap(({ canonical, domain }) => (domain === '' ? [] : [canonical])));
+  const listed = new Set(admins);
+  const strange = new Set(
+    placesOf(settings)
+      .filter(({ names, ldap }) => Object.keys(names).length > 0 || ldap !== null)
+      .map(({ place }) => place),
+  );
+  return ({ service, server }, user) =>
+    whole.has(user) || (listed.has(user) && !strange.has(placeKey(service, server.address)));
 }
 
 /** What addresses say of directories. */

@@ -167,12 +167,16 @@ async function probe(
 }
 
 /** Columns without which something that the settings ask for cannot be. */
-function missing(columns: readonly string[], { services }: Settings): string[] {
+function missing(columns: readonly string[], { services, directory: { sql } }: Settings): string[] {
   const checkers = Object.values(services).filter(({ verify }) => verify.kind === 'directory');
   return [
     ...(columns.includes('user')
       ? []
-      : ['no column user: a name that is spelled in several ways would count as several users']),
+      : [
+          sql.url?.dialect === 'mysql'
+            ? 'no column user: nobody could log in'
+            : 'no column user: a name that is spelled in several ways would count as several users',
+        ]),
     ...(columns.some(isPasswordColumn)
       ? []
       : checkers.map(({ name }) => `no column password: services.${name} has verify: directory`)),

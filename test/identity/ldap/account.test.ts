@@ -114,6 +114,20 @@ test('what is asked for is what is needed, passwords where they are compared', (
   assert.ok(wantedAttributes(rules(), { replay: [], withPasswords: true }).includes('userpassword'));
 });
 
+test('what is replayed is the uid where only the directory takes it for what was typed', () => {
+  for (const [uid, replay] of [
+    ['\uff2aoe', '\uff2aoe'],
+    ['j\u00f6e', 'j\u00f6e'],
+    ['joe ', 'joe '],
+    // As it was typed: letter case, and a uid that was not searched for.
+    ['joe', 'JOE'],
+    ['jsmith', 'JOE'],
+  ] as const) {
+    const found = account({ uid: ['other', uid] });
+    assert.equal('replay' in found && found.replay, replay, uid);
+  }
+});
+
 test('in one flat tree the uid is the user whatever domain was typed behind it, and without one the name at the store', () => {
   const names = [{ uid: ['joe'] }, {}].map((attributes) => account(attributes, rules({}, '%s'), null));
   assert.deepEqual(

@@ -114,6 +114,13 @@ test('keys of SCRAM may have been made of the password as it came, or of the pre
   }
 });
 
+test('a plain password may begin with the marks of locked accounts', async () => {
+  for (const value of ['!secret', '*secret', '!!1', '{PLAIN}!', '{PLAIN}*LK*']) {
+    assert.equal(await passwordFits(value, value.replace('{PLAIN}', '')), true, value);
+    assert.notEqual(plainOf(value), null);
+  }
+});
+
 test('a plain password is known as one, with a scheme or without', () => {
   for (const [value, expected] of [
     ['secret', 'secret'],
@@ -149,12 +156,21 @@ const NOTHING: readonly string[] = [
   '{SCRAM-SHA-1}4096,AAAA,AAAA,AAAA',
   'SCRAM-SHA-256$99999999:AAAA$AAAA:AAAA',
   `{CLEARTEXT}${'x'.repeat(5000)}`,
+  '*',
+  '!',
+  '!!',
+  '*LK*',
+  '*LK*!secret',
+  '!{CLEARTEXT}secret',
+  '!$6$salt$hash',
+  '*{SSHA}x',
 ];
 
 for (const value of NOTHING) {
   test(`${value.slice(0, 60)} takes no password`, async () => {
     for (const password of ['', 'x', 'secret', value])
       assert.equal(await passwordFits(value, password), false);
+    assert.ok(plainOf(value) === null || value.length > 4096);
   });
 }
 

@@ -22,7 +22,7 @@ function template(text: string) {
 
 function read(
   row: Readonly<Record<string, unknown>>,
-  more: { readonly domain?: SqlDomain; readonly replayFormat?: string } = {},
+  more: { readonly domain?: SqlDomain; readonly replayFormat?: string; readonly mustName?: boolean } = {},
 ) {
   return accountOf({
     answer: { columns: Object.keys(row), rows: [Object.values(row)] },
@@ -30,6 +30,7 @@ function read(
     facts,
     canonical: 'anna@example.com',
     replayFormat: more.replayFormat === undefined ? null : template(more.replayFormat),
+    mustName: more.mustName ?? false,
   });
 }
 
@@ -150,6 +151,15 @@ describe('what a column cannot hold is told with its name', () => {
     });
   }
 
+  test('a row that does not say whose it is, where the name that was typed does not say it either', () => {
+    for (const row of [{ password: 'x' }, { user: null }, { user: '' }]) {
+      const found = read(row, { mustName: true });
+      assert.ok('problem' in found);
+      assert.match(found.problem, /column user is missing or NULL/);
+    }
+    assert.equal(account({ user: 'anna' }, { mustName: true }).user, 'anna');
+  });
+
   test('whatever a row holds, there is an account or a problem without the password in it', () => {
     const value = fc.oneof(
       fc.constant(null),
@@ -174,15 +184,28 @@ describe('what a column cannot hold is told with its name', () => {
 });
 
 describe('the name at the store', () => {
+  test('is made of the user of the row, whatever spelling of it was typed', () => {
+    for (const [user, format, expected] of [
+      ['bóss@b.com', '%U', 'bóss'],
+      ['bóss@b.com', '%U+%V', 'bóss+b.com'],
+      ['bóss@b.com', '%s', 'bóss@b.com'],
+      ['bóss', '%U+%V', 'bóss+example.com'],
+      ['a@b@c.com', '%U+%V', 'a@b+c.com'],
+      ['@b', '%U', '@b'],
+      ['bóss', '%o', 'Anna@example.com'],
+    ] as const)
+      assert.equal(account({ user }, { replayFormat: format }).replay, expected);
+  });
+
   test('a template is filled with the login and with columns', () => {
     const format = '%A[store_id]+%V';
     assert.equal(account({ user: 'a', store_id: 7 }, { replayFormat: format }).replay, '7+example.com');
-    assert.equal(account({ user: 'a' }, { replayFormat: '%A[user].%U' }).replay, 'a.anna');
+    assert.equal(account({ user: 'a' }, { replayFormat: '%A[user].%U' }).replay, 'a.a');
   });
 
   test('the row itself comes before the template of the domain, and that before the one of the settings', () => {
     const ofDomain = { ...NO_DOMAIN, replay: template('%U') };
-    assert.equal(account({ user: 'a' }, { domain: ofDomain, replayFormat: '%s' }).replay, 'anna');
+    assert.equal(account({ id: 1 }, { domain: ofDomain, replayFormat: '%s' }).replay, 'anna');
     assert.equal(account({ replay: 'own' }, { domain: ofDomain, replayFormat: '%s' }).replay, 'own');
   });
 

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { loadSettings } from '../../../src/config/load.ts';
 import type { Settings } from '../../../src/config/settings.ts';
 import type { Login } from '../../../src/identity/directory.ts';
+import { plainAccount } from '../../../src/identity/everyone.ts';
 import type { Reception } from '../../../src/identity/reception.ts';
 import { createLog } from '../../../src/log.ts';
 import { Directories } from '../../../src/service/directories/directories.ts';
@@ -118,6 +119,38 @@ test('an address with a cache of its own remembers by itself, and asks the same 
   };
   assert.equal(await userAt(made?.places.get('imap 192.0.2.2'), '192.0.2.2'), 'anna@a.org');
   assert.equal(await userAt(made?.common, '192.0.2.3'), 'anna@three.example');
+});
+
+test('who is listed by a bare name is nobody of that name at an address with names or a tree of its own', async (t) => {
+  const domains =
+    '{ 192.0.2.2: { defaultDomain: two.example }, 192.0.2.3: { ldap: { base: o=three, hostedDomains: false } }, 192.0.2.4: {} }';
+  const { file } = settingsFile(
+    t,
+    `${SERVICES.replace('tls: notls', `tls: notls, domains: ${domains}`)}
+directory:
+  { type: ldap, defaultDomain: a.org, admins: [boss, root@b.org], ldap: { urls: ldap://127.0.0.1, base: o=all } }
+`,
+  );
+  const settings = loadSettings({ file });
+  const made = new Directories().update({ settings, material: NO_DIRECTORY, world: manualWorld(), log });
+  const may = async (user: string, address: string): Promise<boolean | undefined> => {
+    const login = { ...LOGIN, id: user, server: { address, port: 143 } };
+    const id = { given: user, user, domain: '', canonical: user };
+    return made?.common.mayActFor({ login, account: plainAccount(id), target: null });
+  };
+  for (const [user, address, expected] of [
+    ['boss', '192.0.2.1', true],
+    ['boss@a.org', '192.0.2.1', true],
+    ['root@b.org', '192.0.2.1', true],
+    ['boss@b.org', '192.0.2.1', false],
+    ['boss', '192.0.2.2', false],
+    ['boss@a.org', '192.0.2.2', true],
+    ['boss@two.example', '192.0.2.2', false],
+    ['boss', '192.0.2.3', false],
+    ['root@b.org', '192.0.2.3', true],
+    ['boss', '192.0.2.4', true],
+  ] as const)
+    assert.equal(await may(user, address), expected, `${user} at ${address}`);
 });
 
 test('an address that only checks passwords elsewhere needs no directory', (t) => {
