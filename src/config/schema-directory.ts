@@ -115,7 +115,9 @@ export const directorySchema = {
       max: 86_400,
     },
     passwordTtl: {
-      doc: 'Seconds that a password which was found right is taken without asking anew; not longer than `ttl`.',
+      doc:
+        'Seconds that a password which was found right is taken without asking anew, of the directory not longer than ' +
+        '`ttl`; also with `verify: { store: … }`.',
       format: 'seconds',
       default: 900,
       min: 0,

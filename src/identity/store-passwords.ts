@@ -1,11 +1,16 @@
 // Whether a password is right, asked of the stores of a backend (`verify: { store: … }`). Promises: so many logins at
 // once and so many waiting, no more; one answer or failure within `budgetMs`, waiting included; a store that cannot be
-// asked, or says that it cannot say, is followed by the next, one that fails once it has the password is not.
+// asked, or says that it cannot say, is followed by the next, one that fails once it has the password is not. A password
+// that was right is taken for a while without asking, by a keyed hash under a key that only this object has; several
+// logins with it at the same time are one.
 // On failure: the GateError of the last store, which is a temporary one for the client.
+
+import { createHmac } from 'node:crypto';
 
 import type { Endpoint } from '../config/settings.ts';
 import { asGateError, GateError } from '../errors.ts';
 import type { World } from '../world.ts';
+import { Cache, Together } from './cache.ts';
 import { logInToStore, type StoreTarget } from './store-login.ts';
 
 /** How it went with a store. */
@@ -34,6 +39,8 @@ export interface StorePasswordsOptions {
   /** What one store may take; null: an equal share of what is left. */
   readonly storeMs: number | null;
   readonly budgetMs: number;
+  /** Passwords that were right; ttlMs 0: none. */
+  readonly remember: { readonly size: number; readonly ttlMs: number };
   readonly world: World;
   readonly atOnceMax?: number;
   readonly waitingMax?: number;
@@ -55,13 +62,32 @@ export interface PasswordLogin {
 export class StorePasswords {
   readonly #options: StorePasswordsOptions;
   readonly #waiting: (() => void)[] = [];
+  readonly #right: Cache<true>;
+  readonly #checks = new Together<'right' | 'wrong'>();
+  readonly #key: Buffer;
   #busy = 0;
 
   constructor(options: StorePasswordsOptions) {
     this.#options = options;
+    this.#right = new Cache(options.remember.size);
+    this.#key = options.world.random(32);
   }
 
   async check(login: PasswordLogin): Promise<'right' | 'wrong'> {
+    const { world, remember } = this.#options;
+    if (remember.ttlMs === 0) return this.#checkNow(login);
+    const key = createHmac('sha256', this.#key)
+      .update(JSON.stringify([login.user, login.password]))
+      .digest('base64');
+    if (this.#right.get(key, world.monotonic()) === true) return 'right';
+    return this.#checks.do(key, async () => {
+      const proof = await this.#checkNow(login);
+      if (proof === 'right') this.#right.set(key, true, world.monotonic() + remember.ttlMs);
+      return proof;
+    });
+  }
+
+  async #checkNow(login: PasswordLogin): Promise<'right' | 'wrong'> {
     const { world, budgetMs } = this.#options;
     const deadline = world.monotonic() + budgetMs;
     await this.#enter(budgetMs);

@@ -204,6 +204,7 @@ export class GateMaker {
       stores: ({ whose, address }) => backend.approaches({ user: whose, address }),
       storeMs: store.failoverTimeoutMs,
       budgetMs: settings.timeouts.replyMs,
+      remember: { size: settings.directory.cache.size, ttlMs: settings.directory.cache.passwordTtlMs },
       world,
     });
     this.#passwordChecks.set(verify.store, made);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { StorePasswords } from '../../src/identity/store-passwords.ts';
 import { BackendTls } from '../../src/tls/client.ts';
-import { realWorld } from '../../src/world.ts';
+import { realWorld, type World } from '../../src/world.ts';
 import { manualWorld } from '../support/manual-world.ts';
 import { startPasswordStore, type PasswordStoreOptions } from '../support/password-store.ts';
 
@@ -20,7 +20,7 @@ const rules = {
 async function stores(
   t: TestContext,
   scenes: readonly PasswordStoreOptions[],
-  more: { atOnceMax?: number; waitingMax?: number; budgetMs?: number } = {},
+  more: { atOnceMax?: number; waitingMax?: number; budgetMs?: number; ttlMs?: number; world?: World } = {},
 ): Promise<{
   check: (password: string) => Promise<string>;
   all: readonly { logins: string[]; most: () => number }[];
@@ -39,6 +39,7 @@ async function stores(
       })),
     storeMs: null,
     budgetMs: 5000,
+    remember: { size: 10, ttlMs: more.ttlMs ?? 0 },
     world: realWorld,
     ...more,
   });
@@ -110,6 +111,7 @@ test('who waits behind others waits no longer than the budget, and leaves the qu
     },
     storeMs: null,
     budgetMs: 5000,
+    remember: { size: 10, ttlMs: 0 },
     world,
     atOnceMax: 0,
     waitingMax: 2,
@@ -126,4 +128,31 @@ test('who waits behind others waits no longer than the budget, and leaves the qu
   world.advance(5000);
   assert.equal(await second, 'BACKEND_TIMEOUT', 'there was room in it again');
   assert.deepEqual([asked, world.pending], [0, 0]);
+});
+
+test('a password that was right is asked for once within its time, and a wrong one each time', async (t) => {
+  let now = 0;
+  const world = { ...realWorld, monotonic: () => now };
+  const { check, all } = await stores(t, [{}], { ttlMs: 900_000, world });
+  const asked = (): number => all[0]?.logins.length ?? -1;
+  assert.deepEqual(await Promise.all([check('secret'), check('secret'), check('secret')]), [
+    'right',
+    'right',
+    'right',
+  ]);
+  assert.equal(asked(), 1, 'of several at once one asks');
+  now = 899_999;
+  assert.equal(await check('secret'), 'right');
+  assert.equal(asked(), 1);
+  assert.deepEqual([await check('guess'), await check('guess')], ['wrong', 'wrong']);
+  assert.equal(asked(), 3);
+  now = 900_000;
+  assert.equal(await check('secret'), 'right');
+  assert.equal(asked(), 4, 'it is over');
+});
+
+test('what could not be asked is not remembered', async (t) => {
+  const { check, all } = await stores(t, [{ verdict: 'NO [UNAVAILABLE] x' }], { ttlMs: 900_000 });
+  assert.deepEqual([await check('secret'), await check('secret')], ['BACKEND_REFUSED', 'BACKEND_REFUSED']);
+  assert.equal(all[0]?.logins.length, 2);
 });
