@@ -260,7 +260,10 @@ export class Reception {
       }
       if (account.secrets.length > 0) return this.#compare(account.secrets, password);
       const answer = await this.#watched(() => directory.find(login, password));
-      return answer.kind === 'account' ? (answer.proof ?? 'wrong') : 'wrong';
+      if (answer.kind === 'account' && answer.proof !== null) return answer.proof;
+      // There is nothing to compare, which takes as long as a wrong password does, and is never right.
+      await this.#compare([this.#decoy], password);
+      return 'wrong';
     });
     const ttlMs = Math.min(cache.passwordTtlMs, cache.ttlMs);
     if (proof === 'right' && ttlMs > 0) this.#passwords.set(hashed, account, world.monotonic() + ttlMs);

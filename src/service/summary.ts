@@ -164,7 +164,7 @@ function summariseService(service: ServiceSettings, { settings, trust }: Configu
 }
 
 function checkerText({ verify }: ServiceSettings): string | null {
-  if (verify.kind === 'store') return `the stores of ${verify.store}`;
+  if (verify.kind === 'store') return `an IMAP login at ${verify.store}`;
   return verify.kind === 'directory' ? 'the directory' : null;
 }
 
