@@ -16,7 +16,7 @@ export const FILTER_OPTIONS = {
 } as const;
 
 export const FILTER_HELP = `  --id S       the session of that name
-  --user U     sessions that a backend has let in as U
+  --user U     sessions that a backend has let in as U, and those in which U acts for others
   --address A  those from an address or a network, 192.0.2.7 or 2001:db8::/32
   --backend B  those on a backend, by its name or as host:port of a server
   --service S  those of a service

@@ -74,10 +74,15 @@ export function isEmpty(filter: SessionFilter): boolean {
 export function fits(client: Client, filter: SessionFilter): boolean {
   const { id, user, network, backend, service } = filter;
   if (id !== null && client.id !== id) return false;
-  if (user !== null && client.user?.toLowerCase() !== user) return false;
+  if (user !== null && !isOf(client, user)) return false;
   if (service !== null && client.gate.name !== service) return false;
   if (backend !== null && client.server !== backend && client.backendName !== backend) return false;
   return network === null || contains(network, client.remote.address);
+}
+
+/** The user's own, and those in which it acts for others. */
+function isOf({ user, actor }: Client, wanted: string): boolean {
+  return user !== null && (user.toLowerCase() === wanted || actor?.toLowerCase() === wanted);
 }
 
 export function describeSession(client: Client): SessionInfo {

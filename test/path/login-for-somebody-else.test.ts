@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { readFilter } from '../../src/service/sessions.ts';
 import { type Errands, IMAP, plain, POP3 } from '../support/dialects.ts';
 import { assertLine, type Gateway, type GatewayOptions, openGateway } from '../support/gateway.ts';
 import { openGranting } from '../support/granting.ts';
@@ -272,4 +273,15 @@ test('a login for somebody else earns no grant', async (t) => {
   await gateway.play(ask('-ERR not authenticated'), { service: 'pop3' });
   await gateway.play(script(plain('anna', 'secret')), { service: 'pop3' });
   await gateway.play(ask('+OK anna'), { service: 'pop3' });
+});
+
+test('who ends the sessions of an administrator ends those in which it acts for others too', async (t) => {
+  const { gateway } = open(t, IMAP, { adminPolicy: 'group' });
+  const message = plain('boss', 'of the boss', 'anna@example.com');
+  await gateway.play(`${IMAP.greeting}\n${tries(IMAP, message)}\n${ANSWERS.in.imap}`);
+  const of = (user: string): number => {
+    const filter = readFilter({ user });
+    return typeof filter === 'string' ? assert.fail(filter) : gateway.front.sessions(filter).count;
+  };
+  assert.deepEqual([of('Boss@example.com'), of('anna@example.com'), of('bob@example.com')], [1, 1, 0]);
 });

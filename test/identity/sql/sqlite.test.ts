@@ -134,7 +134,9 @@ test('nothing is written', async (t) => {
 test('a lock of somebody else is waited for within the time, and then it is down', async (t) => {
   const file = join(folderOf(t), 'users.db');
   fill(file, { anna: 'one' });
-  const { find } = open(t, file, { timeoutMs: 400 });
+  const { find } = open(t, file, { timeoutMs: 1500 });
+  // The thread is there, so that only the lock takes time.
+  assert.deepEqual(hostsOf(await find('anna')), ['one']);
   const other = new DatabaseSync(file);
   other.exec('BEGIN EXCLUSIVE');
   await assert.rejects(find('anna'), { code: 'DIRECTORY_DOWN' });
