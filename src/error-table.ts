@@ -251,7 +251,7 @@ export const ERRORS = {
     level: 'warn',
   },
   BACKEND_PROTOCOL: {
-    doc: 'The backend said something that the protocol does not allow, or more than limits.replyBytes.',
+    doc: 'The backend said something that the protocol does not allow (the port of another one?), or more than limits.replyBytes.',
     ...TEMPORARY,
     level: 'error',
   },

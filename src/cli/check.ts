@@ -54,7 +54,8 @@ async function report(configuration: Configuration, values: OptionValues, progra
   const { world } = program;
   const offers = await tlsOffers(configuration, world);
   const summary = withOffers(summarise(configuration, world.now()), settings, offers);
-  const probes = values['probe'] === true ? await probeBackends({ settings, material, world }) : null;
+  const { users } = material.directory;
+  const probes = values['probe'] === true ? await probeBackends({ settings, material, users, world }) : null;
   const directory = probes === null ? [] : await probeLdap(settings, material.directory.ldap, world);
   const database = probes === null ? [] : await probeSql(settings, material.directory.sql, world);
   const ok = [...(probes ?? []), ...directory, ...database].every(({ error }) => error === null);
@@ -101,14 +102,20 @@ function directoryLine({ type, users }: Summary['directory']): string {
 }
 
 function serviceLine(service: ServiceSummary): string {
-  const { name, protocol, listen, tls, sasl, proxyProtocol, channel, backend } = service;
+  const { name, protocol, listen, tls, sasl, proxyProtocol, channel, backend, checker, adminPolicy } =
+    service;
   const rules = protocol === 'smtp' ? `${tls}, ${sasl}` : tls;
   const through = channel === null ? '' : ` by channel ${channel}`;
   const balancers =
     proxyProtocol === null
       ? ''
       : `; PROXY header from ${proxyProtocol.from.join(', ')} (${proxyProtocol.mode})`;
-  return `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}${balancers}; to ${backend}`;
+  const checked = checker === null ? '' : `; passwords checked by ${checker}`;
+  const others = adminPolicy === 'none' ? '' : `; adminPolicy ${adminPolicy}`;
+  return (
+    `service ${name}: ${protocol} on ${listen.join(', ')}; ${rules}${through}${balancers}; to ${backend}` +
+    `${checked}${others}`
+  );
 }
 
 function acmeLine({ nickname, names, challenge, listen, directory }: AcmeSummary): string {

@@ -88,7 +88,8 @@ export function writeAll(output: string, yaml: string, companions: readonly Comp
     { path: output, text: yaml, mode: 0o644 },
   ];
   const there = files.find(({ path }) => existsSync(path));
-  if (there !== undefined) return `${there.path}: is there already, and is left alone`;
+  if (there !== undefined)
+    return `${there.path}: is there already, and is left alone; nothing was written, name another file or folder`;
   const made: string[] = [];
   for (const { path, text, mode } of files) {
     let handle: number | null = null;

@@ -98,7 +98,8 @@ async function seek(client: Client, own: Target, credentials: Credentials): Prom
   let { actor } = target;
   const judge = acting === null ? null : judgeOf(client, found, target.backend);
   if (judge === 'by nobody') {
-    no(client, { words: 'for somebody else', reason: 'for somebody else' });
+    const rule = client.gate.dialect.protocol === 'smtp' ? 'there is none in SMTP' : 'adminPolicy is none';
+    no(client, { words: 'for somebody else', reason: `it is a login for somebody else, and ${rule}` });
     return null;
   }
   if (acting !== null && judge === 'here') {
@@ -203,10 +204,13 @@ async function turnAway(
 type Found = Extract<Ruling, { kind: 'account' }>;
 
 /** Password, status and rules, in this order. */
-async function passes(client: Client, { account, checked, proof }: Found): Promise<boolean> {
+async function passes(client: Client, { account, checked, proof, hasNoPassword }: Found): Promise<boolean> {
   client.claimed = account.user;
   const proven = checked && proof === 'right';
-  if (checked && proof === 'wrong') return no(client, { words: 'wrong password', reason: 'wrong password' });
+  if (checked && proof === 'wrong') {
+    const reason = hasNoPassword ? 'the directory has no password of this user' : 'wrong password';
+    return no(client, { words: 'wrong password', reason });
+  }
   const hidden: Refusal = 'wrong password';
   if (account.status === 'inactive') {
     return no(client, { words: proven ? 'inactive' : hidden, reason: 'the account is inactive' });

@@ -58,6 +58,8 @@ export interface AccountRuling {
   readonly checked: boolean;
   /** null where it does not. */
   readonly proof: 'right' | 'wrong' | null;
+  /** It is wrong since there is none to compare with. */
+  readonly hasNoPassword?: true;
   /** That of the account, which the client has proven to know without showing it. */
   readonly provenPassword?: string;
 }
@@ -187,7 +189,9 @@ export class Reception {
   async #rule(key: string, { login, password, checker }: Inquiry, account: Account): Promise<AccountRuling> {
     const checked = account.preAuth ?? checker === 'directory';
     const proof = checked && password !== null ? await this.#prove(key, { login, account, password }) : null;
-    return { kind: 'account', account, checked, proof };
+    const hasNone =
+      proof === 'wrong' && this.#options.directory.prove === undefined && account.secrets.length === 0;
+    return { kind: 'account', account, checked, proof, ...(hasNone ? { hasNoPassword: true } : {}) };
   }
 
   /** What the directory says now of an account that is remembered; null: its passwords are the same, or nobody knows. */
@@ -256,7 +260,10 @@ export class Reception {
       }
       if (account.secrets.length > 0) return this.#compare(account.secrets, password);
       const answer = await this.#watched(() => directory.find(login, password));
-      return answer.kind === 'account' ? (answer.proof ?? 'wrong') : 'wrong';
+      if (answer.kind === 'account' && answer.proof !== null) return answer.proof;
+      // There is nothing to compare, which takes as long as a wrong password does, and is never right.
+      await this.#compare([this.#decoy], password);
+      return 'wrong';
     });
     const ttlMs = Math.min(cache.passwordTtlMs, cache.ttlMs);
     if (proof === 'right' && ttlMs > 0) this.#passwords.set(hashed, account, world.monotonic() + ttlMs);

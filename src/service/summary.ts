@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 
 import type { BackendSettings, Endpoint, ServiceSettings, Settings } from '../config/settings.ts';
+import type { UserMap } from '../config/user-map.ts';
 import { facesOf } from '../config/variants.ts';
 import { serverRules } from '../policy/channels.ts';
 import type { Way } from '../policy/channel-map.ts';
@@ -12,7 +13,7 @@ import { certificateLoginWarnings } from './directories/certificate-logins.ts';
 import { type ChannelSummary, channelWarnings, channelWays, summariseChannels } from './channel-summary.ts';
 import { acmeEndpoints } from './acme/process.ts';
 import type { Configuration } from './configuration.ts';
-import { namedBackends } from './directories/material.ts';
+import { backendsOfUsers, namedBackends } from './directories/material.ts';
 import { grantWarnings } from './grants/summary.ts';
 import { endpointText } from './handles.ts';
 import { certificateStatus, crlStatus } from './status.ts';
@@ -32,6 +33,9 @@ export interface ServiceSummary {
   /** smtp: where its connections can be switched to. */
   readonly ways: readonly Way[];
   readonly backend: string;
+  /** Who checks passwords before the backend does; null: nobody. */
+  readonly checker: string | null;
+  readonly adminPolicy: string;
   /** Addresses with settings of their own, and which. */
   readonly domains: readonly { readonly address: string; readonly own: readonly string[] }[];
   /** Whether clients are asked for certificates, and the CAs whose ones count; null: they are not. */
@@ -121,6 +125,7 @@ export function summarise(configuration: Configuration, now: number): Summary {
       ...warnings,
       ...unusedWarnings(settings, named),
       ...unshownWarnings(settings),
+      ...twoProtocolWarnings(settings, users),
       ...channelWarnings(settings),
       ...grantWarnings(settings),
       ...clearWarnings(settings),
@@ -145,6 +150,8 @@ function summariseService(service: ServiceSettings, { settings, trust }: Configu
     channel: service.channel,
     ways: channelWays(service, settings),
     backend: channel?.relay ?? service.backend ?? '',
+    checker: checkerText(service),
+    adminPolicy: service.adminPolicy,
     domains: Object.entries(service.domains).map(([address, { overrides, ...own }]) => ({
       address,
       own: [
@@ -154,6 +161,11 @@ function summariseService(service: ServiceSettings, { settings, trust }: Configu
     })),
     clientCertificates: trust.clients[service.name] ?? null,
   };
+}
+
+function checkerText({ verify }: ServiceSettings): string | null {
+  if (verify.kind === 'store') return `an IMAP login at ${verify.store}`;
+  return verify.kind === 'directory' ? 'the directory' : null;
 }
 
 function summariseBalancers({ proxyProtocol }: ServiceSettings): ServiceSummary['proxyProtocol'] {
@@ -183,6 +195,23 @@ function unusedWarnings({ services, channels, backends }: Settings, named: Reado
       .filter((name) => !relays.has(name) && !named.has(name))
       .map((name) => `backends.${name}: nothing leads to it`),
   ];
+}
+
+/** A port speaks one protocol, so whoever comes by the other fails there. */
+function twoProtocolWarnings({ services, backends }: Settings, users: UserMap): string[] {
+  const ledTo = (protocol: 'imap' | 'pop3'): string[] => {
+    const own = Object.values(services).filter((service) => service.protocol === protocol);
+    if (own.length === 0) return [];
+    return [...own.flatMap(({ backend }) => backend ?? []), ...backendsOfUsers(users, protocol)];
+  };
+  const byPop3 = new Set(ledTo('pop3'));
+  return [...new Set(ledTo('imap'))]
+    .filter((name) => byPop3.has(name) && (backends[name]?.servers ?? []).length > 0)
+    .map(
+      (name) =>
+        `backends.${name}: users of imap and of pop3 are led to it, and a port speaks one of them; make a backend ` +
+        'for each (in a file of users: backend: { imap: …, pop3: … })',
+    );
 }
 
 function summariseAcme({ certificates: { acme } }: Settings): AcmeSummary[] {

@@ -90,10 +90,12 @@ test('check warns once of each old or unknown name in a list, with all who use i
 tls: { ciphers: "+rsa_3des_sha,+rsa_rc4_128_md5" }
 services:
   imap: { protocol: imap, listen: "127.0.0.1:0", backend: stores }
-  pop3: { protocol: pop3, listen: "127.0.0.1:0", backend: stores }
+  pop3: { protocol: pop3, listen: "127.0.0.1:0", backend: popstores }
   oldest: { protocol: imap, listen: "127.0.0.1:0", tls: { mode: implicit, ciphers: HIGH, minVersion: TLSv1.1 }, backend: stores }
   static: { protocol: imap, listen: "127.0.0.1:0", tls: { mode: implicit, ciphers: AES128-SHA }, backend: stores }
-backends: { stores: { servers: "127.0.0.1:1", tls: { ciphers: "ECDHE+AESGCM:NOPE" } } }
+backends:
+  stores: { servers: "127.0.0.1:1", tls: { ciphers: "ECDHE+AESGCM:NOPE" } }
+  popstores: { servers: "127.0.0.1:2" }
 `,
   );
   assert.equal(code, 0, text);

@@ -48,7 +48,7 @@ test('import reads standard input, and -o makes a new file and never replaces on
   assert.match(written, /^hostname: mail\.example\.com$/m);
   const again = await sallyport(args, { input: 'local.hostname = other.example.com' });
   assert.equal(again.code, 1);
-  assert.match(again.text, /sallyport\.yaml: is there already, and is left alone/);
+  assert.match(again.text, /sallyport\.yaml: is there already, and is left alone; nothing was written/);
   assert.equal(readFileSync(output, 'utf8'), written);
 });
 
@@ -124,7 +124,7 @@ test('nothing is written where any of the files is there already, and a password
   const dir = join(FIXTURES, 'smtp');
   const refused = await sallyport(['import', 'mmp', dir, '-o', output]);
   assert.equal(refused.code, 1);
-  assert.match(refused.text, /ldap\.secret: is there already, and is left alone/);
+  assert.match(refused.text, /ldap\.secret: is there already, and is left alone; nothing was written/);
   assert.deepEqual(readdirSync(folder.path), ['ldap.secret']);
   const printed = await sallyport(['import', 'mmp', dir]);
   assert.equal(printed.code, 0);

@@ -215,6 +215,19 @@ test('a user without stored values is asked for with the password, and is right 
   assert.deepEqual(it.searches, ['anna', 'anna right', 'anna guess']);
 });
 
+test('a user without stored values is not let in by the password of somebody else', async () => {
+  const it = scene({
+    find: async ({ id }) => ({
+      kind: 'account',
+      account: { ...plainAccount(splitLoginId(id, RULES)), secrets: id === 'anna' ? ['right'] : [] },
+      proof: null,
+    }),
+  });
+  assert.equal(proofOf(await it.ask('anna', 'right')), 'right');
+  const ruling = await it.ask('bert', 'right');
+  assert.deepEqual([proofOf(ruling), ruling.kind === 'account' && ruling.hasNoPassword], ['wrong', true]);
+});
+
 test('what a domain says of checks wins over the service', async () => {
   const account = { ...plainAccount(splitLoginId('anna', RULES)), secrets: ['right'] };
   for (const [preAuth, password, expected] of [

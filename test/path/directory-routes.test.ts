@@ -14,6 +14,7 @@ lost@example.com: { server: evil.example.net, password: secret }
 held@example.com: { status: hold, password: secret }
 gone@example.com: { status: inactive, password: secret }
 near@example.com: { access: "+imap:198.51.100.0/24", password: secret }
+wary@example.com: { password: another }
 safe@example.com: { access: "+imaps,pops:ALL", password: secret }
 `;
 
@@ -93,6 +94,19 @@ test('an inactive account is told the truth only once its password is proven', a
   const checked = open(t, { service: { verify: 'directory' } });
   await checked.play(login('gone', 'NO [AUTHORIZATIONFAILED] *'));
   assert.deepEqual([...unproven.dialled, ...checked.dialled], []);
+});
+
+test('who has no password in the directory is told what a wrong one is told, and the log says which it is', async (t) => {
+  const gateway = open(t, { service: { verify: 'directory' } });
+  for (const [user, said] of [
+    ['anna', 'the directory has no password of this user'],
+    ['wary', 'wrong password'],
+  ] as const) {
+    await gateway.play(login(user, 'NO [AUTHENTICATIONFAILED] Wrong user name or password'));
+    const line = gateway.lines.findLast(({ event }) => event === 'login-refused');
+    assert.equal(line?.['said'], said);
+  }
+  assert.deepEqual(gateway.dialled, []);
 });
 
 test('access rules of a user: from where they allow it, and not from elsewhere', async (t) => {

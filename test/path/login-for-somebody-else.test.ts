@@ -200,6 +200,8 @@ for (const errands of [IMAP, POP3]) {
       `${errands.greeting}\n${tries(errands, plain('boss', 'of the boss', 'anna'))}\n${words}`,
     );
     assert.deepEqual([gateway.dialled, asked.logins], [[], []]);
+    const line = gateway.lines.find(({ event }) => event === 'login-refused');
+    assert.match(String(line?.['said']), /adminPolicy/);
   });
 }
 

@@ -38,13 +38,21 @@ parentPort?.on('message', ({ id, text, values }: SqliteQuestion) => {
     said = { id, answer: ask({ text, values }) };
   } catch (error) {
     close();
-    const failure = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    const words = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    // SQLITE_CANTOPEN: most often the worker's user may not read it, or not write to the folder of a file in WAL mode.
+    const failure =
+      codeOf(error) === 14 ? `${words} (as user id ${process.geteuid?.() ?? 'unknown'})` : words;
     // SQLITE_ERROR: the query itself is wrong.
-    const isQuestion = error instanceof Error && 'errcode' in error && error.errcode === 1;
+    const isQuestion = codeOf(error) === 1;
     said = { id, failure, isQuestion };
   }
   parentPort?.postMessage(said);
 });
+
+/** That of SQLite; null: something else failed. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'errcode' in error ? error.errcode : null;
+}
 
 function ask({ text, values }: SqlQuestion): SqlAnswer {
   const { dev, ino, size, mtimeNs } = statSync(file, { bigint: true });

@@ -1,7 +1,8 @@
 // `sallyport check --probe`: asks every server of every backend what a client would meet there. Nothing is logged in;
 // each leg is closed again. Never rejects: what is wrong is in the answer.
 
-import type { BackendSettings, ServiceSettings, Settings } from '../../config/settings.ts';
+import type { BackendSettings, Protocol, ServiceSettings, Settings } from '../../config/settings.ts';
+import type { UserMap } from '../../config/user-map.ts';
 import { asGateError } from '../../errors.ts';
 import { createLog, explain } from '../../log.ts';
 import { type Backend, serverName } from '../../connection/backend-leg.ts';
@@ -9,6 +10,7 @@ import { HealthBoard } from '../../connection/server-health.ts';
 import type { World } from '../../world.ts';
 import { type BackendMaterial, NO_SECRETS } from './material.ts';
 import { backendsOf, DIALECTS, makeBackend } from './backends.ts';
+import { backendsOfUsers } from '../directories/material.ts';
 import { certificateExpiry } from '../../tls/facts.ts';
 
 export interface ProbeResult {
@@ -29,6 +31,8 @@ export interface ProbeResult {
 export interface ProbeOptions {
   readonly settings: Settings;
   readonly material: BackendMaterial;
+  /** The file of users, which may name backends too. */
+  readonly users: UserMap;
   readonly world: World;
 }
 
@@ -38,6 +42,7 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
   const seen = new Map<string, Promise<readonly ProbeResult[]>>();
   const uses = Object.values(settings.services).flatMap((service) => [
     ...backendsOf(settings, service).map((backend) => ({ protocol: service.protocol, backend })),
+    ...namedFor(service, options),
     ...storeOf(service, settings),
   ]);
   for (const { protocol, backend } of uses) {
@@ -61,6 +66,22 @@ export async function probeBackends(options: ProbeOptions): Promise<readonly Pro
     );
   }
   return (await Promise.all(seen.values())).flat();
+}
+
+/** Where users of a service are led to by name. Which protocol a database means is known where there is one only. */
+function namedFor(
+  { protocol }: ServiceSettings,
+  { settings, users }: ProbeOptions,
+): { protocol: Protocol; backend: BackendSettings }[] {
+  if (protocol === 'smtp') return [];
+  const { directory, services } = settings;
+  const isOnly = Object.values(services).every(
+    (other) => other.protocol === protocol || other.protocol === 'smtp',
+  );
+  const ofRows = directory.type === 'sql' && isOnly ? directory.sql.backends : [];
+  return [...ofRows, ...backendsOfUsers(users, protocol)]
+    .flatMap((name) => settings.backends[name] ?? [])
+    .map((backend) => ({ protocol, backend }));
 }
 
 /** Where a service asks for passwords. */

@@ -64,10 +64,14 @@ export function namedBackends(
 ): ReadonlySet<string> {
   if (protocol === 'smtp') return new Set();
   const ofRows = directory.type === 'sql' ? directory.sql.backends : [];
-  const ofFile = users.flatMap(({ backend }) =>
+  return new Set([...ofRows, ...backendsOfUsers(users, protocol)]);
+}
+
+/** Those that the file of users names for a protocol. */
+export function backendsOfUsers(users: UserMap, protocol: Protocol): string[] {
+  return users.flatMap(({ backend }) =>
     typeof backend === 'string' ? [backend] : (backend?.[protocol] ?? []),
   );
-  return new Set([...ofRows, ...ofFile]);
 }
 
 /** Every file whose change changes it. */

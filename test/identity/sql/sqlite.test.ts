@@ -1,12 +1,15 @@
 // Real files of SQLite; the runtime brings it.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
+import { explain } from '../../../src/log.ts';
 import type { Answer } from '../../../src/identity/directory.ts';
 import { loginOf } from '../../support/ldap-site.ts';
 import { openSqlDirectory, sqlSettings } from '../../support/sql-site.ts';
@@ -104,6 +107,20 @@ test('a file that is missing, no database, or without the table is down, and up 
   rmSync(file);
   fill(file, { anna: 'one' });
   assert.deepEqual(hostsOf(await find('anna')), ['one']);
+});
+
+test('a file that cannot be opened is told with who has tried', async (t) => {
+  const file = join(folderOf(t), 'users.db');
+  // As root, who may read everything, there is no other such file.
+  const socket = createServer();
+  socket.listen(file);
+  t.after(() => socket.close());
+  await once(socket, 'listening');
+  const { find } = open(t, file);
+  const us = String(process.geteuid?.());
+  await assert.rejects(find('anna'), (error: Error) =>
+    explain(error).includes(`database file (as user id ${us})`),
+  );
 });
 
 test('nothing is written', async (t) => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { stringify } from 'yaml';
+import type { UserMap } from '../../../src/config/user-map.ts';
 import { loadSettings } from '../../../src/config/load.ts';
 import { NO_TRUST } from '../../../src/service/backends/material.ts';
 import { type ProbeResult, probeBackends } from '../../../src/service/backends/probe.ts';
@@ -31,6 +32,7 @@ interface Plan {
   readonly services?: Readonly<Record<string, unknown>>;
   readonly channels?: Readonly<Record<string, unknown>>;
   readonly backends: Readonly<Record<string, unknown>>;
+  readonly users?: UserMap;
   /** By host:port; what is not there refuses. */
   readonly scripts: Readonly<Record<string, string>>;
 }
@@ -40,7 +42,7 @@ const POP3 = { pop3: { protocol: 'pop3', listen: '127.0.0.1:0', tls: 'notls', ba
 
 async function probed(plan: Plan): Promise<Probed> {
   const file = path.join(folder, 'sallyport.yaml');
-  const { services = IMAP, channels = {}, backends, scripts } = plan;
+  const { services = IMAP, channels = {}, backends, users = [], scripts } = plan;
   writeFileSync(file, stringify({ hostname: 'mail.test', services, channels, backends }));
   const dialled: string[] = [];
   const ends: CableEnd[] = [];
@@ -67,6 +69,7 @@ async function probed(plan: Plan): Promise<Probed> {
   const results = await probeBackends({
     settings,
     material: { backendTrust: NO_TRUST, backendCas, backendSecrets: {} },
+    users,
     world,
   });
   return { results, dialled, ends, world };
@@ -160,6 +163,35 @@ test('a backend of two services is asked once for each protocol', async () => {
     scripts: {},
   });
   assert.deepEqual(dialled, ['127.0.0.1:143', '127.0.0.1:143']);
+});
+
+test('a backend that the file of users names is asked too, for the protocols it is named for', async () => {
+  const entry = {
+    channel: null,
+    servers: [],
+    login: null,
+    passwords: [],
+    mail: [],
+    status: 'active',
+    access: null,
+  } as const;
+  const { results } = await probed({
+    services: { ...IMAP, ...POP3 },
+    backends: {
+      stores: { servers: '127.0.0.1:1' },
+      old: { servers: '127.0.0.1:2' },
+      both: { servers: '127.0.0.1:3' },
+    },
+    users: [
+      { ...entry, who: 'anna', backend: { imap: 'old' } },
+      { ...entry, who: 'bob', backend: 'both' },
+    ],
+    scripts: {},
+  });
+  assert.deepEqual(
+    results.map(({ backend, protocol }) => `${backend} ${protocol}`),
+    ['stores imap', 'old imap', 'both imap', 'stores pop3', 'both pop3'],
+  );
 });
 
 test('a relay is asked in SMTP', async () => {
