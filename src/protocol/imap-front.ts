@@ -242,10 +242,11 @@ export class ImapFront implements FrontSession {
   #capabilities(offer: Offer): string {
     const standing = this.#standing;
     const { secured, bindable, certified } = standing;
-    const key = `${secured} ${bindable} ${certified}`;
-    const known = textsOf(offer, this.#rules);
-    const text = known.get(key) ?? capabilityText(offer, this.#rules, standing);
-    known.set(key, text);
+    const key = (secured ? 1 : 0) + (bindable ? 2 : 0) + (certified ? 4 : 0);
+    const known = texts.get(offer)?.get(this.#rules)?.[key];
+    if (known !== undefined) return known;
+    const text = capabilityText(offer, this.#rules, standing);
+    textsOf(offer, this.#rules)[key] = text;
     return text;
   }
 
@@ -296,12 +297,12 @@ function stringOf(token: ImapToken | undefined): string | null | undefined {
 }
 
 /** Rendered once per offer, service and standing. */
-const texts = new WeakMap<Offer, WeakMap<FrontRules, Map<string, string>>>();
+const texts = new WeakMap<Offer, WeakMap<FrontRules, (string | undefined)[]>>();
 
-function textsOf(offer: Offer, rules: FrontRules): Map<string, string> {
-  const byRules = texts.get(offer) ?? new WeakMap<FrontRules, Map<string, string>>();
+function textsOf(offer: Offer, rules: FrontRules): (string | undefined)[] {
+  const byRules = texts.get(offer) ?? new WeakMap<FrontRules, (string | undefined)[]>();
   texts.set(offer, byRules);
-  const byStanding = byRules.get(rules) ?? new Map<string, string>();
+  const byStanding = byRules.get(rules) ?? [];
   byRules.set(rules, byStanding);
   return byStanding;
 }
