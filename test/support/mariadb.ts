@@ -33,6 +33,7 @@ export async function startMariaDb(options: {
   const made = await somebody.run(locate('mariadb-install-db'), [
     '--no-defaults',
     `--datadir=${data}`,
+    `--tmpdir=${folder}`,
     '--auth-root-authentication-method=normal',
     '--skip-test-db',
   ]);
@@ -53,6 +54,7 @@ export async function startMariaDb(options: {
   const args = [
     '--no-defaults',
     `--datadir=${data}`,
+    `--tmpdir=${folder}`,
     `--port=${port}`,
     '--bind-address=127.0.0.1',
     `--socket=${socket}`,

@@ -9,10 +9,15 @@ import net from 'node:net';
 const FIRST = 11_000;
 const LAST = 32_000;
 
+/** What is given may not be listened on yet, so nothing is given twice. */
+const given = new Set<number>();
+
 export async function freePort(host = '127.0.0.1'): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = randomInt(FIRST, LAST);
-    if (await isFree(port, host)) return port;
+    if (given.has(port) || !(await isFree(port, host))) continue;
+    given.add(port);
+    return port;
   }
   throw new Error(`no free port on ${host} between ${FIRST} and ${LAST}`);
 }
